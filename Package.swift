@@ -1,0 +1,154 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let package = Package(
+    name: "swift-sessions",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "HummingbirdSessions", targets: ["HummingbirdSessions"]),
+        .library(name: "Sessions", targets: ["Sessions"]),
+        .library(name: "RedisSessions", targets: ["RedisSessions"]),
+        .library(name: "Hiredis", targets: ["Hiredis"]),
+        .library(name: "SessionsTesting", targets: ["SessionsTesting"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.7.0"),
+    ],
+    targets: [
+        // The library, in reading order.
+        .target(
+            name: "Sessions",
+            dependencies: [
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "RedisSessions",
+            dependencies: ["Hiredis", "Sessions"],
+            resources: [.embedInCode("Scripts")]
+        ),
+        .target(
+            name: "HummingbirdSessions",
+            dependencies: [
+                "Sessions",
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
+        .systemLibrary(
+            name: "CHiredis",
+            pkgConfig: "hiredis",
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
+        ),
+        .target(
+            name: "Hiredis",
+            dependencies: [
+                "CHiredis",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
+            name: "SessionsTesting",
+            dependencies: ["Sessions", .product(name: "HTTPTypes", package: "swift-http-types")]
+        ),
+
+        // Programs that use it.
+        .executableTarget(
+            name: "Hello",
+            dependencies: [
+                "HummingbirdSessions", "RedisSessions",
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ],
+            path: "Samples/Hello"
+        ),
+        .executableTarget(
+            name: "Storefront",
+            dependencies: [
+                "HummingbirdSessions", "RedisSessions",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ],
+            path: "Samples/Storefront"
+        ),
+        .executableTarget(
+            name: "fixture-app",
+            dependencies: [
+                "HummingbirdSessions", "RedisSessions",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ],
+            path: "Tests/fixture-app"
+        ),
+
+        // Tests.
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "SessionsTesting",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/TestSupport"
+        ),
+        .testTarget(
+            name: "HiredisTests",
+            dependencies: [
+                "Hiredis", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .testTarget(
+            name: "SessionsTests",
+            dependencies: [
+                "Sessions", "SessionsTesting",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .testTarget(
+            name: "RedisSessionsTests",
+            dependencies: ["RedisSessions", "SessionsTesting", "TestSupport"]
+        ),
+        .testTarget(
+            name: "HummingbirdSessionsTests",
+            dependencies: [
+                "HummingbirdSessions", "SessionsTesting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]
+        ),
+        .testTarget(
+            name: "FixtureTests",
+            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+        ),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .treatAllWarnings(as: .error),
+    ]
+}

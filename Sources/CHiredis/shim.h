@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef CHIREDIS_SHIM_H
+#define CHIREDIS_SHIM_H
+#include <hiredis/hiredis.h>
+#include <hiredis/read.h>
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Synchronization
+
+/// One program that a test starts and stops by its own process id.
+///
+/// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object goes away.
+public final class ChildProcess: Sendable {
+    /// What went wrong while starting or watching a child.
+    public struct Failure: Error, CustomStringConvertible {
+        /// A sentence, with the tail of the child's output where there is one.
+        public let description: String
+    }
+
+    private let process: Mutex<Process>
+    private let output: URL
+    /// The operating system's process id.
+    public let pid: pid_t
+
+    /// Starts `program` (a path, or a name looked up in `PATH`).
+    public init(_ program: String, _ arguments: [String], environment: [String: String] = [:], directory: URL? = nil) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [program] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.currentDirectoryURL = directory
+        process.standardInput = FileHandle.nullDevice
+        output = FileManager.default.temporaryDirectory.appending(path: "child-\(UUID().uuidString).out")
+        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
+        let handle = try FileHandle(forWritingTo: output)
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+        pid = process.processIdentifier
+        self.process = Mutex(process)
+    }
+
+    deinit {
+        if isRunning { kill(pid, SIGKILL) }
+        try? FileManager.default.removeItem(at: output)
+    }
+
+    /// Whether the child has not exited yet.
+    public var isRunning: Bool { process.withLock { $0.isRunning } }
+
+    /// The exit status; nil while it runs.
+    public var exitCode: Int32? { process.withLock { $0.isRunning ? nil : $0.terminationStatus } }
+
+    /// Everything the child has printed so far.
+    public var text: String { String(decoding: (try? Data(contentsOf: output)) ?? Data(), as: UTF8.self) }
+
+    /// Sends a signal to the child alone.
+    public func send(_ signal: Int32) { kill(pid, signal) }
+
+    /// Sends `signal` and waits until the child is gone; after `seconds` it is killed.
+    public func stop(_ signal: Int32 = SIGTERM, seconds: Double = 5) async {
+        guard isRunning else { return }
+        send(signal)
+        if await !poll(seconds: seconds, { !self.isRunning }) {
+            send(SIGKILL)
+            _ = await poll(seconds: 5) { !self.isRunning }
+        }
+    }
+
+    /// Waits for the child to end by itself and gives its exit status.
+    public func wait(seconds: Double) async throws -> Int32 {
+        guard await poll(seconds: seconds, { !self.isRunning }), let exitCode else {
+            throw Failure(description: "still running after \(seconds) s:\n\(text.suffix(2000))")
+        }
+        return exitCode
+    }
+}
+
+/// Runs a program to its end and returns what it printed.
+///
+/// Throws when it fails or takes longer than `seconds`.
+@discardableResult
+public func run(_ program: String, _ arguments: [String], directory: URL? = nil, seconds: Double = 30) async throws -> String {
+    let child = try ChildProcess(program, arguments, directory: directory)
+    let status = try await child.wait(seconds: seconds)
+    guard status == 0 else { throw ChildProcess.Failure(description: "\(program) exited \(status):\n\(child.text.suffix(2000))") }
+    return child.text
+}
+
+/// Asks again and again, for the outside world gives no other notice, until `condition` holds.
+///
+/// False when the time is over.
+public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ condition: () async -> Bool) async -> Bool {
+    let end = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < end {
+        if await condition() { return true }
+        try? await Task.sleep(for: pause)
+    }
+    return await condition()
+}
+
+/// A loopback port that was free a moment ago.
+public func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let bound = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+        }
+    }
+    guard bound else { throw ChildProcess.Failure(description: "no free loopback port") }
+    return Int(UInt16(bigEndian: address.sin_port))
+}
