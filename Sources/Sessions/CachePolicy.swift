@@ -60,13 +60,13 @@ package enum CachePolicy {
     /// (`no-cache="Set-Cookie"` protects that one field only) and are written whole where they are needed.
     private static let restrictions: Set<String> = ["no-store", "no-transform", "must-revalidate", "proxy-revalidate"]
 
-    /// The members of a comma-separated list, trimmed and in lower case; empty ones left out.
+    /// The members of a comma-separated list, trimmed and with ASCII letters in lower case; empty ones left out.
     ///
-    /// On bytes, because `Character` would see one comma with a combining mark as something else.
+    /// On bytes: `Character` takes a comma with a combining mark for something else, and `lowercased()` makes the Kelvin sign a k.
     private static func members(of list: String) -> [String] {
         list.utf8.split(separator: UInt8(ascii: ",")).compactMap { member in
-            let word = member.trimmed
-            return word.isEmpty ? nil : String(decoding: word, as: UTF8.self).lowercased()
+            let word = member.trimmed.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+            return word.isEmpty ? nil : String(decoding: word, as: UTF8.self)
         }
     }
 

@@ -34,8 +34,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "public", "max-age=60", "public, max-age=60", "s-maxage=600", "immutable", "stale-while-revalidate=30", "stale-if-error=300", "must-understand",
-        "PUBLIC , S-MaxAge=\"60\"", "private=\"x-user\"", "no-cache=\"Set-Cookie\"", "private", "no-cache", "max-stale", "only-if-cached", "x-ext=1",
+        "public", "max-age=60", "public, max-age=60", "s-maxage=600", "immutable", "stale-while-revalidate=30", "stale-if-error=300",
+        "must-understand",
+        "PUBLIC , S-MaxAge=\"60\"", "private=\"x-user\"", "no-cache=\"Set-Cookie\"", "private", "no-cache", "max-stale", "only-if-cached",
+        "x-ext=1",
     ])
     func `what the handler allows is dropped`(existing: String) {
         #expect(cacheControl(.touched, existing) == "private, no-cache")
@@ -44,7 +46,9 @@ import Testing
 
     @Test func `what the handler forbids is kept`() {
         #expect(cacheControl(.touched, "no-store") == "private, no-cache, no-store")
-        #expect(cacheControl(.touched, "public, No-Transform, max-age=1, must-revalidate") == "private, no-cache, no-transform, must-revalidate")
+        #expect(
+            cacheControl(.touched, "public, No-Transform, max-age=1, must-revalidate") == "private, no-cache, no-transform, must-revalidate"
+        )
         #expect(cacheControl(.touched, "no-store", "proxy-revalidate, no-store") == "private, no-cache, no-store, proxy-revalidate")
         #expect(cacheControl(.cookieSet, "no-store, no-transform") == "no-store, no-transform")
         #expect(cacheControl(.touched, "no-store=\"x\"") == "private, no-cache, no-store")
@@ -56,8 +60,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", ",", ",,, ,", "\"", "=", "=public", "\"public", "public\"", "public=", "public;max-age=60", "\u{FEFF}public", "public,\u{301}max-age=1",
-        "ext=\"a, public, s-maxage=60", "ext=\"\\\", public\"", "max-age=-1", "max-age=99999999999999999999", "名=値", "no-\u{17F}tore", "no store",
+        "", ",", ",,, ,", "\"", "=", "=public", "\"public", "public\"", "public=", "public;max-age=60", "\u{FEFF}public",
+        "public,\u{301}max-age=1",
+        "ext=\"a, public, s-maxage=60", "ext=\"\\\", public\"", "max-age=-1", "max-age=99999999999999999999", "名=値", "no-\u{17F}tore",
+        "no store",
     ])
     func `what cannot be understood does not get through`(existing: String) {
         #expect(cacheControl(.touched, existing) == "private, no-cache")
@@ -104,7 +110,8 @@ import Testing
     // MARK: Other fields
 
     @Test(arguments: [
-        "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Akamai-Cache-Control", "Vercel-CDN-Cache-Control", "X-LiteSpeed-Cache-Control",
+        "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Akamai-Cache-Control", "Vercel-CDN-Cache-Control",
+        "X-LiteSpeed-Cache-Control",
         "Surrogate-Control", "Edge-Control", "X-Accel-Expires", "cdn-cache-control", "SURROGATE-CONTROL",
     ])
     func `a field that overrules Cache-Control is removed`(name: String) throws {
