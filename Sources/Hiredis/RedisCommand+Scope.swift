@@ -24,7 +24,8 @@ extension RedisCommand {
                 text.withUTF8Buffer { text in name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 } }
             }
             func ends(_ text: StaticString) -> Bool {
-                text.withUTF8Buffer { text in name.count >= text.count && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 } }
+                text.withUTF8Buffer { text in name.count >= text.count && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 }
+                }
             }
             // By the first letter, because this runs for every command.
             switch (name.first ?? 0) & 0xDF {

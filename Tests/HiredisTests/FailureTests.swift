@@ -2,8 +2,8 @@
 
 import Hiredis
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 /// Redis that freezes, dies, comes back, or does not want us.
 @Suite struct FailureTests {
@@ -11,19 +11,19 @@ import TestSupport
     private func underLoad(
         _ redis: RedisClient, callers: Int = 16, _ disturb: () async throws -> Void
     ) async throws -> (sent: Int, failures: [RedisError]) {
-        let isOver = Atomic(false)
-        let failures = Mutex<[RedisError]>([])
-        let sent = Atomic(0)
+        let over = Tally()
+        let failures = Failures()
+        let sent = Tally()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for caller in 0..<callers {
                 group.addTask {
-                    while !isOver.load(ordering: .relaxed) {
-                        let text = "\(caller)/\(sent.wrappingAdd(1, ordering: .relaxed).newValue)"
+                    while over.value == 0 {
+                        let text = "\(caller)/\(sent.add())"
                         do throws(RedisError) {
                             let reply = try await redis.send(RedisCommand("ECHO", text))
                             #expect(reply.string == text)
                         } catch {
-                            failures.withLock { $0.append(error) }
+                            failures.all.withLock { $0.append(error) }
                             // Refusals come in microseconds; the test need not collect millions of them.
                             await Task.yield()
                         }
@@ -31,13 +31,13 @@ import TestSupport
                 }
             }
             do { try await disturb() } catch {
-                isOver.store(true, ordering: .relaxed)
+                over.add()
                 throw error
             }
-            isOver.store(true, ordering: .relaxed)
+            over.add()
             try await group.waitForAll()
         }
-        return (sent.load(ordering: .relaxed), failures.withLock { $0 })
+        return (sent.value, failures.all.withLock { $0 })
     }
 
     private func answers(_ redis: RedisClient) async -> Bool { (try? await redis.send(RedisCommand("PING"))) != nil }
@@ -97,15 +97,15 @@ import TestSupport
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("SET", "k", "v"))
             server.freeze()
-            async let read = redis.send(RedisCommand("GET", "k", readOnly: true))
-            async let write: RedisReply = redis.send(RedisCommand("INCR", "n"))
+            let read = Task { try await redis.send(RedisCommand("GET", "k", readOnly: true)) }
+            let write = Task { try await redis.send(RedisCommand("INCR", "n")) }
             #expect(await poll(seconds: 5) { redis.statistics.commands == 3 })
             // Closes the connections without executing what they brought.
             await server.crash()
             try await server.restart()
-            let unknown = await #expect(throws: RedisError.self) { try await write }
+            let unknown = await #expect(throws: RedisError.self) { try await write.value }
             #expect(unknown?.code == .connection && unknown?.outcome == .unknown)
-            let reply = try? await read
+            let reply = try? await read.value
             #expect(reply?.isNull == true)
             #expect(redis.statistics.retries >= 1)
         }
@@ -195,4 +195,8 @@ extension Sequence {
         for element in self { values.append(await transform(element)) }
         return values
     }
+}
+
+private final class Failures: Sendable {
+    let all = Mutex<[RedisError]>([])
 }

@@ -40,7 +40,8 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     }
 
     /// Sends several commands in one write and gives their replies, errors among them.
-    public nonisolated(nonsending) func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError) -> [RedisReply] {
+    public nonisolated(nonsending) func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError) -> [RedisReply]
+    {
         if commands.contains(where: \.scope.leavesTraces) { state.withLock { $0.isTainted = true } }
         return try await replies(to: commands, terms(timeout))
     }
