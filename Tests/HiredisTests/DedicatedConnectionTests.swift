@@ -41,7 +41,7 @@ import Testing
     @Test func `who waits too long is told so, and a cancelled one leaves the line`() async throws {
         try await withRedis(configure: {
             $0.dedicatedConnections = 1
-            $0.commandTimeout = .milliseconds(100)
+            $0.commandTimeout = .milliseconds(500)
             $0.limits.waiters = 2
         }) { redis, _ in
             try await redis.withDedicatedConnection { connection in

@@ -89,11 +89,10 @@ import Testing
     }
 
     @Test func `an answer that never comes costs the deadline, and the connection`() async throws {
-        try await withHostile { connection, _ in
-            connection == 1 ? .silence : .bytes("+fine\r\n")
-        } configure: {
-            $0.commandTimeout = .milliseconds(100)
+        try await withHostile { connection, input in
+            connection == 1 && !input.contains("warm") ? .silence : .bytes("+fine\r\n")
         } _: { redis, server in
+            _ = try await redis.send(RedisCommand("GET", "warm"))
             let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a")) }
             #expect(error?.code == .timeout && error?.outcome == .unknown)
             #expect(await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "b")))?.string == "fine" })

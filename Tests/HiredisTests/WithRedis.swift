@@ -11,6 +11,8 @@ func withRedis(
 ) async throws {
     let server = try await RedisServer(arguments)
     var configuration = try RedisConfiguration(url: server.url)
+    // Generous, for tests run beside each other; those about time set their own.
+    configuration.commandTimeout = .seconds(5)
     configure(&configuration)
     let redis = RedisClient(configuration)
     do {
