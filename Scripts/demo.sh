@@ -141,9 +141,19 @@ echo
 for name in "${instances[@]}"; do
     echo "  $name   http://127.0.0.1:${ports[$name]}   try: kill -9 ${pids[$name]}"
 done
-echo "  redis  redis-cli -p ${ports[redis]}"
+echo "  redis  redis://127.0.0.1:${ports[redis]}   try: kill -9 ${pids[redis]}"
+echo
+echo "  What is killed comes back after five seconds, as a supervisor would have it."
 echo
 
-# An instance may be killed for the sake of the show; without Redis or the balancer the show is over.
-while is_running redis && is_running haproxy; do wait -n 2>/dev/null; done
-give_up "a part of the demo ended by itself"
+while is_running haproxy; do
+    wait -n 2>/dev/null
+    for name in redis "${instances[@]}"; do
+        is_running "$name" && continue
+        echo "  $name has ended; it comes back in five seconds"
+        sleep 5
+        if [[ $name == redis ]]; then start_redis; else start_instance "$name"; fi
+        echo "  $name is back as process ${pids[$name]}"
+    done
+done
+give_up "the balancer ended by itself"

@@ -22,14 +22,15 @@ expect() {
 # ask JAR METHOD PATH [FORM-FIELD…]: one request through the balancer, as a browser with that cookie jar.
 # Leaves its answer in $status, $instance, $headers and $body.
 ask() {
-    local jar=$folder/$1.jar method=$2 path=$3 fields=() field
+    local browser=$folder/$1 method=$2 path=$3 fields=() field
     shift 3
     for field in "$@"; do fields+=(--data-urlencode "$field"); done
     [[ $method == POST && $# -eq 0 ]] && fields=(--data "")
-    status=$(curl --silent --max-time 8 --request "$method" "${fields[@]}" --cookie "$jar" --cookie-jar "$jar" \
-        --dump-header "$folder/$1.head" --output "$folder/$1.body" --write-out '%{http_code}' "$url$path")
-    headers=$(tr -d '\r' <"$folder/$1.head" 2>/dev/null)
-    body=$(<"$folder/$1.body")
+    : >"$browser.head" >"$browser.body"
+    status=$(curl --silent --max-time 8 --request "$method" "${fields[@]}" --cookie "$browser.jar" --cookie-jar "$browser.jar" \
+        --dump-header "$browser.head" --output "$browser.body" --write-out '%{http_code}' "$url$path")
+    headers=$(tr -d '\r' <"$browser.head")
+    body=$(<"$browser.body")
     instance=$(header X-Instance)
 }
 
@@ -63,7 +64,8 @@ is_redirect() { [[ $status == 303 ]]; }
 # post JAR PATH [FIELD…]: a form; true when it was accepted.
 post() { ask "$1" POST "${@:2}" && is_redirect; }
 
-# shop_on JAR PATH-METHOD: sends requests one after the other until $folder/enough exists; writes each status to JAR.statuses.
+# keep_asking JAR METHOD PATH [FIELD…]: the same request again and again until $folder/enough exists; each status goes
+# to JAR.statuses.
 keep_asking() {
     local jar=$1 method=$2 path=$3
     shift 3
