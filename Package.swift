@@ -83,7 +83,9 @@ let package = Package(
             dependencies: [
                 "HummingbirdSessions", "RedisSessions",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Samples/Storefront"
         ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Hiredis
 import Hummingbird
 import HummingbirdSessions
 import RedisSessions
@@ -9,7 +10,7 @@ extension SessionKey where Value == [String] {
     static var cart: Self { .init("cart") }
 }
 
-let redis = try RedisClient(RedisConfiguration(url: "redis://127.0.0.1"))
+let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1"))
 let sessions = try SessionManager(store: RedisSessionStore(redis), cookie: .plainHTTP())
 
 let router = Router(context: BasicSessionRequestContext.self)

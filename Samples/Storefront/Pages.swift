@@ -25,9 +25,8 @@ enum Page {
             """)
     }
 
-    static func devices(_ devices: [SessionSummary], current: SessionHandle?, _ frame: Frame) -> HTML {
-        let now = devices.map(\.lastUsed).max() ?? SessionInstant(milliseconds: 0)
-        return page(
+    static func devices(_ devices: [SessionSummary], current: SessionHandle?, now: SessionInstant, _ frame: Frame) -> HTML {
+        page(
             "Devices", frame,
             """
             <section aria-labelledby="devices"><h1 id="devices">Your devices <span class="count" id="device-count">\(devices.count)</span></h1>
@@ -87,9 +86,10 @@ enum Page {
         """
 
     private static func device(_ device: SessionSummary, isCurrent: Bool, now: SessionInstant) -> HTML {
-        let used: HTML = isCurrent ? "in use now" : "last used \(spell(now - device.lastUsed)) before this one"
+        let used: HTML = isCurrent ? "in use now" : "last used \(spell(now - device.lastUsed)) ago"
+        let mark: HTML = isCurrent ? " <em>this device</em>" : ""
         return """
-            <li><div><strong>\(device[.device] ?? "Unknown device")</strong>\(isCurrent ? " <em>this device</em>" : "")
+            <li><div><strong>\(device[.device] ?? "Unknown device")</strong>\(mark)
             <p>Signed in \(spell(now - device.created)) ago, \(used) · <code>\(device.handle.description)</code></p></div>
             <form method="post" action="/devices/sign-out"><input type="hidden" name="handle" value="\(device.handle.description)">
             <button class="quiet">Sign out</button></form></li>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
@@ -12,8 +13,6 @@ struct Shop: Sendable {
     let sessions: SessionManager
     let instance: String
     let departure: Departure
-    /// Throws when Redis does not answer.
-    let checkStore: @Sendable () async throws -> Void
 
     func router() -> Router<Context> {
         let router = Router(context: Context.self)
@@ -59,7 +58,7 @@ struct Shop: Sendable {
             departure.isLeaving ? Response(status: .serviceUnavailable) : Self.plain("ok")
         }
         router.get("/readyz") { _, _ in
-            do { try await checkStore() } catch { return Response(status: .serviceUnavailable, headers: [.retryAfter: "1"]) }
+            do { try await sessions.store.check() } catch { return Response(status: .serviceUnavailable, headers: [.retryAfter: "1"]) }
             return Self.plain("ready")
         }
         return router
@@ -75,7 +74,7 @@ struct Shop: Sendable {
     private func devices(_ context: Context) async throws -> Response {
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        return try Page.devices(try await sessions.list(for: user), current: session.handle, frame(session)).response
+        return try Page.devices(try await sessions.list(for: user), current: session.handle, now: Self.now, frame(session)).response
     }
 
     private func frame(_ session: Session) throws -> Page.Frame {
@@ -130,6 +129,8 @@ struct Shop: Sendable {
             throw HTTPError(.badRequest, message: "The form is not complete.")
         }
     }
+
+    private static var now: SessionInstant { SessionInstant(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
 
     private static func plain(_ text: String) -> Response {
         Response(

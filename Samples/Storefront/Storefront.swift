@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Hiredis
 import Hummingbird
 import HummingbirdSessions
-import Logging
 import RedisSessions
 import ServiceLifecycle
 import Sessions
@@ -34,13 +34,11 @@ struct Storefront: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try Settings(self)
-        let redis = try RedisClient(RedisConfiguration(url: settings.redis))
+        let redis = RedisClient(try RedisConfiguration(url: settings.redis))
         let sessions = try SessionManager(
             store: RedisSessionStore(redis), cookie: settings.isPlainHTTP ? .plainHTTP() : SessionCookie())
         let departure = Departure()
-        let shop = Shop(sessions: sessions, instance: settings.instance, departure: departure) {
-            _ = try await redis.ping()
-        }
+        let shop = Shop(sessions: sessions, instance: settings.instance, departure: departure)
 
         var app = Application(
             router: shop.router(),
