@@ -2,10 +2,14 @@
 
 import HTTPTypes
 import Hummingbird
+import Logging
 
 /// What every answer has in common: the instance's name, the rules for the browser, and pages instead of bare errors.
 struct FrameMiddleware<Context: RequestContext>: RouterMiddleware {
     let instance: String
+    private static var contentPolicy: String {
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    }
 
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
@@ -21,7 +25,7 @@ struct FrameMiddleware<Context: RequestContext>: RouterMiddleware {
         }
         if response.status.code >= 400, request.method != .head { explain(&response) }
         response.headers[HTTPField.Name("X-Instance")!] = instance
-        response.headers[.contentSecurityPolicy] = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        response.headers[.contentSecurityPolicy] = Self.contentPolicy
         response.headers[.xContentTypeOptions] = "nosniff"
         response.headers[HTTPField.Name("Referrer-Policy")!] = "same-origin"
         return response

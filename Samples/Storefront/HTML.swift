@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A piece of a page. What is interpolated into it is escaped, unless it is such a piece itself.
+/// A piece of a page.
+///
+/// What is interpolated into it is escaped, unless it is such a piece itself.
 struct HTML: ExpressibleByStringInterpolation {
     let text: String
 

@@ -6,7 +6,9 @@ import Hummingbird
 import HummingbirdSessions
 import Sessions
 
-/// The routes. A form changes something and redirects to a page, so that reloading repeats nothing.
+/// The routes.
+///
+/// A form changes something and redirects to a page, so that reloading repeats nothing.
 struct Shop: Sendable {
     typealias Context = BasicSessionRequestContext
 

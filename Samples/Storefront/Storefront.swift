@@ -4,9 +4,11 @@ import ArgumentParser
 import Hiredis
 import Hummingbird
 import HummingbirdSessions
+import Logging
 import RedisSessions
 import ServiceLifecycle
 import Sessions
+import UnixSignals
 
 /// A small shop whose visitors do not notice which of several instances answers them.
 ///
