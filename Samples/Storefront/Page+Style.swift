@@ -20,7 +20,7 @@ extension Page {
         .products { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem }
         .products li { display: flex; flex-direction: column; border: 1px solid var(--line); border-radius: .6rem; padding: 1rem }
         .products form { margin-top: auto } .products p { margin: 0 0 .5rem; color: var(--soft) } .products .price { color: inherit; font-weight: 600 }
-        .lines li { padding: .4rem 0; border-bottom: 1px solid var(--line) } .lines li > span:first-child, .total > span:first-child, .devices li > div { flex: 1 1 auto }
+        .lines li { flex-wrap: nowrap; padding: .4rem 0; border-bottom: 1px solid var(--line) } .lines button { padding: .1rem .5rem; font-size: .85rem } .lines li > span:nth-child(2) { white-space: nowrap } .lines li > span:first-child, .total > span:first-child, .devices li > div { flex: 1 1 auto }
         .total { font-weight: 600 } .hint, .devices p { color: var(--soft); margin: .4rem 0 0; font-size: .9rem }
         .devices { margin: 1.25rem 0 } .devices li { padding: .9rem 0; border-top: 1px solid var(--line) } .devices li > div { flex-basis: 16rem } code { overflow-wrap: anywhere }
         form { margin: 0 } .sign-in label { display: block; color: var(--soft); font-size: .9rem }

@@ -26,14 +26,17 @@ enum Page {
     }
 
     static func devices(_ devices: [SessionSummary], current: SessionHandle?, now: SessionInstant, _ frame: Frame) -> HTML {
-        page(
+        let others: HTML = """
+            <form method="post" action="/devices/sign-out-others"><button class="danger">Sign out all other devices</button></form>
+            """
+        return page(
             "Devices", frame,
             """
             <section aria-labelledby="devices"><h1 id="devices">Your devices
             <span class="count" id="device-count">\(devices.count)</span></h1>
             <p>Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance.</p>
             <ul class="devices">\(devices.map { device($0, isCurrent: $0.handle == current, now: now) })</ul>
-            <form method="post" action="/devices/sign-out-others"><button class="danger">Sign out all other devices</button></form></section>
+            \(devices.count > 1 ? others : "")</section>
             """)
     }
 
@@ -43,7 +46,7 @@ enum Page {
             case 400: ("That did not work", "The form was not filled in as expected.")
             case 403: ("Not from here", "The form was sent from another site, so nothing was changed.")
             case 404: ("Nothing here", "There is no such page.")
-            case 503: ("One moment, please", "Your session cannot be looked up just now. You are not signed out; try again in a few seconds.")
+            case 503: ("One moment, please", "Your session cannot be looked up just now. You are not signed out; try again soon.")
             default: ("Something went wrong", "The shop could not answer. Nothing was changed.")
             }
         return document(

@@ -17,7 +17,7 @@ struct Shop: Sendable {
     let departure: Departure
 
     func router() -> Router<Context> {
-        let router = Router(context: Context.self)
+        let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: FrameMiddleware(instance: instance))
         router.add(middleware: SameOriginMiddleware())
         router.add(middleware: SessionMiddleware(sessions))
@@ -127,7 +127,9 @@ struct Shop: Sendable {
     private func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws -> Form {
         do {
             return try await URLEncodedFormDecoder().decode(type, from: request, context: context)
-        } catch is DecodingError {
+        } catch let error as any HTTPResponseError {
+            throw error
+        } catch {
             throw HTTPError(.badRequest, message: "The form is not complete.")
         }
     }
