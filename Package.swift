@@ -96,7 +96,9 @@ let package = Package(
             dependencies: [
                 "HummingbirdSessions", "RedisSessions",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/fixture-app"
         ),

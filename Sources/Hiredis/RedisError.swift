@@ -7,7 +7,9 @@
 public struct RedisError: Error, Sendable {
     /// What kind of failure it was; more may be added.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Base: String { case connection, timeout, overloaded, cancelled, server, `protocol`, configuration, authentication, tls, closed }
+        private enum Base: String {
+            case connection, timeout, overloaded, cancelled, server, `protocol`, configuration, authentication, tls, closed
+        }
         private let base: Base
 
         /// Redis cannot be reached, or the connection was lost.

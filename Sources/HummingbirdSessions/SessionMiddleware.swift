@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Hummingbird
-public import Sessions
+// Handlers name sessions, keys and errors: one import is enough for them.
+@_exported public import Sessions
 
 /// Gives every route below it a session: `context.session()`.
 ///

@@ -77,6 +77,7 @@ struct SessionJournal: Sendable {
     }
 
     private mutating func increment(_ name: String, by amount: Int) throws {
+        guard amount > .min else { throw SessionError(.invalidValue, "The increment is out of range.") }
         let before: Int
         switch self[name] {
         case nil: before = 0
@@ -91,7 +92,7 @@ struct SessionJournal: Sendable {
         switch operations[name] {
         case .increment(let earlier):
             let (sum, overflow) = earlier.addingReportingOverflow(amount)
-            guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
+            guard !overflow, sum > .min else { throw SessionError(.invalidValue, "The increment would overflow.") }
             operations[name] = .increment(sum)
         case nil where !isKnown(name): operations[name] = .increment(amount)
         default: operations[name] = .set(Array(String(after).utf8))

@@ -67,7 +67,9 @@ struct SharedConnectionState {
             return isFirst ? .drain : .nothing
         case .idle, .connecting, .backingOff:
             if let breaker { return .reject(breaker) }
-            guard parked.count < limits.waiters else { return .reject(RedisError(.overloaded, .notSent, "too many callers wait for Redis")) }
+            guard parked.count < limits.waiters else {
+                return .reject(RedisError(.overloaded, .notSent, "too many callers wait for Redis"))
+            }
             if case .caller(let exchange) = receiver { exchange.park() }
             parked.append(Parked(request: request, receiver: receiver, deadline: deadline))
             return .park(connect: started())
