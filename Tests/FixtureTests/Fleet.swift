@@ -202,3 +202,12 @@ func concurrently<Value: Sendable>(
         return values
     }
 }
+
+/// Numbers that parallel steps count up.
+final class Tally: Sendable {
+    private let counts = Mutex<[String: Int]>([:])
+
+    subscript(name: String) -> Int { counts.withLock { $0[name, default: 0] } }
+
+    func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
+}

@@ -6,18 +6,8 @@ import Foundation
 ///
 /// Ask for `Connection: close` in the bytes. An empty text means that the server closed without an answer.
 public func sendRaw(_ bytes: [UInt8], port: Int, seconds: Double = 10) async throws -> String {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = try connected(port)
     defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    address.sin_port = UInt16(port).bigEndian
-    let isConnected = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-        }
-    }
-    guard isConnected else { throw ChildProcess.Failure(description: "no connection to port \(port)") }
     var rest = bytes[...]
     var answer: [UInt8] = []
     var isOver = false
@@ -40,4 +30,31 @@ public func sendRaw(_ bytes: [UInt8], port: Int, seconds: Double = 10) async thr
 public func status(ofRaw answer: String) -> Int? {
     let parts = answer.split(separator: " ", maxSplits: 2)
     return parts.count > 1 && parts[0].hasPrefix("HTTP/1.") ? Int(parts[1]) : nil
+}
+
+/// Sends bytes and closes the connection without waiting for an answer.
+public func hangUp(after bytes: [UInt8], port: Int) throws {
+    let descriptor = try connected(port)
+    defer { close(descriptor) }
+    let sent = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+    guard sent == bytes.count else { throw ChildProcess.Failure(description: "only \(sent) of \(bytes.count) bytes sent") }
+}
+
+/// A socket that is connected to a loopback port; the caller closes it.
+private func connected(_ port: Int) throws -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    address.sin_port = UInt16(port).bigEndian
+    let isConnected = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
+    }
+    guard isConnected else {
+        close(descriptor)
+        throw ChildProcess.Failure(description: "no connection to port \(port)")
+    }
+    return descriptor
 }
