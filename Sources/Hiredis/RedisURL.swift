@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// The parts of a Redis URL.
+///
+/// Written by hand because an error must not quote what may be a password, and because `Foundation` is not needed otherwise.
+struct RedisURL {
+    var address: RedisAddress
+    var username: String?
+    var password: String?
+    var database = 0
+    var isSecure = false
+
+    init(_ url: String) throws(RedisError) {
+        guard let colon = url.firstRange(of: "://") else { throw Self.wrong("has no scheme") }
+        let scheme = url[..<colon.lowerBound].lowercased()
+        var rest = url[colon.upperBound...]
+        var query: Substring = ""
+        if let mark = rest.firstIndex(of: "?") {
+            query = rest[rest.index(after: mark)...]
+            rest = rest[..<mark]
+        }
+        var path: Substring = ""
+        if let slash = rest.firstIndex(of: "/") {
+            path = rest[slash...]
+            rest = rest[..<slash]
+        }
+        if let at = rest.lastIndex(of: "@") {
+            let login = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            rest = rest[rest.index(after: at)...]
+            username = login[0].isEmpty ? nil : try Self.decoded(login[0], "user name")
+            if login.count == 2, !login[1].isEmpty { password = try Self.decoded(login[1], "password") }
+            guard username == nil || password != nil else { throw Self.wrong("has a user name but no password") }
+        }
+        switch scheme {
+        case "redis", "rediss":
+            isSecure = scheme == "rediss"
+            address = try Self.hostAndPort(rest)
+            guard query.isEmpty else { throw Self.wrong("has a query, which only unix: takes") }
+            if path.count > 1 { database = try Self.number(path.dropFirst(), "database", in: 0...65535) }
+        case "unix", "redis+unix":
+            guard rest.isEmpty, path.count > 1 else { throw Self.wrong("needs a path: unix:///path") }
+            address = .unix(path: try Self.decoded(path, "path"))
+            if !query.isEmpty {
+                guard query.hasPrefix("db=") else { throw Self.wrong("has an unknown query; only db=N is known") }
+                database = try Self.number(query.dropFirst(3), "database", in: 0...65535)
+            }
+        default:
+            throw Self.wrong("has an unknown scheme; redis, rediss and unix are known")
+        }
+    }
+
+    private static func hostAndPort(_ text: Substring) throws(RedisError) -> RedisAddress {
+        var host = text
+        var port: Substring?
+        if text.hasPrefix("[") {
+            guard let end = text.firstIndex(of: "]") else { throw wrong("has an unfinished IPv6 address") }
+            host = text[text.index(after: text.startIndex)..<end]
+            let tail = text[text.index(after: end)...]
+            guard tail.isEmpty || tail.hasPrefix(":") else { throw wrong("has a malformed port") }
+            port = tail.isEmpty ? nil : tail.dropFirst()
+        } else if let colon = text.firstIndex(of: ":") {
+            host = text[..<colon]
+            port = text[text.index(after: colon)...]
+        }
+        guard !host.isEmpty else { throw wrong("has no host") }
+        return .tcp(host: String(host), port: try port.map { (port) throws(RedisError) in try number(port, "port", in: 1...65535) } ?? 6379)
+    }
+
+    private static func number(_ text: Substring, _ part: String, in range: ClosedRange<Int>) throws(RedisError) -> Int {
+        guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(text), range.contains(number) else {
+            throw wrong("has a \(part) that is no number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    private static func decoded(_ text: Substring, _ part: String) throws(RedisError) -> String {
+        var bytes: [UInt8] = []
+        var rest = Substring(text).utf8
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst(), let low = rest.popFirst(), high != 43, high != 45,
+                let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16)
+            else { throw wrong("has a malformed percent-encoding in the \(part)") }
+            bytes.append(value)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw wrong("has a \(part) that is no UTF-8") }
+        return text
+    }
+
+    private static func wrong(_ what: String) -> RedisError {
+        RedisError(.configuration, .notSent, "the Redis URL \(what)")
+    }
+}
+
+extension RedisConfiguration {
+    static var defaultSharedConnections: Int { System.coreCount < 4 ? 1 : 2 }
+}

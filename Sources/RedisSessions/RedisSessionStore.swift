@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Whoever makes a store names a client and a policy: one import is enough.
+@_exported public import Hiredis
+@_exported public import Sessions
+
+/// Sessions in Redis, shared by all instances: the main road.
+///
+/// Each session is one hash and each write is one constant script on it, so that it happens whole or not at all; the keys and
+/// fields are listed in `SessionKeys`. Times are the Redis server's. Needs Redis 6 or later, `noeviction` or a dedicated
+/// instance, and an ACL that allows `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE ZREM` plus what the scripts call.
+///
+/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nobody waits for it). Redis answers
+/// that are errors, and no answer in time, throw `.storeUnavailable`; what became of a write is then unknown unless the
+/// message says otherwise, and it must not simply be repeated.
+public struct RedisSessionStore: SessionDirectory {
+    private static let createScript = RedisScript(PackageResources.create_lua)
+    private static let commitScript = RedisScript(PackageResources.commit_lua)
+    private static let touchScript = RedisScript(PackageResources.touch_lua)
+    private static let endScript = RedisScript(PackageResources.end_lua)
+    private static let indexScript = RedisScript(PackageResources.index_lua)
+
+    /// All scripts of the store. Put them into `RedisConfiguration.preloadedScripts`, or let an operator load them.
+    public static let scripts = [createScript, commitScript, touchScript, endScript, indexScript]
+
+    private let redis: RedisClient
+    private let keys: SessionKeys
+    private let digester: SessionDigester
+    private let tombstone: Duration
+
+    /// Creates a store; opens no connection.
+    ///
+    /// - Parameters:
+    ///   - redis: the client; it connects with the first command, or earlier when run as a service.
+    ///   - prefix: first part of every key. Two applications on one Redis must differ here (R37).
+    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys the digests in Redis (R33).
+    ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
+    /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
+    public init(
+        _ redis: RedisClient, prefix: String = "sessions", pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300)
+    ) throws(SessionError) {
+        guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
+            throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
+        }
+        self.redis = redis
+        self.tombstone = tombstone
+        keys = try SessionKeys(prefix: prefix)
+        digester = try SessionDigester(pepper: pepper)
+    }
+
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+        guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
+        let load = try await read(ticket)
+        guard case .absent(.unreadable) = load else { return load }
+        // The two commands are not one: a write between them can make their answers contradict each other. Once.
+        return try await read(ticket)
+    }
+
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+        let ticket = SessionTicket()
+        var command = RedisCommand(script: Self.createScript, keys: [keys.session(ticket.handle)])
+        command.append(digester.digest(of: ticket))
+        command.append(draft.policy.idleTimeout)
+        command.append(draft.policy.lifetime)
+        command.append(draft.principal.map { digester.seal(principal: $0, for: ticket) } ?? [])
+        command.append(draft.principal.map(digester.digest(ofPrincipal:)) ?? [])
+        for (name, value) in draft.attributes {
+            command.append(SessionKeys.field(name))
+            command.append(value)
+        }
+        let reply = try await write(command, indexing: ticket.handle, under: draft.principal, for: draft.policy)
+        return try answer(reply, to: ticket, replacedBy: ticket)
+    }
+
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+        guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
+        let fresh = SessionTicket(handle: ticket.handle)
+        var command = RedisCommand(script: Self.commitScript, keys: [keys.session(ticket.handle)])
+        command.append(digester.digest(of: ticket))
+        command.append(change.ifVersion.map(String.init) ?? "")
+        let signedIn = append(change.rotation, change.policy, to: &command, fresh: fresh, principal: record.principal)
+        for (name, operation) in change.operations {
+            switch operation {
+            case .set(let value): command.append("s", SessionKeys.field(name), value)
+            case .remove: command.append("r", SessionKeys.field(name), [])
+            case .increment(let amount): command.append("i", SessionKeys.field(name), Array(String(amount).utf8))
+            }
+        }
+        let reply = try await write(command, indexing: ticket.handle, under: signedIn, for: change.policy)
+        return try answer(reply, to: ticket, replacedBy: fresh)
+    }
+
+    public func touch(_ record: SessionRecord) async throws(SessionError) {
+        guard let ticket = SessionTicket(record.credential) else { return }
+        var command = RedisCommand(script: Self.touchScript, keys: [keys.session(ticket.handle)], readOnly: true)
+        command.append(digester.digest(of: ticket))
+        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline need not.
+        guard record.hasPredecessor else { return redis.submit(command) }
+        _ = try await send(command)
+    }
+
+    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+        guard let ticket = SessionTicket(record.credential) else { return false }
+        guard try await send(endCommand(ticket.handle, "secret", digester.digest(of: ticket))).integer == 1 else { return false }
+        if let principal = record.principal { forget([ticket.handle], of: principal) }
+        return true
+    }
+
+    public func check() async throws(SessionError) { _ = try await send(RedisCommand("PING", readOnly: true)) }
+
+    // MARK: The sessions of a user
+
+    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        let digest = digester.digest(ofPrincipal: principal)
+        var summaries: [SessionSummary] = []
+        for chunk in try await handles(of: principal).chunks(of: Self.chunk) {
+            let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
+            for (position, handle) in chunk.enumerated() {
+                let ttl = replies[2 * position + 1].integer ?? -2
+                guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else { continue }
+                if record.belongs(to: digest) { summaries.append(record.summary(handle)) }
+            }
+        }
+        return summaries.sorted { $0.lastUsed > $1.lastUsed }
+    }
+
+    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+        let digest = digester.digest(ofPrincipal: principal)
+        // Only what is in the list may leave a tombstone, or anybody could fill Redis with them.
+        let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(handle)", readOnly: true))
+        guard !listed.isNull, try await send(endCommand(handle, "user", digest)).integer == 1 else { return false }
+        forget([handle], of: principal)
+        return true
+    }
+
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+        let digest = digester.digest(ofPrincipal: principal)
+        var count = 0
+        for chunk in try await handles(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
+            for reply in try await send(chunk.map { endCommand($0, "user", digest) }) {
+                if let error = reply.error { throw Self.unavailable(error) }
+                count += reply.integer ?? 0
+            }
+            forget(chunk, of: principal)
+        }
+        return count
+    }
+
+    public func revoke(_ handle: SessionHandle) async throws(SessionError) { _ = try await send(endCommand(handle, "any", [])) }
+
+    // MARK: Commands
+
+    /// How many sessions of a user are asked for in one write.
+    private static let chunk = 256
+
+    private func loadCommands(_ handle: SessionHandle) -> [RedisCommand] {
+        let key = keys.session(handle)
+        return [RedisCommand("HGETALL", key, readOnly: true), RedisCommand("PTTL", key, readOnly: true)]
+    }
+
+    private func endCommand(_ handle: SessionHandle, _ condition: String, _ digest: [UInt8]) -> RedisCommand {
+        var command = RedisCommand(script: Self.endScript, keys: [keys.session(handle)])
+        command.append(condition)
+        command.append(digest)
+        command.append(tombstone)
+        return command
+    }
+
+    /// Appends what happens to the secret; the principal if one signs in.
+    private func append(
+        _ rotation: SessionChange.Rotation, _ policy: SessionPolicy, to command: inout RedisCommand, fresh: SessionTicket,
+        principal: String?
+    ) -> String? {
+        switch rotation {
+        case .none:
+            for _ in 3...9 { command.append("") }
+            command.append(0)
+            return nil
+        case .renew:
+            command.append("renew")
+            command.append(digester.digest(of: fresh))
+            command.append(principal.map { digester.seal(principal: $0, for: fresh) } ?? [])
+            command.append("")
+            command.append(policy.renewalGrace)
+            for _ in 8...9 { command.append("") }
+            command.append(0)
+            return nil
+        case .signIn(let principal, let keeping):
+            command.append("signin")
+            command.append(digester.digest(of: fresh))
+            command.append(digester.seal(principal: principal, for: fresh))
+            command.append(digester.digest(ofPrincipal: principal))
+            command.append(policy.renewalGrace)
+            command.append(policy.idleTimeout)
+            command.append(policy.lifetime)
+            command.append(keeping.count)
+            for name in keeping { command.append(SessionKeys.field(name)) }
+            return principal
+        }
+    }
+
+    private func handles(of principal: String) async throws(SessionError) -> [SessionHandle] {
+        let key = keys.index(digester.digest(ofPrincipal: principal))
+        let reply = try await send(RedisCommand("ZRANGE", key, "0", "-1", readOnly: true))
+        return (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
+    }
+
+    /// Takes ended sessions off a user's list. Nobody waits for it: an entry of an ended session is only skipped.
+    private func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
+        var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
+        for handle in handles { command.append("\(handle)") }
+        redis.submit(command)
+    }
+
+    // MARK: Answers
+
+    private func read(_ ticket: SessionTicket) async throws(SessionError) -> SessionLoad {
+        let replies = try await send(loadCommands(ticket.handle), cancellation: .abandon)
+        if let error = replies[0].error ?? replies[1].error {
+            guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
+            return .absent(.unreadable)
+        }
+        switch RedisRecord.read(replies[0], ttl: replies[1].integer ?? -2) {
+        case .absent(let absence): return .absent(absence)
+        case .live(let record): return record.open(ticket, digester)
+        }
+    }
+
+    /// Sends a write; a sign-in's entry in the user's list goes ahead of it in the same round trip.
+    private func write(
+        _ command: RedisCommand, indexing handle: SessionHandle, under principal: String?, for policy: SessionPolicy
+    ) async throws(SessionError) -> RedisReply {
+        guard let principal else { return try await send([command])[0] }
+        var index = RedisCommand(script: Self.indexScript, keys: [keys.index(digester.digest(ofPrincipal: principal))])
+        index.append("\(handle)")
+        index.append(policy.lifetime)
+        let replies = try await send([index, command])
+        // Without its entry the session could not be revoked. Its credential was not handed out, so it can not be used either.
+        if let error = replies[0].error { throw Self.unavailable(error) }
+        return replies[1]
+    }
+
+    private func answer(_ reply: RedisReply, to ticket: SessionTicket, replacedBy fresh: SessionTicket) throws(SessionError)
+        -> SessionCommit
+    {
+        if let error = reply.error {
+            guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
+            return .gone(.unreadable)
+        }
+        switch reply.count > 0 ? reply[0].string : nil {
+        case "ok" where reply.count == 4:
+            let isNew = ticket.secret == fresh.secret || reply[2].integer == 1
+            return .committed(
+                handle: ticket.handle, version: reply[1].integer ?? 0, credential: isNew ? fresh.credential : nil,
+                remaining: .milliseconds(reply[3].integer ?? 0))
+        case "conflict" where reply.count == 3:
+            switch RedisRecord.read(reply[1], ttl: reply[2].integer ?? -2) {
+            case .absent(let absence): return .gone(absence)
+            case .live(let record):
+                switch record.open(ticket, digester) {
+                case .found(let record): return .conflict(record)
+                case .absent(let absence): return .gone(absence)
+                }
+            }
+        case "gone" where reply.count == 2:
+            switch reply[1].string {
+            case "ended": return .gone(.ended)
+            case "superseded": return .gone(.superseded(ticket.handle, replay: false))
+            case "unreadable": return .gone(.unreadable)
+            default: return .gone(.unknown)
+            }
+        case "invalid": throw SessionError(.invalidValue, "Only integers can be incremented, within 64 bits.")
+        default: throw SessionError(.storeUnavailable, "Redis answered in a form that the session scripts do not use.")
+        }
+    }
+
+    private func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
+        do { return try await redis.send(command, cancellation: .ignore) } catch { throw Self.unavailable(error) }
+    }
+
+    private func send(_ commands: [RedisCommand], cancellation: RedisCancellation = .ignore) async throws(SessionError) -> [RedisReply] {
+        do { return try await redis.send(commands, cancellation: cancellation) } catch { throw Self.unavailable(error) }
+    }
+
+    private static func unavailable(_ error: RedisError) -> SessionError { SessionError(.storeUnavailable, "\(error)") }
+}
+
+extension RedisCommand {
+    fileprivate mutating func append(_ duration: Duration) { append(Int(duration.wholeMilliseconds)) }
+
+    fileprivate mutating func append(_ operation: String, _ field: String, _ value: [UInt8]) {
+        append(operation)
+        append(field)
+        append(value)
+    }
+}
+
+extension Array {
+    /// The elements in order, at most `size` at a time.
+    fileprivate func chunks(of size: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
+    }
+}

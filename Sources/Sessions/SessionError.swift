@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import HTTPTypes
+
+/// Why a session operation could not be carried out.
+///
+/// Absence is not an error: a request without a session, or with one that is over, gets an anonymous session instead.
+/// Two errors are equal when their codes are. The message is for people: it names the mend where there is one and holds no
+/// ticket, no key, no stored value and no address with credentials (R75).
+public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What kind of failure it is. New codes may come with any release, so a `switch` needs a `default`.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        /// The code as it appears in logs and in error bodies.
+        public let description: String
+
+        private init(_ description: String) { self.description = description }
+
+        /// An option contradicts another one or is out of range. Raised at start, never by a request.
+        public static let invalidConfiguration = Code("invalid-configuration")
+        /// The store did not answer, refused, or what became of the write is unknown. Nothing was sent to the browser. (R81)
+        public static let storeUnavailable = Code("store-unavailable")
+        /// The store is at its configured bound and takes no new session; existing ones go on.
+        public static let storeFull = Code("store-full")
+        /// Somebody else kept committing first; the bounded number of retries is used up and nothing was stored.
+        public static let conflict = Code("conflict")
+        /// The session would pass one of `SessionLimits`; what is stored is unchanged. (R78)
+        public static let tooLarge = Code("too-large")
+        /// A value could not be encoded, or an increment met a value that is no integer or would overflow.
+        public static let invalidValue = Code("invalid-value")
+        /// The session was used after its commit, for example from a streaming body. (R72)
+        public static let closed = Code("closed")
+        /// There is no stored session to amend.
+        public static let noSession = Code("no-session")
+        /// The store cannot do this at all, for example list the sessions of a user.
+        public static let unsupported = Code("unsupported")
+    }
+
+    /// The kind of failure.
+    public let code: Code
+    /// One sentence for the person who reads the log.
+    public let message: String
+
+    /// Creates an error. The message must hold no secret.
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { "\(code): \(message)" }
+
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    public func hash(into hasher: inout Hasher) { hasher.combine(code) }
+}
+
+extension SessionError {
+    /// The status an HTTP adapter answers with when nobody handled the error: 409, 413, 501, 503 or 500.
+    public var status: HTTPResponse.Status {
+        switch code {
+        case .conflict: .conflict
+        case .tooLarge: .contentTooLarge
+        case .invalidValue: .badRequest
+        case .unsupported: .notImplemented
+        case .storeUnavailable, .storeFull: .serviceUnavailable
+        default: .internalServerError
+        }
+    }
+
+    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes sense.
+    public var headers: HTTPFields {
+        var fields: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
+        if status == .serviceUnavailable { fields[.retryAfter] = "1" }
+        return fields
+    }
+
+    /// The body that goes with `status`. The message of an internal failure stays in the log.
+    public var body: String {
+        let text = status == .internalServerError ? "The session could not be used." : message
+        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return #"{"error":"\#(code)","message":"\#(escaped)"}"#
+    }
+}

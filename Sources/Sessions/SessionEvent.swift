@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import Synchronization
+
+/// Something about a session that operators or security people want to know (R76). Holds no secret and no stored value.
+public struct SessionEvent: Sendable, CustomStringConvertible {
+    /// What happened. New kinds may come with any release.
+    public struct Kind: Hashable, Sendable, CustomStringConvertible {
+        /// The kind as it appears in logs.
+        public let description: String
+        let level: Logger.Level
+
+        private init(_ description: String, _ level: Logger.Level) {
+            self.description = description
+            self.level = level
+        }
+
+        /// A record was made.
+        public static let created = Kind("created", .debug)
+        /// A user signed in; the secret changed.
+        public static let signedIn = Kind("signed-in", .info)
+        /// The secret was renewed with equal rights.
+        public static let renewed = Kind("renewed", .debug)
+        /// The user signed out.
+        public static let signedOut = Kind("signed-out", .info)
+        /// One or all sessions of a user were ended by a revocation.
+        public static let revoked = Kind("revoked", .info)
+        /// A cookie that has not the form of a credential.
+        public static let malformed = Kind("malformed", .notice)
+        /// Several different cookies with the session's name.
+        public static let ambiguous = Kind("ambiguous", .notice)
+        /// A cookie for a record that does not exist: expired, or made up.
+        public static let unknown = Kind("unknown", .debug)
+        /// A cookie for a session that was ended.
+        public static let ended = Kind("ended", .debug)
+        /// A secret that is not, or no longer, the record's; its writes are dropped.
+        public static let superseded = Kind("superseded", .notice)
+        /// A replaced secret came back after its grace: somebody may have a copy of the cookie.
+        public static let replayed = Kind("replayed", .warning)
+        /// A record that can not be used; it is left as it is and its holder is anonymous.
+        public static let unreadable = Kind("unreadable", .error)
+        /// A stored attribute does not decode as the type asked for; it reads as absent.
+        public static let undecodable = Kind("undecodable", .error)
+        /// The session ended while the request ran; what the request changed was dropped.
+        public static let dropped = Kind("dropped", .notice)
+        /// A change was refused because of `SessionLimits`.
+        public static let refused = Kind("refused", .notice)
+        /// The idle deadline could not be moved; the request went on.
+        public static let touchFailed = Kind("touch-failed", .warning)
+        /// The store could not be asked.
+        public static let storeFailed = Kind("store-failed", .error)
+    }
+
+    /// What happened.
+    public let kind: Kind
+    /// The session it happened to.
+    public let handle: SessionHandle?
+    /// More about it, written by this package: no input of a client, no stored value.
+    public let detail: String?
+
+    init(_ kind: Kind, _ handle: SessionHandle? = nil, detail: String? = nil) {
+        self.kind = kind
+        self.handle = handle
+        self.detail = detail
+    }
+
+    public var description: String {
+        "session \(kind)" + (handle.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
+    }
+}
+
+/// Writes events to the log, at most ten of a kind in a second, and hands all of them to the application.
+final class SessionEventSink: Sendable {
+    private struct Window {
+        var start: ContinuousClock.Instant
+        var count = 0
+    }
+
+    private let logger: Logger
+    private let observer: (@Sendable (SessionEvent) -> Void)?
+    private let windows = Mutex<[SessionEvent.Kind: Window]>([:])
+
+    init(logger: Logger, observer: (@Sendable (SessionEvent) -> Void)?) {
+        self.logger = logger
+        self.observer = observer
+    }
+
+    func emit(_ kind: SessionEvent.Kind, _ handle: SessionHandle? = nil, detail: String? = nil) {
+        let event = SessionEvent(kind, handle, detail: detail)
+        observer?(event)
+        guard logger.logLevel <= kind.level, let suppressed = admit(kind) else { return }
+        let note = suppressed > 0 ? " (\(suppressed) more like it were not logged)" : ""
+        logger.log(level: kind.level, "\(event)\(note)")
+    }
+
+    /// How many events of the kind were left out before this one; nil when this one is to be left out too.
+    private func admit(_ kind: SessionEvent.Kind) -> Int? {
+        let now = ContinuousClock.now
+        return windows.withLock { windows in
+            let old = windows[kind]
+            if let old, now - old.start < .seconds(1) {
+                windows[kind]?.count = old.count + 1
+                return old.count < 10 ? 0 : nil
+            }
+            windows[kind] = Window(start: now, count: 1)
+            return max(0, (old?.count ?? 0) - 10)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+public import HTTPTypes
+import Synchronization
+
+/// One request and its response: loads the session when asked, commits it, writes the header fields.
+///
+/// A request that never asks costs nothing and its response stays as it is, cacheable included (R73).
+public final class SessionExchange: Sendable {
+    private let manager: SessionManager
+    private let reading: CookieReading
+    private let session = Mutex<Session?>(nil)
+
+    init(_ request: HTTPFields, manager: SessionManager) {
+        self.manager = manager
+        reading = manager.cookie.read(request)
+    }
+
+    /// The manager behind this exchange, for lists and revocations.
+    public var sessions: SessionManager { manager }
+
+    /// The session of this request; the same object each time. One round trip the first time, none without a cookie.
+    ///
+    /// A client without a session, or with one that is over, gets an anonymous one that is stored once something is in it.
+    ///
+    /// - Throws: `.storeUnavailable`: then nothing is known about the client, and no cookie is touched (R81).
+    public func session() async throws(SessionError) -> Session {
+        if let session = session.withLock({ $0 }) { return session }
+        let loaded = Session(try await load(), manager: manager)
+        return session.withLock { session in
+            // Two tasks of one handler may both have come here; the first one to finish counts.
+            if session == nil { session = loaded }
+            return session ?? loaded
+        }
+    }
+
+    /// Commits the session, if there is one, and writes `Set-Cookie`, `Cache-Control` and `Vary`. At most one round trip,
+    /// two when a session ends and another starts in the same request.
+    ///
+    /// Call it exactly once, when the handler has returned and before the response head leaves. If it throws, the response
+    /// must not be sent: nothing was stored.
+    ///
+    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`.
+    public func close(_ response: inout HTTPResponse) async throws {
+        guard let session = session.withLock({ $0 }) else { return }
+        var exposure = CachePolicy.Exposure.touched
+        let delivery = try await manager.commit(session, canSetCookie: SessionCookie.isPermitted(on: response.status))
+        if let field = try field(for: delivery), manager.cookie.write(field, to: &response) { exposure = .cookieSet }
+        CachePolicy.apply(to: &response.headerFields, exposure: exposure)
+    }
+
+    /// Closes the session without storing anything: for handlers that failed.
+    ///
+    /// - Returns: whether the handler had touched the session, so that its answer must not be cached.
+    public func abandon() -> Bool {
+        guard let session = session.withLock({ $0 }) else { return false }
+        session.state.withLock { $0.isClosed = true }
+        return true
+    }
+
+    /// Tells caches that a response depends on the session. `close` does it by itself; for answers to failures.
+    public func markPersonal(_ response: inout HTTPResponse) { CachePolicy.apply(to: &response.headerFields, exposure: .touched) }
+
+    private func field(for delivery: SessionManager.Delivery) throws(SessionError) -> String? {
+        switch delivery {
+        case .keep, .dropped: nil
+        case .send(let value, let remaining):
+            try manager.cookie.setField(value: value, remainingLifetime: remaining, now: Date())
+        case .delete: manager.cookie.deletionField()
+        }
+    }
+
+    private func load() async throws(SessionError) -> SessionLoad? {
+        switch reading {
+        case .absent: return nil
+        case .value(let value): return try await manager.load(SessionCredential(value))
+        case .ambiguous: manager.events.emit(.ambiguous)
+        case .overLimit: manager.events.emit(.malformed, nil, detail: "the Cookie header is too long")
+        case .malformed: manager.events.emit(.malformed)
+        }
+        return nil
+    }
+}

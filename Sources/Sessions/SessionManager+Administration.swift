@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Seeing and ending the sessions of a user, from a "your devices" page or an operator's tool.
+extension SessionManager {
+    /// The live sessions of a user, most recently used first. Two round trips.
+    ///
+    /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
+    public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await directory().sessions(of: principal)
+    }
+
+    /// Ends one session of a user, on every server, before this returns. Two round trips.
+    ///
+    /// - Returns: false when the user has no such live session; somebody else's is never touched.
+    /// - Throws: `.unsupported`, `.storeUnavailable`.
+    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+        let isRevoked = try await directory().revoke(handle, of: principal)
+        if isRevoked { events.emit(.revoked, handle) }
+        return isRevoked
+    }
+
+    /// Ends all sessions of a user, or all but one. Also reaches sign-ins on their way (R28). Two round trips.
+    ///
+    /// - Parameters:
+    ///   - principal: the user.
+    ///   - kept: the session to spare, usually the one that asks.
+    /// - Returns: how many were ended.
+    /// - Throws: `.unsupported`, `.storeUnavailable`.
+    @discardableResult
+    public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError) -> Int {
+        let count = try await directory().revokeAll(of: principal, except: kept)
+        if count > 0 { events.emit(.revoked, kept, detail: kept == nil ? "\(count) sessions" : "\(count) others") }
+        return count
+    }
+
+    private func directory() throws(SessionError) -> any SessionDirectory {
+        guard let directory = store as? any SessionDirectory else {
+            throw SessionError(.unsupported, "This store can neither list nor revoke sessions.")
+        }
+        return directory
+    }
+}

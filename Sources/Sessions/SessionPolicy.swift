@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// When sessions end, when their deadline moves and when their secret is renewed: all expiry rules.
+///
+/// Two limits run side by side and the nearer one wins: `idleTimeout`, restarted by each use, and `lifetime`, started at
+/// creation and restarted only by signing in, which is a re-authentication. Both bounds are exclusive: *at* the deadline
+/// the session is over. Reads no clock; times are passed in. Source: R17–R24; NIST SP 800-63B-4 §5.2.
+public struct SessionPolicy: Hashable, Sendable {
+    /// How long a session may lie unused. Default 30 minutes.
+    public var idleTimeout: Duration
+    /// How long a session may live however much it is used. Default 12 hours.
+    public var lifetime: Duration
+    /// The part of `idleTimeout` that must pass before a mere read moves the deadline again. Default 0.1; 0 moves it each time.
+    ///
+    /// A read inside this part costs no write. The session may therefore end up to this part early, never late.
+    public var touchFraction: Double
+    /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in only.
+    public var renewalInterval: Duration?
+    /// How long the previous secret works after a renewal, unless the new one is presented sooner. Default 30 s, at most 5 min.
+    public var renewalGrace: Duration
+    /// Whether a replaced secret that shows up after its grace ends the session. Default false: it is only reported.
+    public var endsOnTheft: Bool
+
+    /// Creates a policy; `SessionManager` checks it at start.
+    public init(
+        idleTimeout: Duration = .seconds(30 * 60),
+        lifetime: Duration = .seconds(12 * 3600),
+        touchFraction: Double = 0.1,
+        renewalInterval: Duration? = nil,
+        renewalGrace: Duration = .seconds(30),
+        endsOnTheft: Bool = false
+    ) {
+        self.idleTimeout = idleTimeout
+        self.lifetime = lifetime
+        self.touchFraction = touchFraction
+        self.renewalInterval = renewalInterval
+        self.renewalGrace = renewalGrace
+        self.endsOnTheft = endsOnTheft
+    }
+
+    /// NIST SP 800-63B-4 AAL1: at most 30 days, here with an idle timeout of 14 days.
+    public static let aal1 = SessionPolicy(idleTimeout: .seconds(14 * 86_400), lifetime: .seconds(30 * 86_400))
+    /// NIST SP 800-63B-4 AAL2: at most 24 hours, 1 hour unused.
+    public static let aal2 = SessionPolicy(idleTimeout: .seconds(3600), lifetime: .seconds(86_400))
+    /// NIST SP 800-63B-4 AAL3: at most 12 hours, 15 minutes unused.
+    public static let aal3 = SessionPolicy(idleTimeout: .seconds(15 * 60), lifetime: .seconds(12 * 3600))
+
+    /// Checks that the values make sense together.
+    ///
+    /// - Throws: `.invalidConfiguration`, with a sentence that says what to change.
+    public func validate() throws(SessionError) {
+        func require(_ condition: Bool, _ message: String) throws(SessionError) {
+            guard condition else { throw SessionError(.invalidConfiguration, message) }
+        }
+        let century = Duration.seconds(100 * 366 * 86_400)
+        try require(idleTimeout >= .seconds(1), "idleTimeout is below 1 s; sessions would end between two clicks.")
+        try require(lifetime >= idleTimeout, "lifetime is shorter than idleTimeout; raise lifetime or lower idleTimeout.")
+        try require(lifetime <= century, "lifetime is above 100 years; choose a limit that can be reached.")
+        try require((0...0.5).contains(touchFraction), "touchFraction must be between 0 and 0.5.")
+        try require((.zero ... .seconds(300)).contains(renewalGrace), "renewalGrace must be between 0 and 5 minutes.")
+        if let renewalInterval {
+            try require(renewalInterval > renewalGrace, "renewalInterval must be longer than renewalGrace.")
+        }
+    }
+
+    /// The instant from which a session counts as absent.
+    package static func end(lastUsed: SessionInstant, idleTimeout: Duration, deadline: SessionInstant) -> SessionInstant {
+        min(lastUsed + idleTimeout, deadline)
+    }
+
+    /// Whether a request that only read should move the idle deadline.
+    ///
+    /// - Parameter jitter: 0..<1, so that many instances do not touch at the same instant: stretches the wait by up to a
+    ///   quarter. Useless touches (the absolute deadline is nearer anyway) are never due.
+    package func isTouchDue(_ record: SessionRecord, jitter: Double) -> Bool {
+        guard record.end < record.deadline else { return false }
+        let idle = Double(record.idleTimeout.wholeMilliseconds)
+        let passed = Double((record.now - record.lastUsed).wholeMilliseconds)
+        return passed >= idle * touchFraction * (1 + jitter / 4)
+    }
+
+    /// Whether the secret is old enough to be replaced.
+    package func isRenewalDue(_ record: SessionRecord) -> Bool {
+        guard let renewalInterval, record.standing == .current else { return false }
+        return record.now - record.rotated >= renewalInterval
+    }
+}

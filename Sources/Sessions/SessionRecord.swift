@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a store found for a credential: one consistent state of one session. All times are the store's own.
+public struct SessionRecord: Sendable {
+    /// Which of the record's secrets was presented.
+    public enum Standing: Sendable {
+        /// The one that was issued last.
+        case current
+        /// The one before, inside the grace of a renewal. Equal rights, but it is never sent again.
+        case predecessor
+    }
+
+    /// The record's name; stays the same through sign-in and renewal.
+    public let handle: SessionHandle
+    /// What the client presented.
+    public let credential: SessionCredential
+    /// Which of the record's secrets that is.
+    public let standing: Standing
+    /// Whether the previous secret still works and is to be retired, because the current one has now been presented.
+    public let hasPredecessor: Bool
+    /// Grows by one with each commit.
+    public let version: Int
+    /// Who is signed in.
+    public let principal: String?
+    /// The encoded attributes by name.
+    public let attributes: [String: [UInt8]]
+    /// When the record was made.
+    public let created: SessionInstant
+    /// When the session was last used, exact to the touch fraction of the policy.
+    public let lastUsed: SessionInstant
+    /// When the current secret was issued.
+    public let rotated: SessionInstant
+    /// The absolute end, however much the session is used.
+    public let deadline: SessionInstant
+    /// The idle timeout that was in force when the record was made.
+    public let idleTimeout: Duration
+    /// The store's time at the moment of reading.
+    public let now: SessionInstant
+
+    /// The instant from which the session counts as absent, unless it is used again.
+    public var end: SessionInstant { SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline) }
+
+    /// Creates a record; for stores.
+    public init(
+        handle: SessionHandle, credential: SessionCredential, standing: Standing, hasPredecessor: Bool, version: Int,
+        principal: String?, attributes: [String: [UInt8]], created: SessionInstant, lastUsed: SessionInstant,
+        rotated: SessionInstant, deadline: SessionInstant, idleTimeout: Duration, now: SessionInstant
+    ) {
+        self.handle = handle
+        self.credential = credential
+        self.standing = standing
+        self.hasPredecessor = hasPredecessor
+        self.version = version
+        self.principal = principal
+        self.attributes = attributes
+        self.created = created
+        self.lastUsed = lastUsed
+        self.rotated = rotated
+        self.deadline = deadline
+        self.idleTimeout = idleTimeout
+        self.now = now
+    }
+}
+
+/// One entry of a "your devices" list.
+public struct SessionSummary: Sendable {
+    /// The session's name, safe to show and to send back for a revocation.
+    public let handle: SessionHandle
+    /// When the session was made.
+    public let created: SessionInstant
+    /// When it was last used, exact to the touch fraction of the policy.
+    public let lastUsed: SessionInstant
+    private let attributes: [String: [UInt8]]
+
+    /// What the application stored in that session, for example a device name.
+    public subscript<Value>(key: SessionKey<Value>) -> Value? {
+        attributes[key.name].flatMap { try? SessionCodec.decode(Value.self, from: $0) }
+    }
+
+    /// Creates an entry; for stores.
+    public init(handle: SessionHandle, created: SessionInstant, lastUsed: SessionInstant, attributes: [String: [UInt8]]) {
+        self.handle = handle
+        self.created = created
+        self.lastUsed = lastUsed
+        self.attributes = attributes
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdSessions
+import Logging
+import RedisSessions
+
+/// One instance of the application that outside test programs drive over HTTP. Each flag is also a variable `SESSIONS_…`.
+@main
+struct FixtureApp: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "fixture-app", abstract: "Sessions behind HTTP routes, for tests.")
+
+    enum Store: String, ExpressibleByArgument, CaseIterable {
+        case redis, redisCached = "redis-cached", memory, sealed, replicated
+    }
+
+    @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
+    @Option(help: "Port to listen on.") var port = variable("PORT").flatMap(Int.init) ?? 8080
+    @Option(help: "Where sessions are kept.") var store = variable("STORE").flatMap(Store.init) ?? .redis
+    @Option(help: "redis://, rediss:// or unix:// address.") var redis = variable("REDIS") ?? "redis://127.0.0.1:6379"
+    @Option(help: "Certificate authority that the Redis server's certificate must come from.") var redisCa: String?
+    @Option(help: "First part of every Redis key.") var prefix = variable("PREFIX") ?? "sessions"
+    @Option(help: "Name shown in X-Instance.") var instance = variable("INSTANCE") ?? "fixture"
+    @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
+    @Option(help: "Absolute lifetime.") var lifetimeSeconds = variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
+    @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
+    @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = variable("PLAIN_HTTP") != nil
+
+    static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment["SESSIONS_\(name)"] }
+
+    func validate() throws {
+        // A variable that can not be read must not silently mean the default.
+        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS"] {
+            if let text = Self.variable(name), Int(text) == nil { throw ValidationError("SESSIONS_\(name) is not a number: \(text)") }
+        }
+        if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
+            throw ValidationError("SESSIONS_STORE: unknown store \(text)")
+        }
+        guard (1...65_535).contains(port) else { throw ValidationError("The port must be between 1 and 65535.") }
+    }
+
+    func run() async throws {
+        do {
+            try await serve()
+        } catch let error as SessionError {
+            throw ValidationError(error.message)
+        } catch let error as RedisError {
+            throw ValidationError("Redis: \(error)")
+        }
+    }
+
+    private func serve() async throws {
+        var logger = Logger(label: instance)
+        logger.logLevel = .notice
+        var client: RedisClient?
+        let sessionStore: any SessionStore
+        switch store {
+        case .redis:
+            var configuration = try RedisConfiguration(url: self.redis)
+            if let redisCa = redisCa ?? Self.variable("REDIS_CA") {
+                guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
+                configuration.tls?.caFile = redisCa
+            }
+            configuration.preloadedScripts = RedisSessionStore.scripts
+            let redis = RedisClient(configuration, logger: logger)
+            sessionStore = try RedisSessionStore(redis, prefix: prefix)
+            client = redis
+        case .memory:
+            sessionStore = try MemorySessionStore()
+        case .redisCached, .sealed, .replicated:
+            throw ValidationError("--store \(store.rawValue) is not there yet; use redis or memory.")
+        }
+        let sessions = try SessionManager(
+            store: sessionStore,
+            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)),
+            cookie: plainHttp ? .plainHTTP() : SessionCookie(), logger: logger)
+        let router = Router(context: BasicSessionRequestContext.self)
+        router.add(middleware: InstanceHeader(name: instance))
+        router.add(middleware: SessionMiddleware(sessions))
+        addRoutes(to: router, limits: sessions.limits)
+        let app = Application(
+            router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            services: client.map { [$0] } ?? [], logger: logger)
+        try await app.runService()
+    }
+}
+
+/// Says which instance answered, on every response.
+struct InstanceHeader<Context: RequestContext>: RouterMiddleware {
+    let name: String
+
+    func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
+        do {
+            var response = try await next(request, context)
+            response.headers[.instance] = name
+            return response
+        } catch let error as any HTTPResponseError {
+            var response = try error.response(from: request, context: context)
+            response.headers[.instance] = name
+            return response
+        }
+    }
+}
+
+extension HTTPField.Name {
+    static let instance = Self("X-Instance")!
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdSessions
+
+/// The routes that test programs rely on: parameters in the query, JSON in the answer.
+func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits) {
+    addStateRoutes(to: router)
+    addIdentityRoutes(to: router)
+    addOddRoutes(to: router, limits: limits)
+}
+
+private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
+    router.get("/none") { _, _ in json(["ok": .bool(true)]) }
+    router.get("/peek") { request, context in
+        let name = try request.parameter("k")
+        return json(["value": display(try await context.session(), name)])
+    }
+    router.get("/has") { request, context in
+        let key = try request.key(String.self)
+        return json(["has": .bool(try await context.session().has(key))])
+    }
+    router.post("/set") { request, context in
+        let key = try request.key(String.self)
+        let value = try request.parameter("v", orEmpty: true)
+        try await context.session().set(key, value)
+        return json(["ok": .bool(true)])
+    }
+    router.post("/remove") { request, context in
+        let key = try request.key(String.self)
+        try await context.session().remove(key)
+        return json(["ok": .bool(true)])
+    }
+    router.post("/increment") { request, context in
+        let key = try request.key(Int.self)
+        let amount = try request.integer("by", default: 1)
+        try await context.session().increment(key, by: amount)
+        return json(["queued": .bool(true)])
+    }
+    router.post("/append") { request, context in
+        let key = try request.key([String].self)
+        let value = try request.parameter("v", orEmpty: true)
+        try await context.session().update(key, default: []) { $0.append(value) }
+        return json(["ok": .bool(true)])
+    }
+    router.get("/list") { request, context in
+        let key = try request.key([String].self)
+        return json(["values": .list((try await context.session()[key] ?? []).map { .text($0) })])
+    }
+}
+
+private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
+    router.get("/whoami") { _, context in
+        let session = try await context.session()
+        let values = Dictionary(uniqueKeysWithValues: session.names.map { ($0, stored(session, $0)) })
+        return json([
+            "principal": .optional(session.principal), "handle": .optional(session.handle?.description),
+            "version": .number(session.version), "values": .object(values),
+        ])
+    }
+    router.post("/login") { request, context in
+        let user = try request.parameter("user")
+        let keep = (request.uri.queryParameters.get("keep") ?? "").split(separator: ",").map(String.init)
+        try await context.session().signIn(as: user, keeping: Set(keep))
+        return json(["ok": .bool(true)])
+    }
+    router.post("/renew") { _, context in
+        try await context.session().renew()
+        return json(["ok": .bool(true)])
+    }
+    router.post("/logout") { _, context in
+        try await context.session().signOut()
+        return json(["ok": .bool(true)])
+    }
+    router.post("/logout-others") { _, context in
+        let (session, principal) = try await signedIn(context)
+        return json(["revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.handle))])
+    }
+    router.post("/logout-all") { request, context in
+        let user = try request.parameter("user")
+        return json(["revoked": .number(try await context.sessions.revokeAll(of: user))])
+    }
+    router.get("/devices") { _, context in
+        let (session, principal) = try await signedIn(context)
+        let devices = try await context.sessions.list(for: principal)
+        return json([
+            "devices": .list(
+                devices.map { device in
+                    .object([
+                        "handle": .text(device.handle.description), "created": .text(timestamp(device.created)),
+                        "lastSeen": .text(timestamp(device.lastUsed)), "current": .bool(device.handle == session.handle),
+                    ])
+                })
+        ])
+    }
+    router.post("/revoke") { request, context in
+        guard let handle = SessionHandle(try request.parameter("handle")) else { throw Problem(.badRequest, "bad-parameter", "handle") }
+        let (session, principal) = try await signedIn(context)
+        if handle == session.handle {
+            try session.signOut()
+        } else if try await !context.sessions.revoke(handle, of: principal) {
+            throw Problem(.notFound, "no-such-session", "No session of yours has this handle.")
+        }
+        return json(["ok": .bool(true)])
+    }
+}
+
+private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits) {
+    for method in [HTTPRequest.Method.get, .post] {
+        router.on("/slow", method: method) { request, context in
+            let milliseconds = try request.integer("ms")
+            guard (0...60_000).contains(milliseconds) else { throw Problem(.badRequest, "bad-parameter", "ms") }
+            let session = try await context.session()
+            let before = request.uri.queryParameters.get("k").map { display(session, $0) } ?? .null
+            try await Task.sleep(for: .milliseconds(milliseconds))
+            if request.method == .post {
+                try session.set(try request.key(String.self), try request.parameter("v", orEmpty: true))
+            }
+            return json(["ok": .bool(true), "before": before, "principal": .optional(session.principal)])
+        }
+    }
+    router.post("/big") { request, context in
+        let count = try request.integer("bytes")
+        let key = try request.key(String.self)
+        guard count >= 0 else { throw Problem(.badRequest, "bad-parameter", "bytes") }
+        // No more than is needed to be refused, whatever the client asks for.
+        try await context.session().set(key, String(repeating: "x", count: min(count, limits.bytes + 1)))
+        return json(["ok": .bool(true)])
+    }
+    router.get("/stream") { request, context in
+        let key = try request.key(String.self)
+        let value = try request.parameter("v", orEmpty: true)
+        let session = try await context.session()
+        return Response(
+            status: .ok, headers: [.contentType: "application/json"],
+            body: ResponseBody { writer in
+                try await writer.write(ByteBuffer(string: #"{"started":true,"#))
+                let late = refusal { try session.set(key, value) }
+                let isStored = await store(session, key, value)
+                try await writer.write(ByteBuffer(string: #""late":"\#(late)","set":\#(isStored)}"#))
+                try await writer.finish(nil)
+            })
+    }
+    router.get("/public") { _, context in
+        var response = json(["known": .bool(try await context.session().handle != nil)])
+        response.headers[.cacheControl] = "public, max-age=60"
+        return response
+    }
+    router.get("/healthz") { _, _ in json(["ok": .bool(true)]) }
+    router.get("/readyz") { _, context in
+        try await context.sessions.store.check()
+        return json(["ok": .bool(true)])
+    }
+}
+
+/// The head is out, so a plain write must be refused; gives the reason.
+private func refusal(_ write: () throws -> Void) -> String {
+    do { try write() } catch { return (error as? SessionError)?.code.description ?? "other" }
+    return "none"
+}
+
+/// An amendment is committed on its own; whether that succeeded.
+private func store(_ session: Session, _ key: SessionKey<String>, _ value: String) async -> Bool {
+    do { try await session.amend { try $0.set(key, value) } } catch { return false }
+    return true
+}
+
+private func signedIn(_ context: BasicSessionRequestContext) async throws -> (Session, String) {
+    let session = try await context.session()
+    guard let principal = session.principal else { throw Problem(.unauthorized, "not-signed-in", "Sign in first.") }
+    return (session, principal)
+}
+
+/// A value as `/peek` shows it: text as it is, a counter as decimal text.
+private func display(_ session: Session, _ name: String) -> JSON {
+    switch stored(session, name) {
+    case .number(let number): .text(String(number))
+    case .list, .object: .null
+    case let value: value
+    }
+}
+
+/// A value of whatever type the routes store.
+private func stored(_ session: Session, _ name: String) -> JSON {
+    guard let key = try? SessionKey<JSON>(validating: name) else { return .null }
+    return session[key] ?? .null
+}
+
+private func timestamp(_ instant: SessionInstant) -> String {
+    Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000).formatted(.iso8601)
+}
