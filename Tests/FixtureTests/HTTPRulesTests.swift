@@ -152,7 +152,7 @@ extension SharedFleet {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             let names = [
-                "K", "k", "\u{212A}", "\u{E9}", "e\u{301}", "a b", "a:b", "a\nb", "principal", "digest", "version", "v", "_", "created",
+                "K", "k", "\u{212A}", "\u{E9}", "e\u{301}", "a b", "a:b", "principal", "digest", "version", "v", "_", "created",
                 "0",
             ]
             for name in names {

@@ -82,12 +82,32 @@ extension SharedFleet {
             async throws
         {
             let servers = fleet.servers(store)
+            let user = fleet.user()
             let victim = fleet.browser()
+            try await victim.post("/login", ["user": user], on: servers[0])
             try await victim.post("/set", ["k": "k", "v": "victim"], on: servers[0])
             let guess = madeUpTicket(handle: victim.handle)
-            try await expectNeverAdopted(guess, on: servers)
+            let guesser = fleet.browser()
+            guesser.present(guess)
             for server in servers {
-                #expect(try await victim.get("/peek", ["k": "k"], on: server).json["value"] == .string("victim"))
+                let reply = try await guesser.get("/whoami", on: server)
+                #expect(reply.setCookies == [])
+                #expect(reply.json["principal"] == .null && reply.json["handle"] == .null && reply.json["values"].object == [:])
+            }
+            // It looks like a secret that was superseded: what it writes may be dropped, or go to a fresh session.
+            for (path, query) in [("/set", ["k": "k", "v": "guessed"]), ("/append", ["k": "l", "v": "guessed"]), ("/logout", [:])]
+                as [(String, KeyValuePairs<String, String>)]
+            {
+                let writer = guesser.clone()
+                #expect(try await writer.post(path, query, on: servers[1]).status == 200)
+                #expect(writer.ticket == guess || writer.handle != victim.handle)
+            }
+            let login = try await guesser.post("/login", ["user": fleet.user("guesser")], on: servers[2])
+            #expect(login.status == 200 && login.setCookies.count == 1)
+            #expect(guesser.handle != nil && guesser.handle != victim.handle)
+            for server in servers {
+                let seen = try await victim.get("/whoami", on: server).json
+                #expect(seen["principal"] == .string(user) && seen["values"] == .object(["k": .string("victim")]))
             }
         }
 
@@ -155,6 +175,7 @@ extension SharedFleet {
             let fleet = Fleet.shared
             var options = FixtureApp.Options(redis: fleet.redis.url, prefix: "absolute")
             options.lifetimeSeconds = 2
+            options.idleSeconds = 2
             let app = try await FixtureApp.started(options)
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "old"], on: app)
