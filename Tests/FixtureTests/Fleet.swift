@@ -156,7 +156,7 @@ extension RedisServer {
         let mark = UUID().uuidString
         try await admin("ECHO", mark)
         try #require(await poll(seconds: 10) { monitor.text.contains(mark) }, "MONITOR fell behind")
-        await monitor.stop()
+        await monitor.stop(SIGKILL)
         return monitor.text.split(separator: "\n").map(String.init).filter { $0.contains(" [0 127.0.0.1:") }
     }
 

@@ -98,7 +98,7 @@ extension SharedFleet {
             }
             guard store == .redis else { return }
             for (handle, value) in values {
-                #expect(try await fleet.redis.dataFields(ofHandle: handle, prefix: fleet.prefix).filter { $0.contains(value) } == [])
+                #expect(try await fleet.redis.dataFields(ofHandle: handle).filter { $0.contains(value) } == [])
             }
         }
 
@@ -112,7 +112,7 @@ extension SharedFleet {
             let reply = try await browser.post("/slow", ["ms": "2200", "k": "k", "v": "late"], on: app)
             #expect(reply.status == 200)
             #expect(try await old.get("/whoami", on: app).json["values"].object == [:])
-            let remains = try await fleet.redis.dataFields(ofHandle: try #require(old.handle), prefix: "late")
+            let remains = try await fleet.redis.dataFields(ofHandle: try #require(old.handle))
             #expect(remains.filter { $0.contains("late") } == [])
             await app.terminate()
         }
@@ -147,7 +147,7 @@ extension SharedFleet {
 
 extension RedisServer {
     /// Fields and values of whatever keys carry this handle in their name, one text per line.
-    func dataFields(ofHandle handle: String, prefix: String) async throws -> [String] {
+    func dataFields(ofHandle handle: String) async throws -> [String] {
         let script = """
             local found = {}
             for _, key in ipairs(redis.call('KEYS', '*' .. ARGV[1] .. '*')) do
@@ -157,6 +157,6 @@ extension RedisServer {
             end
             return found
             """
-        return try await admin("EVAL", script, "0", "\(prefix):s:\(handle)").split(separator: "\n").map(String.init)
+        return try await admin("EVAL", script, "0", handle).split(separator: "\n").map(String.init)
     }
 }

@@ -26,6 +26,8 @@ public final class FixtureApp: Sendable {
         public var extra: [String] = []
         /// Environment variables of the process.
         public var environment: [String: String] = [:]
+        /// Whether `environment` alone says everything, without any flag.
+        public var isEnvironmentOnly = false
 
         /// The defaults of the program, with a store.
         public init(store: String = "redis", redis: String? = nil, prefix: String? = nil) {
@@ -35,6 +37,7 @@ public final class FixtureApp: Sendable {
         }
 
         func arguments(instance: String, port: Int) -> [String] {
+            if isEnvironmentOnly { return [] }
             var list = ["--host", "127.0.0.1", "--port", "\(port)", "--instance", instance, "--store", store]
             if let redis { list += ["--redis", redis] }
             if let prefix { list += ["--prefix", prefix] }
@@ -54,18 +57,18 @@ public final class FixtureApp: Sendable {
     private let state: Mutex<(child: ChildProcess, earlierOutput: String)>
 
     /// Starts the program without waiting for it.
-    public init(_ options: Options, instance: String = "one") throws {
+    public init(_ options: Options, instance: String = "one", port: Int? = nil) throws {
         self.instance = instance
         self.options = options
-        port = try freePort()
+        self.port = try port ?? freePort()
         let child = try ChildProcess(
-            Self.executable, options.arguments(instance: instance, port: port), environment: options.environment)
+            Self.executable, options.arguments(instance: instance, port: self.port), environment: options.environment)
         state = Mutex((child, ""))
     }
 
     /// Starts the program and waits until it serves requests.
-    public static func started(_ options: Options, instance: String = "one") async throws -> FixtureApp {
-        let app = try FixtureApp(options, instance: instance)
+    public static func started(_ options: Options, instance: String = "one", port: Int? = nil) async throws -> FixtureApp {
+        let app = try FixtureApp(options, instance: instance, port: port)
         try await app.healthy()
         return app
     }
