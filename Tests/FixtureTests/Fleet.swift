@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import SessionsTesting
+import Synchronization
+import TestSupport
+import Testing
+
+/// The stores that the scenarios run against; each scenario is one list of steps for all of them.
+enum Store: String, CaseIterable, CustomTestStringConvertible {
+    /// Three instances that share a Redis.
+    case redis
+    /// One instance that keeps sessions in its own memory.
+    case memory
+
+    var testDescription: String { rawValue }
+}
+
+/// Several running instances that tests share: what one test stores is separated from the others' by its cookies.
+final class Fleet: Sendable {
+    let redis: RedisServer
+    let prefix = "fleet"
+    /// Three instances over one Redis.
+    let servers: [FixtureApp]
+    /// One instance without Redis.
+    let memory: FixtureApp
+    private let issued = Mutex<Set<String>>([])
+    private let users = Mutex<Set<String>>([])
+
+    @TaskLocal static var current: Fleet?
+
+    /// The fleet of the running suite.
+    static var shared: Fleet {
+        guard let current else { preconditionFailure("this test belongs into a suite with the .fleet trait") }
+        return current
+    }
+
+    init() async throws {
+        redis = try await RedisServer()
+        let options = FixtureApp.Options(redis: redis.url, prefix: prefix)
+        async let one = FixtureApp.started(options, instance: "a")
+        async let two = FixtureApp.started(options, instance: "b")
+        async let three = FixtureApp.started(options, instance: "c")
+        async let four = FixtureApp.started(FixtureApp.Options(store: "memory"), instance: "m")
+        servers = try await [one, two, three]
+        memory = try await four
+    }
+
+    /// Three places to send a request to; with one process, three times the same.
+    func servers(_ store: Store) -> [FixtureApp] { store == .redis ? servers : [memory, memory, memory] }
+
+    /// A visitor whose tickets are remembered, so that the end of the suite can look for them where they must not be.
+    func browser() -> Browser { Browser { ticket in self.issued.withLock { _ = $0.insert(ticket) } } }
+
+    /// A user name that no other test uses.
+    func user(_ name: String = "user") -> String {
+        let unique = "\(name)-\(UUID().uuidString.prefix(12).lowercased())"
+        users.withLock { _ = $0.insert(unique) }
+        return unique
+    }
+
+    /// What holds after everything else has happened; then stops all processes.
+    func finish() async throws {
+        let immortal = try await redis.keysWithoutDeadline()
+        #expect(immortal == [], "every key has a deadline")
+        let needles = issued.withLock { $0.shuffled().prefix(400) }.flatMap(secretForms) + users.withLock { Array($0) }
+        #expect(try await redis.findings(of: needles) == [], "Redis holds no credential and no user name")
+        let logs = (servers + [memory]).map(\.output).joined()
+        #expect(needles.filter(logs.contains) == [], "logs hold no credential and no user name")
+        for app in servers + [memory] { await app.terminate() }
+        await redis.crash()
+    }
+}
+
+/// The whole ticket and its secret part.
+func secretForms(_ ticket: String) -> [String] {
+    [ticket] + ticket.split(separator: ".").dropFirst().filter { $0.count >= 40 }.map(String.init)
+}
+
+/// Starts a fleet before a suite and examines and stops it afterwards.
+struct FleetTrait: SuiteTrait, TestScoping {
+    let isRecursive = false
+
+    func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
+        let fleet = try await Fleet()
+        try await Fleet.$current.withValue(fleet) { try await function() }
+        try await fleet.finish()
+    }
+}
+
+extension Trait where Self == FleetTrait {
+    /// One Redis, three instances on it, one on memory.
+    static var fleet: Self { FleetTrait() }
+}
+
+/// The scenarios that can share instances, because cookies keep them apart.
+@Suite(.fleet, .timeLimit(.minutes(5))) enum SharedFleet {}
+
+extension RedisServer {
+    /// Keys that would stay forever.
+    func keysWithoutDeadline() async throws -> [String] {
+        let script = """
+            local found = {}
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+              if redis.call('PTTL', key) < 0 then found[#found + 1] = key end
+            end
+            return found
+            """
+        return try await admin("EVAL", script, "0").split(separator: "\n").map(String.init)
+    }
+
+    /// Which of the texts occur in any key, field or value, as they are or base64url-decoded.
+    func findings(of needles: [String]) async throws -> [String] {
+        let script = """
+            local parts = {}
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+              parts[#parts + 1] = key
+              local kind = redis.call('TYPE', key).ok
+              local values = {}
+              if kind == 'hash' then values = redis.call('HGETALL', key)
+              elseif kind == 'zset' then values = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+              elseif kind == 'set' then values = redis.call('SMEMBERS', key)
+              elseif kind == 'list' then values = redis.call('LRANGE', key, 0, -1)
+              elseif kind == 'string' then values = {redis.call('GET', key)} end
+              for _, value in ipairs(values) do parts[#parts + 1] = value end
+            end
+            local all = table.concat(parts, ' ')
+            local found = {}
+            for _, needle in ipairs(ARGV) do
+              local bytes = needle:gsub('%x%x', function(pair) return string.char(tonumber(pair, 16)) end)
+              if all:find(bytes, 1, true) then found[#found + 1] = needle end
+            end
+            return found
+            """
+        var forms: [String: String] = [:]
+        for needle in needles {
+            forms[hex(Array(needle.utf8))] = needle
+            if let raw = base64URLDecoded(needle), raw.count >= 32 { forms[hex(raw)] = needle }
+        }
+        var found: Set<String> = []
+        let all = Array(forms.keys)
+        for start in stride(from: 0, to: all.count, by: 500) {
+            let chunk = Array(all[start..<min(start + 500, all.count)])
+            let text = try await run("redis-cli", ["-s", socketPath, "EVAL", script, "0"] + chunk)
+            found.formUnion(text.split(separator: "\n").compactMap { forms[String($0)] })
+        }
+        return found.sorted()
+    }
+
+    /// Runs `steps` and returns the commands that clients sent meanwhile over TCP, in order, as MONITOR shows them.
+    ///
+    /// What a script calls inside the server is not in it, nor what these tests ask over the unix socket.
+    func commands(during steps: () async throws -> Void) async throws -> [String] {
+        let monitor = try await monitor()
+        try await steps()
+        let mark = UUID().uuidString
+        try await admin("ECHO", mark)
+        try #require(await poll(seconds: 10) { monitor.text.contains(mark) }, "MONITOR fell behind")
+        await monitor.stop(SIGKILL)
+        return monitor.text.split(separator: "\n").map(String.init).filter { $0.contains(" [0 127.0.0.1:") }
+    }
+
+    /// How often clients sent each command during `steps`, names in lower case.
+    func commandNames(during steps: () async throws -> Void) async throws -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for line in try await commands(during: steps) {
+            guard let name = line.split(separator: "\"", maxSplits: 2).dropFirst().first else { continue }
+            counts[name.lowercased(), default: 0] += 1
+        }
+        return counts
+    }
+}
+
+private func hex(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+
+private func base64URLDecoded(_ text: String) -> [UInt8]? {
+    var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
+    while base64.count % 4 != 0 { base64 += "=" }
+    return Data(base64Encoded: base64).map(Array.init)
+}
+
+/// Random text in the alphabet of tickets.
+func randomTicketText(bytes: Int) -> String {
+    Data((0..<bytes).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+        .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+}
+
+/// A well-formed ticket that no server ever made.
+func madeUpTicket(handle: String? = nil) -> String { "\(handle ?? randomTicketText(bytes: 16)).\(randomTicketText(bytes: 32))" }
+
+/// Runs the body `count` times, at most `width` at once.
+func concurrently<Value: Sendable>(
+    _ count: Int, width: Int = 32, _ body: @escaping @Sendable (Int) async throws -> Value
+) async throws -> [Value] {
+    try await withThrowingTaskGroup(of: Value.self) { group in
+        var values: [Value] = []
+        for index in 0..<count {
+            if index >= width, let value = try await group.next() { values.append(value) }
+            group.addTask { try await body(index) }
+        }
+        for try await value in group { values.append(value) }
+        return values
+    }
+}
+
+/// Numbers that parallel steps count up.
+final class Tally: Sendable {
+    private let counts = Mutex<[String: Int]>([:])
+
+    subscript(name: String) -> Int { counts.withLock { $0[name, default: 0] } }
+
+    func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
+}
