@@ -2,7 +2,7 @@
 #
 # The scripted visitor of `make demo CHECK=1`; sourced by Scripts/demo.sh, whose functions and names it uses.
 #
-# One line per observation: `ok` or `FAIL`. Nothing is retried, with one exception that says so: reads that were in flight
+# One line per observation: `ok` or `FAIL`. The visitor never tries again; the balancer does, for reads that were in flight
 # on the instance that is killed with SIGKILL.
 
 failures=0
@@ -76,7 +76,8 @@ keep_asking() {
     done
 }
 
-# meanwhile JAR METHOD PATH [FIELD…] -- COMMAND…: runs the command while three tabs of that browser keep asking.
+# meanwhile JAR METHOD PATH [FIELD…] -- COMMAND…: runs the command while three tabs of that browser keep asking;
+# each has had an answer before it starts.
 meanwhile() {
     local jar=$1 asking=() tabs=() tab
     shift
@@ -91,6 +92,12 @@ meanwhile() {
         cp "$folder/$jar.jar" "$folder/$jar-$tab.jar"
         keep_asking "$jar-$tab" "${asking[@]}" &
         tabs+=($!)
+    done
+    for tab in 1 2 3; do
+        for _ in {1..100}; do
+            [[ -s $folder/$jar-$tab.statuses ]] && break
+            sleep 0.1
+        done
     done
     "$@"
     touch "$folder/enough"
@@ -128,10 +135,10 @@ visit() {
     for product in mug mug chair; do post ada /cart product="$product" || break; done
     expect "four things are in the cart, seen from each instance" on_each ada 3 is_ada_with_items 4
 
-    # Reads that are in flight on an instance that is killed may be cut; each is asked once more by the balancer.
+    # Reads that are in flight on an instance that is killed may be cut; the balancer repeats them on another one.
     cp "$folder/ada.jar" "$folder/reader.jar"
     meanwhile reader GET / -- kill_outright app2
-    expect "app2 is killed (kill -9): none of $(count reader 200) reads in the meantime failed (cut reads are repeated once by the balancer)" \
+    expect "app2 is killed (kill -9): none of $(count reader 200) reads in the meantime failed (the balancer repeats a read that was cut)" \
         [ "$(other reader 200)" -eq 0 ]
     expect "Ada is still signed in on the other two, with her cart complete" on_each ada 2 is_ada_with_items 4
     post ada /cart product=lamp
