@@ -90,7 +90,7 @@ extension SharedFleet {
             #expect(fields.count >= 5)
             for field in fields {
                 for rubbish in [
-                    nil, "", "\u{1}\u{2}rubbish", "-1", "99999999999999999999999", "NaN", "{\"a\":", String(repeating: "[", count: 5000),
+                    nil, "", "\u{1}\u{2}rubbish", "99999999999999999999999", String(repeating: "[", count: 5000),
                 ] {
                     let (browser, key) = try await record(user)
                     if let rubbish {
