@@ -53,7 +53,9 @@ public struct RedisError: Error, Sendable {
     public internal(set) var outcome: Outcome
     /// The first word of a server error, such as `WRONGTYPE`, `OOM`, `READONLY`, `LOADING` or `NOPERM`.
     public let prefix: String?
-    /// All that the server said. It may quote keys or arguments: do not log it unseen.
+    /// All that the server said.
+    ///
+    /// It may quote keys or arguments: do not log it unseen.
     public let serverMessage: String?
     let reason: String
     /// A new attempt at once may succeed: the connection was lost under a command, but reconnecting has not failed yet.

@@ -23,12 +23,13 @@ package enum CookieReading: Sendable, Equatable {
 /// are. Quotes, commas, `%` and `$` are ordinary bytes; nothing is decoded. Every cleverer parser has been a way around the
 /// `__Host-` prefix: a parser that trims U+00A0 or decodes `%48` sees a name that the browser did not guard.
 ///
-/// Linear in the bytes, with no allocation until the wanted value is found; above the byte limit a field is not looked at.
+/// Linear in the bytes; the one allocation is the wanted value; above the byte limit a field is not looked at.
 ///
 /// What arrives here was handled before. NIO decodes HTTP/1 and HTTP/2 fields as UTF-8 and repairs: each invalid sequence becomes
 /// U+FFFD, three bytes that are neither `;` nor `=` nor blank, so repair joins no pairs, splits none, and makes a damaged value of
-/// ours `malformed`. It can at most triple a foreign cookie's share of the byte limit. HTTP/1 control bytes never arrive (llhttp
-/// answers 400); from HTTP/2, `HTTPField` turns them into spaces, which inside our value fail the ticket's gate.
+/// ours `malformed`. It can at most triple a foreign cookie's share of the byte limit. Control bytes never arrive over HTTP/1 (llhttp
+/// refuses the request). Over HTTP/2, NIO refuses CR, LF and NUL, and `HTTPField` turns the others into spaces before this code can
+/// tell: inside our value such a space fails the ticket's gate, at its ends it is trimmed. Browsers store no such cookies.
 /// Source: R53–R58; RFC 6265bis §4.2, §5.6; RFC 9113 §8.2.3.
 package struct CookieHeader {
     /// 16 KiB: what servers commonly take for all of the header fields.

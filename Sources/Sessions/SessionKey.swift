@@ -18,24 +18,25 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
 
     /// Creates a key from a name in the source code.
     ///
-    /// - Precondition: `name` is 1 to 128 UTF-8 bytes without control characters. Use `init(validating:)` for outside input.
+    /// - Precondition: `name` is 1 to 128 printable ASCII characters. Use `init(validating:)` for outside input.
     public init(_ name: String) {
-        precondition(Self.isValid(name), "a session key is 1 to 128 bytes without control characters")
+        precondition(Self.isValid(name), "a session key is 1 to 128 printable ASCII characters")
         self.name = name
     }
 
     /// Creates a key from outside input.
     ///
-    /// - Throws: `.invalidValue` when the name is empty, longer than 128 UTF-8 bytes or has control characters.
+    /// - Throws: `.invalidValue` for any other name. ASCII, because Swift takes different spellings of one letter for equal
+    ///   and a store does not (R07).
     public init(validating name: String) throws(SessionError) {
         guard Self.isValid(name) else {
-            throw SessionError(.invalidValue, "A session key is 1 to 128 bytes without control characters.")
+            throw SessionError(.invalidValue, "A session key is 1 to 128 printable ASCII characters.")
         }
         self.name = name
     }
 
     private static func isValid(_ name: String) -> Bool {
         let bytes = name.utf8
-        return (1...128).contains(bytes.count) && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+        return (1...128).contains(bytes.count) && bytes.allSatisfy { (0x20...0x7E).contains($0) }
     }
 }

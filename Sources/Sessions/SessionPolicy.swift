@@ -54,7 +54,7 @@ public struct SessionPolicy: Hashable, Sendable {
         }
         let century = Duration.seconds(100 * 366 * 86_400)
         try require(idleTimeout >= .seconds(1), "idleTimeout is below 1 s; sessions would end between two clicks.")
-        try require(lifetime >= idleTimeout, "lifetime is shorter than idleTimeout; raise lifetime or lower idleTimeout.")
+        try require(lifetime >= .seconds(1), "lifetime is below 1 s; sessions would end between two clicks.")
         try require(lifetime <= century, "lifetime is above 100 years; choose a limit that can be reached.")
         try require((0...0.5).contains(touchFraction), "touchFraction must be between 0 and 0.5.")
         try require((.zero ... .seconds(300)).contains(renewalGrace), "renewalGrace must be between 0 and 5 minutes.")

@@ -13,12 +13,13 @@ import Synchronization
 /// away, callers wait for it no longer than their deadline, and not at all once several attempts have failed.
 ///
 /// Commands that block, or that change the state of a connection, belong on `withDedicatedConnection`.
-public final class RedisClient: Service, Sendable {
+public final class RedisClient: Service, Sendable, RequestSender {
     /// What the client was made with.
     public let configuration: RedisConfiguration
-    private let counters = Counters()
+    let counters = Counters()
     private let logger: Logger
     private let connections: [SharedConnection]
+    private let pool: DedicatedPool
     private let next = Atomic(0)
 
     /// A client; does no I/O but reading TLS files.
@@ -29,12 +30,16 @@ public final class RedisClient: Service, Sendable {
         self.configuration = configuration
         self.logger = logger
         let connector = Connector(configuration, counters: counters)
+        pool = DedicatedPool(connector, on: eventLoopGroup.next())
         connections = (0..<configuration.sharedConnections).map { _ in
             SharedConnection(connector, on: eventLoopGroup.next(), logger: logger)
         }
     }
 
-    deinit { for connection in connections { _ = connection.shutdown() } }
+    deinit {
+        pool.shutdown()
+        for connection in connections { _ = connection.shutdown() }
+    }
 
     /// Connects, then waits for graceful shutdown or cancellation and closes the connections.
     ///
@@ -47,50 +52,61 @@ public final class RedisClient: Service, Sendable {
 
     /// Closes all connections once their replies are in; every later command fails with `closed`.
     public func shutdown() async {
+        pool.shutdown()
         for closed in connections.map({ $0.shutdown() }) { try? await closed.get() }
     }
 
-    /// Sends a command and gives its reply. One round trip.
+    /// Sends a command and gives its reply.
+    ///
+    /// One round trip.
     ///
     /// Throws what the server answered when that is an error. The error's `outcome` says what became of the command; a
     /// `readOnly` command is sent once more, within the deadline, when the connection was lost under it.
     public nonisolated(nonsending) func send(
         _ command: RedisCommand, cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> RedisReply {
-        let deadline = self.deadline
-        var reply = try await first(exchange(Request(command), deadline, cancellation))
-        if command.script != nil, reply.isError("NOSCRIPT") {
-            counters.retries.add()
-            reply = try await first(exchange(Request(command, .source), deadline, cancellation))
-        }
-        if let error = reply.error { throw error }
-        return reply
+        try Self.check(command)
+        return try await reply(to: command, Terms(deadline: deadline, cancellation: cancellation))
     }
 
-    /// Sends several commands next to each other on one connection in one write. One round trip; nobody's command comes between.
+    /// Sends several commands next to each other on one connection in one write.
+    ///
+    /// One round trip; nobody's command comes between.
     ///
     /// Error replies stay in the array; what is thrown concerns all of them. Scripts that Redis does not know are sent once
     /// more after the others were answered.
     public nonisolated(nonsending) func send(
         _ commands: [RedisCommand], cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> [RedisReply] {
-        guard !commands.isEmpty else { return [] }
-        let deadline = self.deadline
-        var replies = try await all(exchange(Request(commands), deadline, cancellation))
-        let unknown = commands.indices.filter { commands[$0].script != nil && replies[$0].isError("NOSCRIPT") }
-        if !unknown.isEmpty {
-            counters.retries.add(unknown.count)
-            let again = try await all(exchange(Request(unknown.map { commands[$0] }, .source), deadline, cancellation))
-            for (index, reply) in zip(unknown, again) { replies[index] = reply }
-        }
-        return replies
+        if commands.count == 1 { try Self.check(commands[0]) }
+        guard !commands.contains(where: { $0.scope == .blocking || $0.scope == .stateful }) else { throw Self.misplaced }
+        return try await replies(to: commands, Terms(deadline: deadline, cancellation: cancellation))
     }
 
     /// Sends a command whose reply nobody needs.
     ///
     /// Costs no task and no suspension. A failure is counted in `statistics.submitErrors` and reported nowhere else.
     public func submit(_ command: RedisCommand) {
+        guard command.scope == .shared else { return counters.submitErrors.add() }
         pick().send(Request(command), for: .nobody(command, .digest), deadline: deadline)
+    }
+
+    /// Lends a connection that nobody else uses, for commands that block, hold state or receive messages.
+    ///
+    /// At most `dedicatedConnections` exist; callers beyond them wait until their deadline. A connection that was not used for
+    /// a second is asked whether it is alive before it is lent; one with anything left of its use is closed afterwards.
+    public nonisolated(nonsending) func withDedicatedConnection<Value>(
+        _ body: nonisolated(nonsending) (RedisDedicatedConnection) async throws -> Value
+    ) async throws -> Value {
+        let connection = try await pool.lease()
+        do {
+            let result = try await body(connection)
+            await pool.release(connection)
+            return result
+        } catch {
+            await pool.release(connection)
+            throw error
+        }
     }
 
     /// What the client has done so far.
@@ -111,37 +127,31 @@ public final class RedisClient: Service, Sendable {
         return connections[start % connections.count]
     }
 
-    private nonisolated(nonsending) func exchange(
-        _ request: Request, _ deadline: NIODeadline, _ cancellation: RedisCancellation
-    ) async throws(RedisError) -> Replies {
-        var attempts = 0
+    nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError) -> Replies {
+        var resends = 0
+        var repeats = 0
         while true {
-            attempts += 1
-            let answer = await Exchange<Replies>.wait(cancellation) { exchange in
-                pick().send(request, for: .caller(exchange), deadline: deadline)
+            let answer = await Exchange<Replies>.wait(terms.cancellation) { exchange in
+                pick().send(request, for: .caller(exchange), deadline: terms.deadline)
             }
-            switch answer {
-            case .success(let replies): return replies
-            case .failure(let error):
-                if error.code == .cancelled { counters.abandoned.add() }
-                let isSafe = error.isTransient || (error.outcome == .unknown && error.code == .connection && request.isRepeatable)
-                guard isSafe, attempts < 3, NIODeadline.now() < deadline else { throw error }
-                counters.retries.add()
+            guard case .failure(let error) = answer else { return try answer.get() }
+            if error.code == .cancelled { counters.abandoned.add() }
+            guard NIODeadline.now() < terms.deadline else { throw error }
+            if error.isTransient, resends < 3 {
+                resends += 1
+            } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0 {
+                repeats += 1
+            } else {
+                throw error
             }
+            counters.retries.add()
         }
     }
 
-    private func first(_ replies: Replies) -> RedisReply {
-        switch replies {
-        case .one(let reply): reply
-        case .many(let replies): replies[0]
-        }
+    private static func check(_ command: RedisCommand) throws(RedisError) {
+        if command.scope != .shared { throw misplaced }
     }
 
-    private func all(_ replies: Replies) -> [RedisReply] {
-        switch replies {
-        case .one(let reply): [reply]
-        case .many(let replies): replies
-        }
-    }
+    private static let misplaced = RedisError(
+        .configuration, .notSent, "a command that blocks or changes its connection needs withDedicatedConnection")
 }

@@ -9,7 +9,8 @@ import Synchronization
 public final class MemorySessionStore: SessionDirectory {
     fileprivate struct Contents {
         var sessions: [SessionHandle: StoredSession] = [:]
-        var handles: [String: Set<SessionHandle>] = [:]
+        /// By digest of the user's name: Swift takes different spellings of one letter for equal, the other stores do not (R07).
+        var handles: [[UInt8]: Set<SessionHandle>] = [:]
         var bytes = 0
         var insertions = 0
     }
@@ -54,7 +55,7 @@ public final class MemorySessionStore: SessionDirectory {
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
         let ticket = SessionTicket()
         let now = now()
-        let session = StoredSession(draft, digest: digester.digest(of: ticket), now: now)
+        let session = StoredSession(draft, digest: digester.digest(of: ticket), digester: digester, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
             if contents.insertions > max(1000, contents.sessions.count / 2) || contents.sessions.count >= maximumSessions {
@@ -82,7 +83,8 @@ public final class MemorySessionStore: SessionDirectory {
             let current = session.record(ticket, standing: standing, at: now)
             if let version = change.ifVersion, version != current.version { return .conflict(current) }
             let before = session.size
-            let isRotated = try session.apply(change, standing: standing, newDigest: digester.digest(of: fresh), at: now)
+            let isRotated = try session.apply(
+                change, standing: standing, newDigest: digester.digest(of: fresh), digester: digester, at: now)
             guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
             }
@@ -117,14 +119,16 @@ public final class MemorySessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let now = now()
         return contents.withLock { contents in
-            contents.live(principal, at: now).map { $0.value.summary($0.key) }.sorted { $0.lastUsed > $1.lastUsed }
+            contents.live(digester.digest(ofPrincipal: principal), at: now).map { $0.value.summary($0.key) }.sorted {
+                $0.lastUsed > $1.lastUsed
+            }
         }
     }
 
     public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
         let now = now()
         return contents.withLock { contents in
-            guard contents.live(principal, at: now)[handle] != nil else { return false }
+            guard contents.live(digester.digest(ofPrincipal: principal), at: now)[handle] != nil else { return false }
             return contents.bury(handle, until: now + tombstone)
         }
     }
@@ -132,7 +136,7 @@ public final class MemorySessionStore: SessionDirectory {
     public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
         let now = now()
         return contents.withLock { contents in
-            let handles = contents.live(principal, at: now).keys.filter { $0 != kept }
+            let handles = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter { $0 != kept }
             return handles.count { contents.bury($0, until: now + tombstone) }
         }
     }
@@ -165,15 +169,15 @@ extension MemorySessionStore.Contents {
     fileprivate mutating func replace(_ handle: SessionHandle, _ session: StoredSession?) {
         if let old = sessions[handle] {
             bytes -= old.size
-            if let principal = old.principal {
-                handles[principal]?.remove(handle)
-                if handles[principal]?.isEmpty == true { handles[principal] = nil }
+            if let user = old.user {
+                handles[user]?.remove(handle)
+                if handles[user]?.isEmpty == true { handles[user] = nil }
             }
         }
         sessions[handle] = session
         guard let session else { return }
         bytes += session.size
-        if let principal = session.principal { handles[principal, default: []].insert(handle) }
+        if let user = session.user { handles[user, default: []].insert(handle) }
     }
 
     /// Ends a record; false when there is none alive.
@@ -184,8 +188,8 @@ extension MemorySessionStore.Contents {
         return true
     }
 
-    fileprivate func live(_ principal: String, at now: SessionInstant) -> [SessionHandle: StoredSession] {
-        (handles[principal] ?? []).reduce(into: [:]) { live, handle in
+    fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionHandle: StoredSession] {
+        (handles[user] ?? []).reduce(into: [:]) { live, handle in
             if let session = sessions[handle], session.isAlive(at: now) { live[handle] = session }
         }
     }

@@ -21,16 +21,18 @@ package struct StoredSession: Sendable {
     private var rotated: SessionInstant
     private var deadline: SessionInstant
     private var idleTimeout: Duration
-    /// Who is signed in.
-    package private(set) var principal: String?
+    private var principal: String?
+    /// The digest of who is signed in.
+    package private(set) var user: [UInt8]?
     /// Until when an ended record is remembered; nil while it lives.
     private var buriedUntil: SessionInstant?
 
     /// A record that comes to life now.
-    package init(_ draft: SessionDraft, digest: [UInt8], now: SessionInstant) {
+    package init(_ draft: SessionDraft, digest: [UInt8], digester: SessionDigester, now: SessionInstant) {
         self.digest = digest
         attributes = draft.attributes
         principal = draft.principal
+        user = draft.principal.map(digester.digest(ofPrincipal:))
         created = now
         lastUsed = now
         rotated = now
@@ -86,7 +88,7 @@ package struct StoredSession: Sendable {
     /// - Parameter newDigest: of the secret that replaces the current one, if the change asks for it.
     /// - Returns: whether the secret was replaced.
     package mutating func apply(
-        _ change: SessionChange, standing: SessionRecord.Standing, newDigest: [UInt8], at now: SessionInstant
+        _ change: SessionChange, standing: SessionRecord.Standing, newDigest: [UInt8], digester: SessionDigester, at now: SessionInstant
     ) throws(SessionError) -> Bool {
         var next = self
         next.touch(standing, at: now)
@@ -106,6 +108,7 @@ package struct StoredSession: Sendable {
         }
         next.version += 1
         let isRotated = next.rotate(change, standing: standing, newDigest: newDigest, at: now)
+        if isRotated { next.user = next.principal.map(digester.digest(ofPrincipal:)) }
         self = next
         return isRotated
     }
@@ -114,6 +117,7 @@ package struct StoredSession: Sendable {
     package mutating func bury(until: SessionInstant) {
         attributes = [:]
         principal = nil
+        user = nil
         buriedUntil = until
     }
 

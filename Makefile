@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The task runner. `make demo` and `make test` do all the set-up that a machine with Swift, make and apt needs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint layers build packages
+
+# What the library needs to build, what the demo runs, what the tests start. Debian's names.
+BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
+DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
+TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools openssl
+
+SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snippets)
+
+# debug or release: how `make demo` builds.
+CONFIG ?= release
+# 1: `make demo` plays a scripted visitor and exits with 0 or 1, instead of waiting for browsers.
+CHECK ?=
+# The port of the demo's balancer; empty: a free one.
+PORT ?=
+# A part of the names of the tests to run; empty: all.
+FILTER ?=
+
+help: ## This list.
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [FILTER=test-name]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: ## Redis, three instances and a balancer on this machine, until Ctrl-C; CHECK=1: a scripted visitor.
+	@Scripts/install.sh $(DEMO_PACKAGES)
+	swift build -c $(CONFIG) --product Storefront
+	@CHECK=$(CHECK) PORT=$(PORT) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
+
+test: packages ## Every test; FILTER=name for some.
+	swift test $(if $(FILTER),--filter '$(FILTER)')
+
+check: lint layers build test ## All that must hold before a commit: format, layers, build, tests.
+
+format: ## Formats every Swift file in place.
+	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+lint: ## Says what `make format` would change.
+	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+layers: ## Checks who imports whom.
+	@Scripts/layers.sh
+
+build: packages ## Builds everything, tests included.
+	swift build --build-tests
+
+packages: ## Installs the system packages that are missing.
+	@Scripts/install.sh $(TEST_PACKAGES)

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Sessions
+
+/// The pages: whole on the server, usable without JavaScript.
+enum Page {
+    /// What stands around every page.
+    struct Frame {
+        let user: String?
+        let messages: [String]
+        let instance: String
+        /// How long the session lives on; nil when nothing is stored about the visitor.
+        let timeLeft: Duration?
+    }
+
+    static func front(cart: Cart, _ frame: Frame) -> HTML {
+        page(
+            "Shop", frame,
+            """
+            <section aria-labelledby="things"><h1 id="things">Things for a quiet room</h1>
+            <ul class="products">\(Product.all.map(card))</ul></section>
+            <aside aria-labelledby="cart"><h2 id="cart">Cart <span class="count" id="cart-count">\(cart.count)</span></h2>
+            \(basket(cart))\(frame.user == nil ? signInForm : "")</aside>
+            """)
+    }
+
+    static func devices(_ devices: [SessionSummary], current: SessionHandle?, now: SessionInstant, _ frame: Frame) -> HTML {
+        let others: HTML = """
+            <form method="post" action="/devices/sign-out-others"><button class="danger">Sign out all other devices</button></form>
+            """
+        return page(
+            "Devices", frame,
+            """
+            <section aria-labelledby="devices"><h1 id="devices">Your devices
+            <span class="count" id="device-count">\(devices.count)</span></h1>
+            <p>Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance.</p>
+            <ul class="devices">\(devices.map { device($0, isCurrent: $0.handle == current, now: now) })</ul>
+            \(devices.count > 1 ? others : "")</section>
+            """)
+    }
+
+    static func failure(status: HTTPResponse.Status, instance: String) -> HTML {
+        let (title, text): (HTML, HTML) =
+            switch status.code {
+            case 400: ("That did not work", "The form was not filled in as expected.")
+            case 403: ("Not from here", "The form was sent from another site, so nothing was changed.")
+            case 404: ("Nothing here", "There is no such page.")
+            case 503: ("One moment, please", "Your session cannot be looked up just now. You are not signed out; try again soon.")
+            default: ("Something went wrong", "The shop could not answer. Nothing was changed.")
+            }
+        return document(
+            title, nil,
+            """
+            <main><section><h1>\(title)</h1><p>\(text)</p><p><a href="/">Back to the shop</a></p></section></main>
+            <footer>Answered by <strong id="instance">\(instance)</strong></footer>
+            """)
+    }
+
+    // MARK: Parts
+
+    private static func card(_ product: Product) -> HTML {
+        """
+        <li><h3>\(product.name)</h3><p>\(product.note)</p><p class="price">\(money(product.cents))</p>
+        <form method="post" action="/cart"><input type="hidden" name="product" value="\(product.id)">
+        <button aria-label="Add \(product.name) to the cart">Add to cart</button></form></li>
+
+        """
+    }
+
+    private static func basket(_ cart: Cart) -> HTML {
+        guard cart.count > 0 else { return "<p>Nothing in it yet.</p>" }
+        return """
+            <ul class="lines">\(cart.lines.map(line))</ul><p class="total"><span>Total</span> <span>\(money(cart.cents))</span></p>
+            """
+    }
+
+    private static func line(_ line: (product: Product, quantity: Int)) -> HTML {
+        """
+        <li><span>\(line.quantity) × \(line.product.name)</span> <span>\(money(line.product.cents * line.quantity))</span>
+        <form method="post" action="/cart/remove"><input type="hidden" name="product" value="\(line.product.id)">
+        <button class="quiet" aria-label="Remove \(line.product.name)">Remove</button></form></li>
+        """
+    }
+
+    private static let signInForm: HTML = """
+        <h2>Sign in</h2><form class="sign-in" method="post" action="/sign-in"><label for="name">Any name will do</label>
+        <input id="name" name="name" required maxlength="40" autocomplete="username"> <button>Sign in</button></form>
+        <p class="hint">Your cart comes along.</p>
+        """
+
+    private static func device(_ device: SessionSummary, isCurrent: Bool, now: SessionInstant) -> HTML {
+        let used: HTML = isCurrent ? "in use now" : "last used \(spell(now - device.lastUsed)) ago"
+        let mark: HTML = isCurrent ? " <em>this device</em>" : ""
+        return """
+            <li><div><strong>\(device[.device] ?? "Unknown device")</strong>\(mark)
+            <p>Signed in \(spell(now - device.created)) ago, \(used) · <code>\(device.handle.description)</code></p></div>
+            <form method="post" action="/devices/sign-out"><input type="hidden" name="handle" value="\(device.handle.description)">
+            <button class="quiet">Sign out</button></form></li>
+            """
+    }
+
+    private static func page(_ title: HTML, _ frame: Frame, _ content: HTML) -> HTML {
+        let messages: [HTML] = frame.messages.map { "<p class=\"message\" role=\"status\">\($0)</p>" }
+        let life: HTML =
+            frame.timeLeft.map { "your session lives on for <span id=\"time-left\">\(spell($0))</span>" } ?? "nothing is stored about you"
+        return document(
+            title, frame,
+            """
+            \(messages)<main>\(content)</main>
+            <footer>Answered by <strong id="instance">\(frame.instance)</strong> · \(life)</footer>
+            """)
+    }
+
+    private static func document(_ title: HTML, _ frame: Frame?, _ body: HTML) -> HTML {
+        let account: HTML =
+            frame?.user.map {
+                """
+                <a href="/devices">Devices</a><span>Signed in as <strong id="user">\($0)</strong></span>
+                <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
+                """
+            } ?? ""
+        return """
+            <!doctype html>
+            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>\(title) · Storefront</title><link rel="stylesheet" href="/style.css"></head><body>
+            <header><a class="brand" href="/">Storefront</a><nav>\(account)</nav></header>
+            \(body)
+            </body></html>
+
+            """
+    }
+
+    // MARK: Words
+
+    private static func money(_ cents: Int) -> String {
+        let rest = String(cents % 100)
+        return "€ \(cents / 100).\(rest.count == 1 ? "0" : "")\(rest)"
+    }
+
+    private static func spell(_ duration: Duration) -> String {
+        let seconds = max(0, Int(duration.components.seconds))
+        switch seconds {
+        case ..<60: return "\(seconds) s"
+        case ..<3600: return "\(seconds / 60) min \(seconds % 60) s"
+        default: return "\(seconds / 3600) h \(seconds / 60 % 60) min"
+        }
+    }
+}

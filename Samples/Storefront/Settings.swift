@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+
+/// What one instance is told: by an option, else by the environment, else a default.
+struct Settings {
+    let host: String
+    let port: Int
+    let redis: String
+    let instance: String
+    let isPlainHTTP: Bool
+
+    init(_ command: Storefront, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        let given = { (name: String) in environment["STOREFRONT_\(name)"].flatMap { $0.isEmpty ? nil : $0 } }
+        host = command.host ?? given("HOST") ?? "127.0.0.1"
+        redis = command.redis ?? given("REDIS") ?? "redis://127.0.0.1"
+        port = try command.port ?? Self.port(given("PORT") ?? "8080")
+        instance = command.instance ?? given("INSTANCE") ?? "storefront-\(port)"
+        isPlainHTTP = try command.plainHttp || Self.truth(given("PLAIN_HTTP") ?? "false")
+        guard (1...65_535).contains(port) else { throw ValidationError("--port: \(port) is no port; give 1 to 65535.") }
+        // The name travels in a header.
+        guard instance.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw ValidationError("--instance: give letters, digits and signs, without spaces.")
+        }
+    }
+
+    private static func port(_ text: String) throws -> Int {
+        guard let port = Int(text) else { throw ValidationError("STOREFRONT_PORT: “\(text)” is no number.") }
+        return port
+    }
+
+    private static func truth(_ text: String) throws -> Bool {
+        switch text.lowercased() {
+        case "1", "true", "yes": return true
+        case "0", "false", "no": return false
+        default: throw ValidationError("STOREFRONT_PLAIN_HTTP: give true or false, not “\(text)”.")
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdSessions
+import Sessions
+
+/// The routes.
+///
+/// A form changes something and redirects to a page, so that reloading repeats nothing.
+struct Shop: Sendable {
+    typealias Context = BasicSessionRequestContext
+
+    let sessions: SessionManager
+    let instance: String
+    let departure: Departure
+
+    func router() -> Router<Context> {
+        let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
+        router.add(middleware: FrameMiddleware(instance: instance))
+        router.add(middleware: SameOriginMiddleware())
+        router.add(middleware: SessionMiddleware(sessions))
+
+        router.get("/") { _, context in try await front(context) }
+        router.get("/style.css") { _, _ in
+            Response(
+                status: .ok, headers: [.contentType: "text/css; charset=utf-8", .cacheControl: "public, max-age=60"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: Page.style)))
+        }
+
+        router.post("/cart") { request, context in
+            let product = try await product(in: request, context)
+            try await context.session().update(.cart, default: Cart()) { $0.add(product) }
+            return Response.redirect(to: "/")
+        }
+        router.post("/cart/remove") { request, context in
+            let product = try await product(in: request, context)
+            try await context.session().update(.cart, default: Cart()) { $0.remove(product) }
+            return Response.redirect(to: "/")
+        }
+
+        router.post("/sign-in") { request, context in try await signIn(request, context) }
+        router.post("/sign-out") { _, context in
+            try await context.session().signOut()
+            return Response.redirect(to: "/")
+        }
+
+        router.get("/devices") { _, context in try await devices(context) }
+        router.post("/devices/sign-out") { request, context in try await signOutDevice(request, context) }
+        router.post("/devices/sign-out-others") { _, context in
+            let session = try await context.session()
+            guard let user = session.principal, let handle = session.handle else { return Response.redirect(to: "/") }
+            let count = try await sessions.revokeAll(of: user, except: handle)
+            try session.flash(count == 1 ? "The other device is signed out." : "\(count) other devices are signed out.")
+            return Response.redirect(to: "/devices")
+        }
+
+        router.get("/healthz") { _, _ in
+            departure.isLeaving ? Response(status: .serviceUnavailable) : Self.plain("ok")
+        }
+        router.get("/readyz") { _, _ in
+            do { try await sessions.store.check() } catch { return Response(status: .serviceUnavailable, headers: [.retryAfter: "1"]) }
+            return Self.plain("ready")
+        }
+        return router
+    }
+
+    // MARK: Pages
+
+    private func front(_ context: Context) async throws -> Response {
+        let session = try await context.session()
+        return try Page.front(cart: session[.cart] ?? Cart(), frame(session)).response
+    }
+
+    private func devices(_ context: Context) async throws -> Response {
+        let session = try await context.session()
+        guard let user = session.principal else { return .redirect(to: "/") }
+        return try Page.devices(try await sessions.list(for: user), current: session.handle, now: Self.now, frame(session)).response
+    }
+
+    private func frame(_ session: Session) throws -> Page.Frame {
+        Page.Frame(
+            user: session.principal, messages: try session.takeFlash(), instance: instance, timeLeft: session.expiresIn)
+    }
+
+    // MARK: Forms
+
+    private struct ProductForm: Decodable { let product: String }
+    private struct SignInForm: Decodable { let name: String }
+    private struct DeviceForm: Decodable { let handle: String }
+
+    private func signIn(_ request: Request, _ context: Context) async throws -> Response {
+        let form = try await form(SignInForm.self, request, context)
+        let name = form.name.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        guard (1...40).contains(name.count), name.utf8.count <= 200 else {
+            throw HTTPError(.badRequest, message: "A name has 1 to 40 letters.")
+        }
+        let session = try await context.session()
+        // A real shop asks for proof here.
+        try session.signIn(as: name, keeping: [SessionKey<Cart>.cart.name])
+        try session.set(.device, DeviceName.from(userAgent: request.headers[.userAgent]))
+        try session.flash("Welcome, \(name).")
+        return .redirect(to: "/")
+    }
+
+    private func signOutDevice(_ request: Request, _ context: Context) async throws -> Response {
+        let form = try await form(DeviceForm.self, request, context)
+        let session = try await context.session()
+        guard let user = session.principal else { return .redirect(to: "/") }
+        guard let handle = SessionHandle(form.handle) else { throw HTTPError(.badRequest, message: "There is no such device.") }
+        if handle == session.handle {
+            try session.signOut()
+            return .redirect(to: "/")
+        }
+        let isRevoked = try await sessions.revoke(handle, of: user)
+        try session.flash(isRevoked ? "That device is signed out." : "That device was signed out already.")
+        return .redirect(to: "/devices")
+    }
+
+    private func product(in request: Request, _ context: Context) async throws -> Product {
+        let form = try await form(ProductForm.self, request, context)
+        guard let product = Product.named(form.product) else { throw HTTPError(.badRequest, message: "There is no such product.") }
+        return product
+    }
+
+    private func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws -> Form {
+        do {
+            return try await URLEncodedFormDecoder().decode(type, from: request, context: context)
+        } catch let error as any HTTPResponseError {
+            throw error
+        } catch {
+            throw HTTPError(.badRequest, message: "The form is not complete.")
+        }
+    }
+
+    private static var now: SessionInstant { SessionInstant(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
+
+    private static func plain(_ text: String) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text + "\n")))
+    }
+}
+
+extension HTML {
+    /// The answer that shows the page.
+    var response: Response {
+        Response(
+            status: .ok, headers: [.contentType: "text/html; charset=utf-8"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+    }
+}

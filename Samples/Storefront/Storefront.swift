@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Hiredis
+import Hummingbird
+import HummingbirdSessions
+import Logging
+import RedisSessions
+import ServiceLifecycle
+import Sessions
+import UnixSignals
+
+/// A small shop whose visitors do not notice which of several instances answers them.
+///
+/// Start it as often as you like, with one Redis and a balancer that does not pin visitors: `make demo` does that.
+@main
+struct Storefront: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "One instance of a small shop that keeps its sessions in Redis.",
+        discussion: "Each option can also be given in the environment, under the name in brackets.")
+
+    @Option(help: "The address to listen on; 127.0.0.1 without it. [STOREFRONT_HOST]")
+    var host: String?
+
+    @Option(help: "The port to listen on; 8080 without it. [STOREFRONT_PORT]")
+    var port: Int?
+
+    @Option(help: "Where Redis is; redis://127.0.0.1 without it. [STOREFRONT_REDIS]")
+    var redis: String?
+
+    @Option(help: "The name of this instance, as the pages show it. [STOREFRONT_INSTANCE]")
+    var instance: String?
+
+    @Flag(help: "Send the cookie over plain HTTP too; for development only. [STOREFRONT_PLAIN_HTTP]")
+    var plainHttp = false
+
+    func run() async throws {
+        let settings = try Settings(self)
+        let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+        let sessions = try SessionManager(
+            store: RedisSessionStore(redis), cookie: settings.isPlainHTTP ? .plainHTTP() : SessionCookie())
+        let departure = Departure()
+        let shop = Shop(sessions: sessions, instance: settings.instance, departure: departure)
+
+        var app = Application(
+            router: shop.router(),
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port), serverName: "Storefront"))
+        app.logger.logLevel = .notice
+        app.addServices(redis)
+        // Told to stop, a group stops its last service first: requests are served until the balancer looks elsewhere.
+        let services = ServiceGroup(
+            services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: app.logger)
+        try await services.run()
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// Secrets, races, and the sessions of a user.
+extension SessionStoreContract {
+    static let rotationRules = [
+        Rule("a sign-in replaces the secret at once and drops what it was not told to keep") { harness in
+            let old = try await harness.create(["cart": "1", "csrf": "2"])
+            let before = try await harness.found(old)
+            let new = try await harness.rotate(before, .signIn(principal: "ann", keeping: ["cart", "missing"]))
+            let record = try await harness.found(new)
+            try expect(record.handle == before.handle && record.version == 2, "the record is another one")
+            try expect(record.principal == "ann", "nobody is signed in")
+            try expect(record.attributes == ["cart": Array("1".utf8)], "wrong attributes survived")
+            try expect(isSuperseded(try await harness.absent(old), replay: false), "the old secret still works")
+            try expect(isGone(try await harness.commit(["x": .text("1")], to: before)), "the old secret could write")
+            try expect(try await !harness.store.end(before), "the old secret could end the session")
+            try await harness.advance(.seconds(31))
+            try expect(isSuperseded(try await harness.absent(old), replay: true), "a late old secret was not reported as a replay")
+            try expect(try await harness.found(new).version == 2, "the old secret changed something")
+        },
+        Rule("a sign-in applies the operations that came with it") { harness in
+            let old = try await harness.create(["n": "5", "gone": "1"])
+            let change = SessionChange(
+                operations: ["n": .increment(2), "new": .text("x")], rotation: .signIn(principal: "ann", keeping: ["n"]),
+                policy: harness.policy)
+            guard case .committed(_, _, let new?, _) = try await harness.store.commit(change, to: try await harness.found(old)) else {
+                throw Mismatch("not committed", #line)
+            }
+            let attributes = try await harness.found(new).attributes.mapValues { String(decoding: $0, as: UTF8.self) }
+            try expect(attributes == ["n": "7", "new": "x"], "wrong attributes: \(attributes.keys.sorted())")
+        },
+        Rule("after a renewal the old secret works until the new one is presented") { harness in
+            let old = try await harness.create(["a": "1"], principal: "ann")
+            let new = try await harness.rotate(try await harness.found(old), .renew)
+            let late = try await harness.found(old)
+            try expect(late.standing == .predecessor && late.principal == "ann", "the old secret lost its rights too early")
+            try await harness.commit(["b": .text("2")], to: late)
+            let record = try await harness.found(new)
+            try expect(record.standing == .current && record.hasPredecessor && record.principal == "ann", "the new secret is not current")
+            try await harness.store.touch(record)
+            try expect(isSuperseded(try await harness.absent(old)), "the old secret survived the new one")
+            try expect(try await !harness.found(new).hasPredecessor, "the old secret is still listed")
+            try expect(isGone(try await harness.commit(["c": .text("3")], to: late)), "the old secret could write")
+        },
+        Rule("a commit with the new secret retires the old one too") { harness in
+            let old = try await harness.create()
+            let new = try await harness.rotate(try await harness.found(old), .renew)
+            try await harness.commit(["a": .text("1")], to: try await harness.found(new))
+            try expect(isSuperseded(try await harness.absent(old)), "the old secret survived")
+        },
+        Rule("after a renewal the old secret works no longer than the grace") { harness in
+            let old = try await harness.create()
+            let new = try await harness.rotate(try await harness.found(old), .renew)
+            try await harness.advance(.seconds(31))
+            try expect(isSuperseded(try await harness.absent(old), replay: true), "the old secret outlived its grace")
+            _ = try await harness.found(new)
+        },
+        Rule("one renewal wins, and the old secret can not renew") { harness in
+            let old = try await harness.create()
+            let record = try await harness.found(old)
+            let new = try await harness.rotate(record, .renew)
+            let second = try await harness.commit(["a": .text("1")], to: record, rotation: .renew)
+            guard case .committed(_, _, nil, _) = second else { throw Mismatch("a second renewal issued a secret: \(second)", #line) }
+            try expect(try await harness.value("a", new) == "1", "the change that came with it was lost")
+        },
+        Rule("the holder of the old secret may still sign in during the grace, and then both are worth nothing") { harness in
+            let old = try await harness.create()
+            let new = try await harness.rotate(try await harness.found(old), .renew)
+            let signedIn = try await harness.rotate(try await harness.found(old), .signIn(principal: "ann", keeping: []))
+            for credential in [old, new] { try expect(isSuperseded(try await harness.absent(credential)), "an earlier secret still works") }
+            try expect(try await harness.found(signedIn).principal == "ann", "nobody is signed in")
+        },
+    ]
+
+    static let raceRules = [
+        Rule("100 increments at once are 100") { harness in
+            let credential = try await harness.create()
+            let record = try await harness.found(credential)
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<100 { group.addTask { _ = try await harness.commit(["n": .increment(1)], to: record) } }
+                try await group.waitForAll()
+            }
+            try expect(try await harness.value("n", credential) == "100", "increments were lost")
+        },
+        Rule("of 20 commits for the same version exactly one succeeds") { harness in
+            let credential = try await harness.create()
+            let record = try await harness.found(credential)
+            let wins = try await withThrowingTaskGroup { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        let commit = try await harness.commit(["a": .text("\(number)")], to: record, ifVersion: 1)
+                        if case .committed = commit { return 1 } else { return 0 }
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            try expect(wins == 1, "\(wins) commits succeeded")
+        },
+        Rule("of 20 sign-ins at once exactly one succeeds") { harness in
+            let record = try await harness.found(try await harness.create())
+            let wins = try await withThrowingTaskGroup { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        let commit = try await harness.commit([:], to: record, rotation: .signIn(principal: "u\(number)", keeping: []))
+                        return isGone(commit) ? 0 : 1
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            try expect(wins == 1, "\(wins) sign-ins succeeded")
+        },
+        Rule("a write runs to its end although its task is cancelled") { harness in
+            let credential = try await harness.create()
+            let record = try await harness.found(credential)
+            let task = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return try await harness.commit(["a": .text("1")], to: record)
+            }
+            guard case .committed = try await task.value else { throw Mismatch("the commit did not succeed", #line) }
+            try expect(try await harness.value("a", credential) == "1", "the commit was interrupted")
+        },
+    ]
+
+    static let directoryRules = [
+        directoryRule("a user's sessions are listed, and nobody else's") { harness, directory in
+            let first = try await harness.found(try await harness.create(["name": "\"phone\""], principal: "ann"))
+            try await harness.advance(.seconds(10))
+            let anonymous = try await harness.create()
+            let second = try await harness.found(
+                try await harness.rotate(try await harness.found(anonymous), .signIn(principal: "ann", keeping: [])))
+            _ = try await harness.create(principal: "bob")
+            let list = try await directory.sessions(of: "ann")
+            try expect(list.map(\.handle) == [second.handle, first.handle], "wrong list or order")
+            try expect(list.last?[SessionKey<String>("name")] == "phone", "what the session holds is not shown")
+            try expect(try await directory.sessions(of: "nobody").isEmpty, "an unknown user has sessions")
+        },
+        directoryRule("user names are compared as bytes") { harness, directory in
+            for (left, right) in [("K", "\u{212A}"), ("\u{E9}", "e\u{301}"), ("ann", "Ann")] {
+                let handle = try await harness.found(try await harness.create(principal: left)).handle
+                try expect(try await directory.sessions(of: right).isEmpty, "two users share a list")
+                try expect(try await !directory.revoke(handle, of: right), "somebody else's session was revoked")
+            }
+        },
+        directoryRule("a sign-out and an expiry leave the list") { harness, directory in
+            let record = try await harness.found(try await harness.create(principal: "ann"))
+            _ = try await harness.create(principal: "ann")
+            _ = try await harness.store.end(record)
+            try expect(try await directory.sessions(of: "ann").count == 1, "an ended session is listed")
+            try await harness.advance(.seconds(601))
+            try expect(try await directory.sessions(of: "ann").isEmpty, "an expired session is listed")
+        },
+        directoryRule("a user can end one session of theirs, and nobody else's") { harness, directory in
+            let mine = try await harness.create(principal: "ann")
+            let other = try await harness.create(principal: "bob")
+            let handle = try await harness.found(mine).handle
+            let foreign = try await harness.found(other).handle
+            try expect(try await !directory.revoke(foreign, of: "ann"), "somebody else's session was revoked")
+            try expect(try await directory.revoke(handle, of: "ann"), "the session was not revoked")
+            try expect(try await !directory.revoke(handle, of: "ann"), "it was revoked twice")
+            try expect(try await harness.absent(mine) == .ended, "the revoked session is alive")
+            _ = try await harness.found(other)
+        },
+        directoryRule("a user can end all sessions but one") { harness, directory in
+            let kept = try await harness.create(principal: "ann")
+            var ended: [SessionCredential] = []
+            for _ in 0..<5 { ended.append(try await harness.create(principal: "ann")) }
+            let other = try await harness.create(principal: "bob")
+            let count = try await directory.revokeAll(of: "ann", except: try await harness.found(kept).handle)
+            try expect(count == 5, "\(count) instead of 5 sessions were ended")
+            for credential in ended { try expect(try await harness.absent(credential) == .ended, "a session survived") }
+            _ = try await harness.found(kept)
+            _ = try await harness.found(other)
+            try expect(try await directory.revokeAll(of: "ann", except: nil) == 1, "the last one was not ended")
+        },
+        directoryRule("no sign-in slips past the end of all sessions") { harness, directory in
+            try await withThrowingTaskGroup { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        if number % 2 == 0 { return try? await harness.create(principal: "ann") }
+                        let record = try await harness.found(try await harness.create())
+                        return try? await harness.rotate(record, .signIn(principal: "ann", keeping: []))
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<5 { _ = try await directory.revokeAll(of: "ann", except: nil) }
+                    return nil
+                }
+                // Whoever is alive now is in the list, so that the next call finds them.
+                var credentials: [SessionCredential] = []
+                for try await case let credential? in group { credentials.append(credential) }
+                var alive = 0
+                for credential in credentials {
+                    if case .found = try await harness.store.load(credential) { alive += 1 }
+                }
+                try expect(try await directory.sessions(of: "ann").count == alive, "a live session is missing in the list")
+                try expect(try await directory.revokeAll(of: "ann", except: nil) == alive, "not all sessions were ended")
+            }
+        },
+        directoryRule("a theft policy can end a session by its name alone") { harness, directory in
+            let credential = try await harness.create()
+            try await directory.revoke(try await harness.found(credential).handle)
+            try expect(try await harness.absent(credential) == .ended, "the session is alive")
+        },
+    ]
+
+    private static func directoryRule(
+        _ description: String, _ body: @escaping @Sendable (SessionStoreHarness, any SessionDirectory) async throws -> Void
+    ) -> Rule {
+        Rule(description) { harness in
+            guard let directory = harness.store as? any SessionDirectory else { return }
+            try await body(harness, directory)
+        }
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// Absence, commits and expiry.
+extension SessionStoreContract {
+    static let absenceRules = [
+        Rule("a malformed credential is absent") { harness in
+            for text in ["", "x", ".", "a.b", String(repeating: "A", count: 66), String(repeating: "é", count: 40)] {
+                try expect(try await harness.absent(SessionCredential(text)) == .malformed, "\(text.count) characters were not malformed")
+            }
+        },
+        Rule("a made-up credential is absent, and nothing can be written under it") { harness in
+            let other = try await harness.found(try await harness.create())
+            let forged = SessionCredential(String(repeating: "A", count: 22) + "." + String(repeating: "A", count: 43))
+            try expect(try await harness.absent(forged) == .unknown, "a made-up credential was found")
+            let record = other.with(credential: forged)
+            try expect(isGone(try await harness.commit(["a": .text("1")], to: record)), "a commit adopted a made-up credential")
+            try await harness.store.touch(record)
+            try expect(try await !harness.store.end(record), "a made-up session was ended")
+            try expect(try await harness.absent(forged) == .unknown, "a made-up credential was adopted")
+        },
+        Rule("a wrong secret does not open a session and can not change it") { harness in
+            let first = try await harness.create(["a": "1"])
+            let second = try await harness.create()
+            let mixed = SessionCredential(
+                String(first.value.split(separator: ".")[0]) + "." + String(second.value.split(separator: ".")[1]))
+            try expect(isSuperseded(try await harness.absent(mixed), replay: false), "another session's secret was accepted")
+            let record = try await harness.found(first).with(credential: mixed)
+            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a wrong secret changed the session")
+            try expect(try await !harness.store.end(record), "a wrong secret ended the session")
+            try expect(try await harness.value("a", first) == "1", "the session changed")
+        },
+        Rule("what was created is found, byte for byte") { harness in
+            let hostile = ["": 0, "\r\n$-1\r\n": 1, "@version": 2, "a:b": 3, "*1": 4, "{}": 5].mapValues { UInt8($0) }
+            let bytes = (0...255).map { UInt8($0) }
+            let attributes = Dictionary(uniqueKeysWithValues: hostile.map { ($0.key + "k", bytes + [$0.value]) })
+            let draft = SessionDraft(attributes: attributes, principal: "ann \u{1F41D}", policy: harness.policy)
+            guard case .committed(let handle, _, let credential?, _) = try await harness.store.create(draft) else {
+                throw Mismatch("not created", #line)
+            }
+            let record = try await harness.found(credential)
+            try expect(record.attributes == attributes, "the attributes changed on the way")
+            try expect(record.principal == "ann \u{1F41D}", "the principal changed on the way")
+            try expect(record.handle == handle && record.version == 1 && record.standing == .current, "wrong handle, version or standing")
+            try expect(record.created == record.lastUsed && record.now >= record.created, "wrong times")
+        },
+        Rule("the store answers when asked whether it can serve") { try await $0.store.check() },
+    ]
+
+    static let commitRules = [
+        Rule("a commit sets, removes and increments, and counts the version") { harness in
+            let credential = try await harness.create(["a": "1", "b": "2", "n": "5"])
+            let record = try await harness.found(credential)
+            let commit = try await harness.commit(["a": .text("x"), "b": .remove, "n": .increment(-7), "m": .increment(3)], to: record)
+            guard case .committed(record.handle, 2, nil, _) = commit else { throw Mismatch("got \(commit)", #line) }
+            let after = try await harness.found(credential)
+            try expect(
+                after.attributes.mapValues { String(decoding: $0, as: UTF8.self) } == ["a": "x", "n": "-2", "m": "3"], "wrong values")
+            try expect(after.version == 2, "wrong version")
+        },
+        Rule("a blind commit goes on top of whatever is there") { harness in
+            let credential = try await harness.create()
+            let stale = try await harness.found(credential)
+            try await harness.commit(["a": .text("1")], to: stale)
+            try await harness.commit(["b": .text("2")], to: stale)
+            let record = try await harness.found(credential)
+            try expect(record.attributes.count == 2 && record.version == 3, "one of two blind commits was lost")
+        },
+        Rule("a commit for an old version changes nothing and gets the fresh record") { harness in
+            let credential = try await harness.create(["a": "1"])
+            let stale = try await harness.found(credential)
+            try await harness.commit(["a": .text("2")], to: stale)
+            let commit = try await harness.commit(["a": .text("3"), "b": .text("3")], to: stale, ifVersion: stale.version)
+            guard case .conflict(let fresh) = commit else { throw Mismatch("expected a conflict, got \(commit)", #line) }
+            try expect(fresh.attributes == ["a": Array("2".utf8)] && fresh.version == 2, "the fresh record is not fresh")
+            try await harness.commit(["a": .text("4")], to: fresh, ifVersion: fresh.version)
+            try expect(try await harness.value("a", credential) == "4", "the second attempt was lost")
+        },
+        Rule("an impossible increment is refused and leaves everything as it was") { harness in
+            let credential = try await harness.create(["text": "\"x\"", "big": "\(Int.max)", "n": "1"])
+            let record = try await harness.found(credential)
+            for name in ["text", "big"] {
+                let operations: [String: SessionChange.Operation] = [
+                    name: .increment(1), "n": .increment(1), "m": .increment(-2), "z": .text("z"),
+                ]
+                do {
+                    let commit = try await harness.commit(operations, to: record)
+                    throw Mismatch("expected .invalidValue, got \(commit)", #line)
+                } catch let error as SessionError { try expect(error.code == .invalidValue, "got \(error)") }
+                let after = try await harness.found(credential)
+                try expect(
+                    after.attributes["n"] == record.attributes["n"] && after.attributes["z"] == nil, "half of a refused commit was stored")
+                try expect(after.version == 1, "a refused commit counted")
+            }
+        },
+        Rule("what was ended stays ended, whatever comes late") { harness in
+            let credential = try await harness.create(["a": "1"])
+            let record = try await harness.found(credential)
+            try expect(try await harness.store.end(record), "the session was not ended")
+            try expect(try await harness.absent(credential) == .ended, "an ended session was found")
+            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a late commit was accepted")
+            try expect(isGone(try await harness.commit([:], to: record, rotation: .renew)), "a late renewal was accepted")
+            let signIn = SessionChange.Rotation.signIn(principal: "ann", keeping: ["a"])
+            try expect(isGone(try await harness.commit([:], to: record, rotation: signIn)), "a late sign-in was accepted")
+            try await harness.store.touch(record)
+            try expect(try await !harness.store.end(record), "it was ended twice")
+            try expect(try await harness.absent(credential) == .ended, "something late revived the session")
+            try await harness.advance(.seconds(7200))
+            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a very late commit was accepted")
+            try expect(try await harness.absent(credential) == .unknown, "something very late revived the session")
+        },
+    ]
+
+    static let expiryRules = [
+        Rule("a session ends at its idle timeout and nothing late revives it") { harness in
+            let credential = try await harness.create(["a": "1"])
+            try await harness.advance(.seconds(590))
+            let record = try await harness.found(credential)
+            try await harness.advance(.seconds(11))
+            try expect(try await harness.absent(credential) == .unknown, "an expired session was found")
+            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a late commit was accepted")
+            try await harness.store.touch(record)
+            try expect(try await !harness.store.end(record), "an expired session was ended")
+            try expect(try await harness.absent(credential) == .unknown, "something late revived the session")
+        },
+        Rule("a touch and a commit restart the idle timeout") { harness in
+            let credential = try await harness.create()
+            try await harness.advance(.seconds(500))
+            try await harness.store.touch(try await harness.found(credential))
+            try await harness.advance(.seconds(500))
+            let record = try await harness.found(credential)
+            try expect(record.now - record.lastUsed >= .seconds(499), "the last use is not what the touch left")
+            try await harness.commit(["a": .text("1")], to: record)
+            try await harness.advance(.seconds(500))
+            try expect(try await harness.found(credential).version == 2, "a touch counted as a change")
+        },
+        Rule("nothing but a sign-in moves the absolute deadline") { harness in
+            var credential = try await harness.create()
+            let deadline = try await harness.found(credential).deadline
+            for _ in 0..<6 {
+                try await harness.advance(.seconds(560))
+                let record = try await harness.found(credential)
+                try await harness.store.touch(record)
+                credential = try await harness.rotate(record, .renew)
+            }
+            let last = try await harness.found(credential)
+            // Stores that are moved through time by moving their records keep the distance, not the instant.
+            try expect((last.deadline - last.now) < .seconds(300) && last.deadline <= deadline, "the deadline moved")
+            try await harness.advance(.seconds(300))
+            try expect(try await harness.absent(credential) == .unknown, "the session outlived its lifetime")
+        },
+        Rule("a sign-in restarts the lifetime") { harness in
+            var credential = try await harness.create()
+            for _ in 0..<6 {
+                try await harness.advance(.seconds(560))
+                try await harness.store.touch(try await harness.found(credential))
+            }
+            credential = try await harness.rotate(try await harness.found(credential), .signIn(principal: "ann", keeping: []))
+            try await harness.advance(.seconds(500))
+            let record = try await harness.found(credential)
+            try expect(record.deadline - record.now > .seconds(3000), "the lifetime did not restart")
+        },
+    ]
+}
+
+extension SessionRecord {
+    /// The same record as somebody else presents it.
+    func with(credential: SessionCredential) -> SessionRecord {
+        SessionRecord(
+            handle: handle, credential: credential, standing: standing, hasPredecessor: hasPredecessor, version: version,
+            principal: principal, attributes: attributes, created: created, lastUsed: lastUsed, rotated: rotated, deadline: deadline,
+            idleTimeout: idleTimeout, now: now)
+    }
+}

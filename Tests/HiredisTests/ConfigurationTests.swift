@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import Testing
+
+/// What URLs mean, and that nothing prints the password.
+@Suite struct ConfigurationTests {
+    @Test(arguments: [
+        ("redis://localhost", "localhost:6379 0 - -"),
+        ("redis://h:1/2", "h:1 2 - -"),
+        ("REDIS://:pw@h", "h:6379 0 - pw"),
+        ("redis://user:p%40%3A%2Fw%20@h:7000/15", "h:7000 15 user p@:/w "),
+        ("redis://user:a@b:c@h", "h:6379 0 user a@b:c"),
+        ("redis://[::1]:7", "::1:7 0 - -"),
+        ("redis://[fe80::1]/3", "fe80::1:6379 3 - -"),
+        ("rediss://h/", "h:6379 0 - - tls"),
+        ("unix:///run/redis.sock", "/run/redis.sock 0 - -"),
+        ("unix://u:p@/run/my%20redis?db=4", "/run/my redis 4 u p"),
+    ])
+    func `a URL says where and as whom`(_ url: String, _ meaning: String) throws {
+        let configuration = try RedisConfiguration(url: url)
+        let address =
+            switch configuration.address {
+            case .tcp(let host, let port): "\(host):\(port)"
+            case .unix(let path): path
+            }
+        let login = "\(configuration.username ?? "-") \(configuration.password ?? "-")"
+        #expect("\(address) \(configuration.database) \(login)\(configuration.tls == nil ? "" : " tls")" == meaning)
+    }
+
+    @Test(arguments: [
+        "", "localhost:6379", "http://h", "redis://", "redis://:secret@", "redis://h:0", "redis://h:65536", "redis://h:12x",
+        "redis://h:", "redis://h/x", "redis://h/-1", "redis://h/1/2", "redis://secret@h", "redis://u:%zz@h", "redis://u:%4@h",
+        "redis://u:%+1@h", "redis://u:%ff@h", "redis://h?db=1", "redis://[::1", "redis://[::1]x", "unix://", "unix://host/path",
+        "unix:///p?database=1", "unix:///p?db=-1",
+    ])
+    func `a malformed URL is refused without quoting it`(_ url: String) {
+        let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: url) }
+        #expect(error?.code == .configuration)
+        #expect(error?.description.contains("secret") == false)
+    }
+
+    @Test func `nothing prints the password`() throws {
+        let configuration = try RedisConfiguration(url: "redis://name:hunter2@h/1")
+        var text = "\(configuration) \(String(reflecting: configuration)) \(RedisClient(configuration))"
+        dump(configuration, to: &text)
+        dump(RedisClient(configuration), to: &text, maxDepth: 4)
+        #expect(!text.contains("hunter2"))
+        #expect(text.contains("h:6379"))
+    }
+
+    @Test func `numbers are kept within bounds`() {
+        var configuration = RedisConfiguration(address: .unix(path: "/x"))
+        configuration.sharedConnections = 100
+        #expect(configuration.sharedConnections == 4)
+        configuration.sharedConnections = 0
+        #expect(configuration.sharedConnections == 1)
+        configuration.limits.replyDepth = 1000
+        #expect(configuration.limits.replyDepth == 32)
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import Synchronization
+import TestSupport
+
+/// Runs `body` with a client of a private Redis and shuts both down.
+func withRedis(
+    _ arguments: [String] = [], configure: (inout RedisConfiguration) -> Void = { _ in },
+    _ body: (RedisClient, RedisServer) async throws -> Void
+) async throws {
+    let server = try await RedisServer(arguments)
+    var configuration = try RedisConfiguration(url: server.url)
+    // Generous, for tests run beside each other; those about time set their own.
+    configuration.commandTimeout = .seconds(5)
+    configure(&configuration)
+    let redis = RedisClient(configuration)
+    do {
+        try await body(redis, server)
+    } catch {
+        await redis.shutdown()
+        throw error
+    }
+    await redis.shutdown()
+}
+
+/// A number that several tasks change.
+final class Tally: Sendable {
+    private let number = Mutex(0)
+    var value: Int { number.withLock { $0 } }
+
+    @discardableResult
+    func add(_ amount: Int = 1) -> Int {
+        number.withLock {
+            $0 += amount
+            return $0
+        }
+    }
+
+    func raise(to other: Int) { number.withLock { $0 = max($0, other) } }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RedisSessions
+import SessionsTesting
+import TestSupport
+import Testing
+
+/// One server for the suite; each test has a prefix of its own.
+private let shared = Task { try await RedisServer() }
+
+/// A store below a fresh prefix, and the means to look behind it.
+struct RedisFixture: Sendable {
+    let server: RedisServer
+    let client: RedisClient
+    let store: RedisSessionStore
+    let prefix = "t\(UUID().uuidString.prefix(8))"
+
+    init(pepper: [UInt8]? = nil) async throws {
+        server = try await shared.value
+        client = RedisClient(try RedisConfiguration(url: server.url))
+        store = try RedisSessionStore(client, prefix: prefix, pepper: pepper)
+    }
+
+    var harness: SessionStoreHarness { SessionStoreHarness(store: store) { try await letTimePass($0) } }
+
+    /// Ages all records instead of waiting: every time in them moves into the past, every time to live shrinks.
+    func letTimePass(_ duration: Duration) async throws {
+        // What was sent without waiting for an answer must be there before it is aged.
+        _ = try await client.send(RedisCommand("PING"))
+        let script = """
+            for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
+              local ms = tonumber(ARGV[2])
+              if redis.call('TYPE', key).ok == 'hash' then
+                for _, field in ipairs({'@created', '@used', '@rotated', '@deadline', '@old-until', '@old-replay'}) do
+                  if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ms) end
+                end
+              else
+                for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
+              end
+              redis.call('PEXPIRE', key, redis.call('PTTL', key) - ms)
+            end
+            """
+        try await server.admin("EVAL", script, "0", prefix, "\(duration.components.seconds * 1000)")
+    }
+
+    /// A stored session and its record.
+    func session(_ attributes: [String: [UInt8]] = [:], principal: String? = nil) async throws -> SessionRecord {
+        let draft = SessionDraft(attributes: attributes, principal: principal, policy: SessionPolicy())
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { throw SessionError(.noSession, "not created") }
+        return record
+    }
+}
+
+@Suite struct `Redis store` {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule) async throws {
+        try await rule.check(try await RedisFixture().harness)
+    }
+
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract with a pepper`(rule: SessionStoreContract.Rule) async throws {
+        try await rule.check(try await RedisFixture(pepper: Array(repeating: 7, count: 32)).harness)
+    }
+
+    @Test func `every key has a time to live, whatever was done`() async throws {
+        let redis = try await RedisFixture()
+        for (number, rule) in SessionStoreContract.rules.enumerated() {
+            let store = try RedisSessionStore(redis.client, prefix: "\(redis.prefix):\(number)")
+            try await rule.check(SessionStoreHarness(store: store) { try await redis.letTimePass($0) })
+        }
+        let keys = try await redis.server.keys(redis.prefix)
+        #expect(keys.count > 10)
+        for key in keys { #expect(Int(try await redis.server.admin("PTTL", key)) ?? -1 > 0, "\(key)") }
+    }
+
+    @Test func `shows neither secrets nor user names`() async throws {
+        let redis = try await RedisFixture()
+        let record = try await redis.session(principal: "hedwig-lamarr")
+        var secrets = [record.credential.value.split(separator: ".")[1]]
+        let change = SessionChange(operations: [:], rotation: .renew, policy: SessionPolicy())
+        guard case .committed(_, _, let renewed?, _) = try await redis.store.commit(change, to: record) else {
+            return #expect(Bool(false), "not renewed")
+        }
+        secrets.append(renewed.value.split(separator: ".")[1])
+        for key in try await redis.server.keys(redis.prefix) {
+            let type = try await redis.server.admin("TYPE", key)
+            let dump = try await redis.server.admin(type == "hash" ? "HGETALL" : "ZRANGE", key, "0", "-1").description
+            let text = key + (type == "hash" ? try await redis.server.admin("HGETALL", key) : dump)
+            #expect(!text.contains("hedwig"))
+            for secret in secrets { #expect(!text.contains(secret)) }
+        }
+    }
+
+    @Test func `a stored digest is no credential`() async throws {
+        let redis = try await RedisFixture()
+        let record = try await redis.session()
+        let dump = try await run("redis-cli", ["-s", redis.server.socketPath, "HGET", "\(redis.prefix):s:{\(record.handle)}", "@digest"])
+        let digest = Array(dump.utf8.prefix(32))
+        let forged = SessionCredential("\(record.handle)." + String(decoding: Base64URL.encode(digest + [0]).prefix(43), as: UTF8.self))
+        guard case .absent = try await redis.store.load(forged) else { return #expect(Bool(false), "a digest opened the session") }
+    }
+
+    /// Each writes by hand what no commit would leave.
+    static let damages: [(name: String, command: [String])] = [
+        ("no time to live", ["PERSIST", "KEY"]),
+        ("a longer time to live than the record allows", ["PEXPIRE", "KEY", "9000000"]),
+        ("a missing field", ["HDEL", "KEY", "@used"]), ("a missing digest", ["HDEL", "KEY", "@digest"]),
+        ("a missing format", ["HDEL", "KEY", "@format"]), ("a future format", ["HSET", "KEY", "@format", "2"]),
+        ("letters for a number", ["HSET", "KEY", "@deadline", "soon"]),
+        ("a number that overflows", ["HSET", "KEY", "@idle", "99999999999999999999"]),
+        ("a principal sealed by somebody else", ["HSET", "KEY", "@principal", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+        ("another user's digest", ["HSET", "KEY", "@user", "x"]),
+    ]
+
+    @Test(arguments: damages) func `a damaged record is absent, stays as it is, and takes no write`(
+        damage: (name: String, command: [String])
+    ) async throws {
+        let redis = try await RedisFixture()
+        let record = try await redis.session(["a": [1]], principal: "ann")
+        let key = "\(redis.prefix):s:{\(record.handle)}"
+        _ = try await run("redis-cli", ["-s", redis.server.socketPath] + damage.command.map { $0 == "KEY" ? key : $0 })
+        let before = try await redis.server.admin("HGETALL", key)
+        guard case .absent(.unreadable) = try await redis.store.load(record.credential) else {
+            return #expect(Bool(false), "read a record with \(damage.name)")
+        }
+        #expect(try await redis.server.admin("HGETALL", key) == before)
+    }
+
+    @Test func `a key of another type is unreadable for reading and writing`() async throws {
+        let redis = try await RedisFixture()
+        let record = try await redis.session()
+        let key = "\(redis.prefix):s:{\(record.handle)}"
+        try await redis.server.admin("DEL", key)
+        try await redis.server.admin("SET", key, "x", "EX", "100")
+        guard case .absent(.unreadable) = try await redis.store.load(record.credential) else { return #expect(Bool(false)) }
+        let change = SessionChange(operations: ["a": .remove], policy: SessionPolicy())
+        guard case .gone(.unreadable) = try await redis.store.commit(change, to: record) else { return #expect(Bool(false)) }
+    }
+
+    @Test func `two applications on one Redis do not know each other's sessions`() async throws {
+        let redis = try await RedisFixture()
+        let other = try RedisSessionStore(redis.client, prefix: redis.prefix + "x")
+        let record = try await redis.session()
+        guard case .absent(.unknown) = try await other.load(record.credential) else { return #expect(Bool(false)) }
+        let peppered = try RedisSessionStore(redis.client, prefix: redis.prefix, pepper: Array(repeating: 1, count: 32))
+        guard case .absent(.superseded) = try await peppered.load(record.credential) else { return #expect(Bool(false)) }
+    }
+
+    @Test(arguments: ["", "a b", "a{b}", "a*", "a\n", String(repeating: "a", count: 65), "ä"])
+    func `a prefix that could mean something else is refused at start`(prefix: String) async throws {
+        let client = try await RedisFixture().client
+        #expect(throws: SessionError(.invalidConfiguration, "")) { try RedisSessionStore(client, prefix: prefix) }
+        #expect(throws: SessionError(.invalidConfiguration, "")) { try RedisSessionStore(client, pepper: [1, 2, 3]) }
+    }
+
+    @Test func `a revocation of what is not in the list leaves no key behind`() async throws {
+        let redis = try await RedisFixture()
+        #expect(try await !redis.store.revoke(SessionTicket().handle, of: "ann"))
+        #expect(try await redis.server.keys(redis.prefix).isEmpty)
+    }
+}
