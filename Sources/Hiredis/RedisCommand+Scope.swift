@@ -24,26 +24,26 @@ extension RedisCommand {
                 text.withUTF8Buffer { text in name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 } }
             }
             func ends(_ text: StaticString) -> Bool {
-                text.withUTF8Buffer { text in name.count >= text.count && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 } }
+                text.withUTF8Buffer { text in name.count >= text.count && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 }
+                }
             }
             // By the first letter, because this runs for every command.
-            let isStateful =
-                switch (name.first ?? 0) & 0xDF {
-                case UInt8(ascii: "A"): starts("AUTH") || starts("ASKING")
-                case UInt8(ascii: "B") where starts("BL") || starts("BR") || starts("BZ"): return .blocking
-                case UInt8(ascii: "W") where starts("WAIT"): return .blocking
-                case UInt8(ascii: "C"): starts("CLIENT")
-                case UInt8(ascii: "H"): starts("HELLO")
-                case UInt8(ascii: "M"): starts("MONITOR")
-                case UInt8(ascii: "P"): starts("PSYNC") || ends("SUBSCRIBE")
-                case UInt8(ascii: "Q"): starts("QUIT")
-                case UInt8(ascii: "R"): starts("RESET") || starts("READONLY") || starts("READWRITE") || starts("REPLCONF")
-                case UInt8(ascii: "S"): starts("SELECT") || starts("SYNC") || ends("SUBSCRIBE")
-                case UInt8(ascii: "U"): ends("SUBSCRIBE")
-                case UInt8(ascii: "W"): starts("WATCH")
-                default: false
-                }
-            return isStateful ? .stateful : name.count == 5 && starts("MULTI") ? .transaction : .shared
+            switch (name.first ?? 0) & 0xDF {
+            case UInt8(ascii: "A") where starts("AUTH") || starts("ASKING"): return .stateful
+            case UInt8(ascii: "B") where starts("BL") || starts("BR") || starts("BZ"): return .blocking
+            case UInt8(ascii: "C") where starts("CLIENT"): return .stateful
+            case UInt8(ascii: "H") where starts("HELLO"): return .stateful
+            case UInt8(ascii: "M") where starts("MONITOR"): return .stateful
+            case UInt8(ascii: "M") where name.count == 5 && starts("MULTI"): return .transaction
+            case UInt8(ascii: "P") where starts("PSYNC") || ends("SUBSCRIBE"): return .stateful
+            case UInt8(ascii: "Q") where starts("QUIT"): return .stateful
+            case UInt8(ascii: "R") where starts("RESET") || starts("READ") || starts("REPLCONF"): return .stateful
+            case UInt8(ascii: "S") where starts("SELECT") || starts("SYNC") || ends("SUBSCRIBE"): return .stateful
+            case UInt8(ascii: "U") where ends("SUBSCRIBE"): return .stateful
+            case UInt8(ascii: "W") where starts("WAIT"): return .blocking
+            case UInt8(ascii: "W") where starts("WATCH"): return .stateful
+            default: return .shared
+            }
         }
     }
 }

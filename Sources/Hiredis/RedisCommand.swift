@@ -56,6 +56,13 @@ public struct RedisCommand: Sendable {
     }
 
     /// Appends bytes of any content.
+    public mutating func append(_ argument: [UInt8]) {
+        begin(argument.count)
+        arguments.append(contentsOf: argument)
+        end()
+    }
+
+    /// Appends bytes of any content; an array is faster.
     public mutating func append(_ argument: some Collection<UInt8>) {
         begin(argument.count)
         arguments.append(contentsOf: argument)
@@ -64,9 +71,7 @@ public struct RedisCommand: Sendable {
 
     /// Appends a number in decimal.
     public mutating func append(_ argument: Int) {
-        var digits: [UInt8] = []
-        digits.appendDecimal(argument)
-        append(digits)
+        append(String(argument))
     }
 
     private mutating func begin(_ length: Int) {

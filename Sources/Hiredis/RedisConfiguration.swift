@@ -8,7 +8,9 @@ public enum RedisAddress: Sendable, Hashable {
     case unix(path: String)
 }
 
-/// How the server proves itself, and the client in turn. Certificate and host name are always verified.
+/// How the server proves itself, and the client in turn.
+///
+/// Certificate and host name are always verified.
 public struct RedisTLS: Sendable, Hashable {
     /// A PEM file with the authorities to trust instead of the system's.
     public var caFile: String?
@@ -17,6 +19,8 @@ public struct RedisTLS: Sendable, Hashable {
     /// A PEM file with the client's private key.
     public var keyFile: String?
     /// The name the certificate has to carry; the host of the address when nil.
+    ///
+    /// swift-nio-ssl also accepts a certificate that lists the very IP address of the connection.
     public var serverName: String?
 
     /// TLS with the system's authorities, unless `caFile` names others.
@@ -28,7 +32,9 @@ public struct RedisTLS: Sendable, Hashable {
     }
 }
 
-/// Everything a `RedisClient` has to know. The password is never printed.
+/// Everything a `RedisClient` has to know.
+///
+/// The password is never printed.
 public struct RedisConfiguration: Sendable {
     /// Where Redis listens.
     public var address: RedisAddress
@@ -42,7 +48,9 @@ public struct RedisConfiguration: Sendable {
     public var clientName: String?
     /// TLS; plain text when nil.
     public var tls: RedisTLS?
-    /// Connections shared by all callers, 1 to 4. By default 1 below four cores, else 2: more split the batches.
+    /// Connections shared by all callers, 1 to 4.
+    ///
+    /// By default 1 below four cores, else 2: more split the batches.
     public var sharedConnections = Self.defaultSharedConnections { didSet { sharedConnections = min(max(sharedConnections, 1), 4) } }
     /// The bound of the pool of dedicated connections.
     public var dedicatedConnections = 4 { didSet { dedicatedConnections = max(dedicatedConnections, 1) } }
@@ -52,7 +60,9 @@ public struct RedisConfiguration: Sendable {
     public var commandTimeout: Duration = .seconds(1)
     /// The bounds on memory.
     public var limits = RedisLimits()
-    /// Scripts loaded on each new connection before callers are let in. That the user may not load them is tolerated.
+    /// Scripts loaded on each new connection before callers are let in.
+    ///
+    /// That the user may not load them is tolerated.
     public var preloadedScripts: [RedisScript] = []
 
     /// A configuration for an address, with the defaults.

@@ -7,7 +7,9 @@
 public struct RedisError: Error, Sendable {
     /// What kind of failure it was; more may be added.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Base: String { case connection, timeout, overloaded, cancelled, server, `protocol`, configuration, authentication, tls, closed }
+        private enum Base: String {
+            case connection, timeout, overloaded, cancelled, server, `protocol`, configuration, authentication, tls, closed
+        }
         private let base: Base
 
         /// Redis cannot be reached, or the connection was lost.
@@ -51,7 +53,9 @@ public struct RedisError: Error, Sendable {
     public internal(set) var outcome: Outcome
     /// The first word of a server error, such as `WRONGTYPE`, `OOM`, `READONLY`, `LOADING` or `NOPERM`.
     public let prefix: String?
-    /// All that the server said. It may quote keys or arguments: do not log it unseen.
+    /// All that the server said.
+    ///
+    /// It may quote keys or arguments: do not log it unseen.
     public let serverMessage: String?
     let reason: String
     /// A new attempt at once may succeed: the connection was lost under a command, but reconnecting has not failed yet.

@@ -14,7 +14,9 @@ public struct RedisLimits: Sendable, Hashable {
     public var replyBytes = 8 << 20 { didSet { replyBytes = min(max(replyBytes, 1024), 1 << 30) } }
     /// Elements of one reply, all levels together.
     public var replyElements = 262_144 { didSet { replyElements = min(max(replyElements, 16), 1 << 26) } }
-    /// Arrays within arrays. hiredis 0.14 itself ends at 8.
+    /// Arrays within arrays.
+    ///
+    /// hiredis 0.14 itself ends at 8.
     public var replyDepth = 7 { didSet { replyDepth = min(max(replyDepth, 1), 32) } }
 
     /// The default bounds.

@@ -2,7 +2,9 @@
 
 import Synchronization
 
-/// What a client has done since it was made. Each number only grows; together they are no consistent snapshot.
+/// What a client has done since it was made.
+///
+/// Each number only grows; together they are no consistent snapshot.
 public struct RedisStatistics: Sendable, Hashable {
     /// Commands of callers written to a connection; the login of a connection is not counted.
     public var commands = 0

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
-import Testing
 import TestSupport
+import Testing
 
 /// What callers see of a healthy Redis.
 @Suite struct ClientTests {

@@ -10,7 +10,9 @@ import Testing
         "+OK\r\n:-12\r\n$-1\r\n*-1\r\n$0\r\n\r\n$3\r\na\r\n\r\n-WRONGTYPE no\r\n*0\r\n"
         + "*4\r\n$1\r\nf\r\n*2\r\n:1\r\n*1\r\n$2\r\nxy\r\n*0\r\n$4\r\nlast\r\n:9223372036854775807\r\n"
 
-    private func parse(_ text: String, pieces: Int = .max, limits: RedisLimits = RedisLimits()) -> (replies: [RedisReply], error: RedisError?) {
+    private func parse(_ text: String, pieces: Int = .max, limits: RedisLimits = RedisLimits()) -> (
+        replies: [RedisReply], error: RedisError?
+    ) {
         var parser = ReplyParser(limits: limits)
         var replies: [RedisReply] = []
         var rest = ArraySlice(Array(text.utf8))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
+import Synchronization
 import TestSupport
 
 /// Runs `body` with a client of a private Redis and shuts both down.
@@ -10,6 +11,8 @@ func withRedis(
 ) async throws {
     let server = try await RedisServer(arguments)
     var configuration = try RedisConfiguration(url: server.url)
+    // Generous, for tests run beside each other; those about time set their own.
+    configuration.commandTimeout = .seconds(5)
     configure(&configuration)
     let redis = RedisClient(configuration)
     do {
@@ -19,4 +22,20 @@ func withRedis(
         throw error
     }
     await redis.shutdown()
+}
+
+/// A number that several tasks change.
+final class Tally: Sendable {
+    private let number = Mutex(0)
+    var value: Int { number.withLock { $0 } }
+
+    @discardableResult
+    func add(_ amount: Int = 1) -> Int {
+        number.withLock {
+            $0 += amount
+            return $0
+        }
+    }
+
+    func raise(to other: Int) { number.withLock { $0 = max($0, other) } }
 }

@@ -45,7 +45,9 @@ struct DedicatedPoolState {
         return nil
     }
 
-    /// A grant is free again; gives the next waiter to offer it to. Call again when the waiter has left.
+    /// A grant is free again; gives the next waiter to offer it to.
+    ///
+    /// Call again when the waiter has left.
     mutating func returned(_ grant: Grant) -> Waiter? {
         if let waiter = waiters.popFirst() { return waiter }
         switch grant {

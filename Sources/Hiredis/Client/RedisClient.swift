@@ -56,7 +56,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
         for closed in connections.map({ $0.shutdown() }) { try? await closed.get() }
     }
 
-    /// Sends a command and gives its reply. One round trip.
+    /// Sends a command and gives its reply.
+    ///
+    /// One round trip.
     ///
     /// Throws what the server answered when that is an error. The error's `outcome` says what became of the command; a
     /// `readOnly` command is sent once more, within the deadline, when the connection was lost under it.
@@ -67,7 +69,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
         return try await reply(to: command, Terms(deadline: deadline, cancellation: cancellation))
     }
 
-    /// Sends several commands next to each other on one connection in one write. One round trip; nobody's command comes between.
+    /// Sends several commands next to each other on one connection in one write.
+    ///
+    /// One round trip; nobody's command comes between.
     ///
     /// Error replies stay in the array; what is thrown concerns all of them. Scripts that Redis does not know are sent once
     /// more after the others were answered.
@@ -124,20 +128,23 @@ public final class RedisClient: Service, Sendable, RequestSender {
     }
 
     nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError) -> Replies {
-        var attempts = 0
+        var resends = 0
+        var repeats = 0
         while true {
-            attempts += 1
             let answer = await Exchange<Replies>.wait(terms.cancellation) { exchange in
                 pick().send(request, for: .caller(exchange), deadline: terms.deadline)
             }
-            switch answer {
-            case .success(let replies): return replies
-            case .failure(let error):
-                if error.code == .cancelled { counters.abandoned.add() }
-                let isSafe = error.isTransient || (error.outcome == .unknown && error.code == .connection && request.isRepeatable)
-                guard isSafe, attempts < 3, NIODeadline.now() < terms.deadline else { throw error }
-                counters.retries.add()
+            guard case .failure(let error) = answer else { return try answer.get() }
+            if error.code == .cancelled { counters.abandoned.add() }
+            guard NIODeadline.now() < terms.deadline else { throw error }
+            if error.isTransient, resends < 3 {
+                resends += 1
+            } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0 {
+                repeats += 1
+            } else {
+                throw error
             }
+            counters.retries.add()
         }
     }
 

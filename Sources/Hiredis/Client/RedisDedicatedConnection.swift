@@ -40,7 +40,8 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     }
 
     /// Sends several commands in one write and gives their replies, errors among them.
-    public nonisolated(nonsending) func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError) -> [RedisReply] {
+    public nonisolated(nonsending) func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError) -> [RedisReply]
+    {
         if commands.contains(where: \.scope.leavesTraces) { state.withLock { $0.isTainted = true } }
         return try await replies(to: commands, terms(timeout))
     }
@@ -66,7 +67,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
         try await Exchange<RedisReply>.wait(.abandon) { exchange in
             let answer: Result<RedisReply, RedisError>? = state.withLock { state in
                 if let failure = state.failure { return .failure(failure) }
-                if let first = state.inbox.first { return .success(first) }
+                if let first = state.inbox.popFirst() { return .success(first) }
                 guard state.receiver?.isFinished ?? true else {
                     return .failure(RedisError(.configuration, .notSent, "two callers receive on one connection"))
                 }
@@ -74,8 +75,8 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
                 return nil
             }
             if let answer {
-                // Taken out only when the caller is still there to have it.
-                if exchange.finish(answer), case .success = answer { state.withLock { _ = $0.inbox.popFirst() } }
+                // A caller that has left meanwhile must not take the reply with it.
+                if !exchange.finish(answer), case .success(let reply) = answer { state.withLock { $0.inbox.prepend(reply) } }
             } else if let timeout {
                 link.channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
                     exchange.finish(.failure(RedisError(.timeout, .notSent, "nothing was received in time")))

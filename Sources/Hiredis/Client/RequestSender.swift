@@ -15,7 +15,9 @@ protocol RequestSender: Sendable {
 }
 
 extension RequestSender {
-    /// The reply to one command; a script that Redis does not know is sent again with its source. An error reply is thrown.
+    /// The reply to one command; a script that Redis does not know is sent again with its source.
+    ///
+    /// An error reply is thrown.
     nonisolated(nonsending) func reply(to command: RedisCommand, _ terms: Terms) async throws(RedisError) -> RedisReply {
         var reply = try await exchange(Request(command), terms).first
         if command.script != nil, reply.isError("NOSCRIPT") {

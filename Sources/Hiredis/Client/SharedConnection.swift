@@ -48,11 +48,15 @@ final class SharedConnection: ConnectionOwner {
 
     /// Lets replies in flight come in, closes, and refuses everything from now on.
     func shutdown() -> EventLoopFuture<Void> {
-        let (rejected, link) = state.withLock { $0.closed() }
+        let (rejected, last) = state.withLock { $0.closed() }
         for receiver in rejected { reject(receiver, RedisError(.closed, .notSent, "the client was shut down")) }
-        guard let link else { return eventLoop.makeSucceededVoidFuture() }
-        eventLoop.execute { link.handler.value.closeWhenIdle() }
-        return link.channel.closeFuture
+        guard let last else { return eventLoop.makeSucceededVoidFuture() }
+        eventLoop.execute {
+            let handler = last.link.handler.value
+            if !last.expected.isEmpty { handler.write(last.bytes, last.expected) }
+            handler.closeWhenIdle()
+        }
+        return last.link.channel.closeFuture
     }
 
     // MARK: On the event loop
@@ -96,7 +100,6 @@ final class SharedConnection: ConnectionOwner {
     func lost(_ error: RedisError) {
         let recovery = state.withLock { $0.lost(error, at: .now(), jitter: .random(in: 0...1)) }
         if recovery.pause != nil {
-            connector.counters.lostConnections.add()
             logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
         }
         recover(recovery)

@@ -67,7 +67,9 @@ struct SharedConnectionState {
             return isFirst ? .drain : .nothing
         case .idle, .connecting, .backingOff:
             if let breaker { return .reject(breaker) }
-            guard parked.count < limits.waiters else { return .reject(RedisError(.overloaded, .notSent, "too many callers wait for Redis")) }
+            guard parked.count < limits.waiters else {
+                return .reject(RedisError(.overloaded, .notSent, "too many callers wait for Redis"))
+            }
             if case .caller(let exchange) = receiver { exchange.park() }
             parked.append(Parked(request: request, receiver: receiver, deadline: deadline))
             return .park(connect: started())
@@ -88,7 +90,9 @@ struct SharedConnectionState {
         return true
     }
 
-    /// The connection has logged in; true when something waits to be written. False also when it is not wanted any more.
+    /// The connection has logged in; true when something waits to be written.
+    ///
+    /// False also when it is not wanted any more.
     mutating func connected(_ link: Link, at now: NIODeadline) -> Bool {
         guard case .connecting = phase else { return false }
         phase = .ready(link, since: now)
@@ -141,7 +145,9 @@ struct SharedConnectionState {
         return recovery
     }
 
-    /// A connection that was ready is gone. What had not been written is returned as rejected: it was not sent.
+    /// A connection that was ready is gone.
+    ///
+    /// What had not been written is returned as rejected: it was not sent.
     mutating func lost(_ error: RedisError, at now: NIODeadline, jitter: Double) -> Recovery {
         var error = error
         (error.outcome, error.isTransient) = (.notSent, true)
@@ -162,13 +168,14 @@ struct SharedConnectionState {
         return (overdue, lastError ?? Self.late, parked.map(\.deadline).min())
     }
 
-    /// The client is shut down: who waits, and the connection to close.
-    mutating func closed() -> (rejected: [Receiver], link: Link?) {
+    /// The client is shut down: who waits, and the last batch with the connection to close after it.
+    mutating func closed() -> (rejected: [Receiver], last: (link: Link, bytes: ByteBuffer, expected: [Expected])?) {
+        let last = drained() ?? link.map { ($0, ByteBuffer(), []) }
         defer {
             phase = .closed
             parked = []
         }
-        return (parked.map(\.receiver), link)
+        return (parked.map(\.receiver), last)
     }
 
     /// 50 ms doubled up to 2 s, of which the upper half is chance, so that many clients do not come at once.

@@ -62,7 +62,8 @@ final class Connector: Sendable {
         switch address {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .tcp(let host, let port):
-            return bootstrap
+            return
+                bootstrap
                 .channelOption(.socketOption(.so_keepalive), value: 1)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .connect(host: host, port: port)

@@ -80,7 +80,11 @@ final class Exchange<Value: Sendable>: Sendable {
         switch cancellation {
         case .ignore: return await exchange.suspend(begin)
         case .abandon:
-            return await withTaskCancellationHandler { await exchange.suspend(begin) } onCancel: { exchange.cancel() }
+            return await withTaskCancellationHandler {
+                await exchange.suspend(begin)
+            } onCancel: {
+                exchange.cancel()
+            }
         }
     }
 

@@ -63,7 +63,8 @@ struct Handshake {
         // A user may lack the permission for these; the operator then names clients and loads scripts. A script that
         // does not compile tells its callers so.
         case .name, .script: return nil
-        case .ping: return error.prefix == "NOPERM" ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")
+        case .ping:
+            return error.prefix == "NOPERM" ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")
         }
     }
 }

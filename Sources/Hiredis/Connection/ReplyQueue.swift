@@ -71,7 +71,9 @@ struct ReplyQueue {
         for expected in expected { entries.append(Entry(expected: expected, sent: now)) }
     }
 
-    /// A reply came; gives what it completes, nil while more is missing. Not to be called when nothing is expected.
+    /// A reply came; gives what it completes, nil while more is missing.
+    ///
+    /// Not to be called when nothing is expected.
     mutating func received(_ reply: RedisReply) -> Delivery? {
         let head = entries[entries.startIndex].expected
         if head.count == 1 {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import TestSupport
+import Testing
+
+/// Connections that one caller has for itself.
+@Suite struct DedicatedConnectionTests {
+    private func clients(_ server: RedisServer) async throws -> Int {
+        try await server.admin("CLIENT", "LIST").split(separator: "\n").count { $0.contains("name=lent") }
+    }
+
+    @Test func `no more than the bound exist, and others wait their turn`() async throws {
+        try await withRedis(configure: {
+            $0.clientName = "lent"
+            $0.dedicatedConnections = 3
+            $0.commandTimeout = .seconds(20)
+        }) { redis, server in
+            let (running, most) = (Tally(), Tally())
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for caller in 0..<30 {
+                    group.addTask {
+                        try await redis.withDedicatedConnection { connection in
+                            most.raise(to: running.add(1))
+                            for round in 0..<5 {
+                                let reply = try await connection.send(RedisCommand("ECHO", "\(caller)/\(round)"))
+                                #expect(reply.string == "\(caller)/\(round)")
+                            }
+                            running.add(-1)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(most.value == 3)
+            #expect(redis.statistics.connects == 3)
+            #expect(try await clients(server) == 3)
+        }
+    }
+
+    @Test func `who waits too long is told so, and a cancelled one leaves the line`() async throws {
+        try await withRedis(configure: {
+            $0.dedicatedConnections = 1
+            $0.commandTimeout = .milliseconds(500)
+            $0.limits.waiters = 2
+        }) { redis, _ in
+            try await redis.withDedicatedConnection { connection in
+                let error = await #expect(throws: RedisError.self) { try await redis.withDedicatedConnection { _ in } }
+                #expect(error?.code == .timeout && error?.outcome == .notSent)
+                let waiter = Task { try await redis.withDedicatedConnection { _ in } }
+                waiter.cancel()
+                let result = await waiter.result
+                #expect(throws: RedisError.self) { try result.get() }
+                let reply = try await connection.send(RedisCommand("PING"))
+                #expect(reply.string == "PONG")
+            }
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects == 1)
+        }
+    }
+
+    @Test func `what blocks does not hold up the shared connection`() async throws {
+        try await withRedis { redis, _ in
+            let blocked = Task {
+                try await redis.withDedicatedConnection { try await $0.send(RedisCommand("BLPOP", "queue", "5"), timeout: .seconds(6)) }
+            }
+            #expect(await poll(seconds: 5) { redis.statistics.commands == 1 })
+            let reply = try await redis.send(RedisCommand("RPUSH", "queue", "job"))
+            #expect(reply.integer == 1)
+            let job = try await blocked.value
+            #expect(job[1].string == "job")
+        }
+    }
+
+    @Test(arguments: ["BLPOP", "subscribe", "SELECT", "MULTI", "WATCH", "CLIENT", "WAIT", "ssubscribe", "Auth", "MONITOR"])
+    func `what belongs on a dedicated connection is refused on a shared one`(_ name: String) async throws {
+        let commands: [String: RedisCommand] = [
+            "BLPOP": RedisCommand("BLPOP", "k", "0"), "subscribe": RedisCommand("subscribe", "c"), "SELECT": RedisCommand("SELECT", "1"),
+            "MULTI": RedisCommand("MULTI"), "WATCH": RedisCommand("WATCH", "k"), "CLIENT": RedisCommand("CLIENT", "REPLY", "OFF"),
+            "WAIT": RedisCommand("WAIT", "1", "0"), "ssubscribe": RedisCommand("ssubscribe", "c"), "Auth": RedisCommand("Auth", "x"),
+            "MONITOR": RedisCommand("MONITOR"),
+        ]
+        let command = try #require(commands[name])
+        try await withRedis { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(command) }
+            #expect(error?.code == .configuration && error?.outcome == .notSent)
+            await #expect(throws: RedisError.self) { try await redis.send([command]) }
+            redis.submit(command)
+            #expect(redis.statistics.commands == 0 && redis.statistics.submitErrors == 1)
+        }
+    }
+
+    @Test func `what one user left behind never reaches the next`() async throws {
+        try await withRedis(configure: { $0.dedicatedConnections = 1 }) { redis, _ in
+            try await redis.withDedicatedConnection {
+                _ = try await $0.send([RedisCommand("SELECT", "5"), RedisCommand("SET", "k", "five")])
+            }
+            let value = try await redis.withDedicatedConnection { try await $0.send(RedisCommand("GET", "k")) }
+            #expect(value.isNull)
+            // Left in the middle of a command.
+            await #expect(throws: RedisError.self) {
+                try await redis.withDedicatedConnection {
+                    _ = try await $0.send(RedisCommand("BLPOP", "queue", "1"), timeout: .milliseconds(50))
+                }
+            }
+            let after = try await redis.withDedicatedConnection { try await $0.send(RedisCommand("ECHO", "mine")) }
+            #expect(after.string == "mine")
+            #expect(redis.statistics.connects == 3)
+        }
+    }
+
+    @Test func `a connection that died while idle is replaced before it is lent`() async throws {
+        try await withRedis(configure: { $0.clientName = "lent" }) { redis, server in
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            try await server.admin("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 1 })
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects <= 2)
+            #expect(try await clients(server) == 1)
+        }
+    }
+
+    @Test func `a subscriber gets every message once and in order`() async throws {
+        try await withRedis { redis, server in
+            try await redis.withDedicatedConnection { connection in
+                try connection.post(RedisCommand("SUBSCRIBE", "news"))
+                #expect(try await connection.receive(timeout: .seconds(5))[0].string == "subscribe")
+                let refused = await #expect(throws: RedisError.self) { try await connection.send(RedisCommand("PING")) }
+                #expect(refused?.code == .configuration)
+                let late = await #expect(throws: RedisError.self) { try await connection.receive(timeout: .milliseconds(10)) }
+                #expect(late?.code == .timeout)
+                for number in 0..<100 { redis.submit(RedisCommand("PUBLISH", "news", "\(number)")) }
+                for number in 0..<100 {
+                    #expect(try await connection.receive(timeout: .seconds(5))[2].string == "\(number)")
+                }
+                let waiting = Task { try await connection.receive() }
+                await server.crash()
+                let error = await #expect(throws: RedisError.self) { try await waiting.value }
+                #expect(error?.code == .connection)
+            }
+        }
+    }
+
+    @Test func `a connection is of no use after its lease`() async throws {
+        try await withRedis { redis, _ in
+            let kept = try await redis.withDedicatedConnection { $0 }
+            let error = await #expect(throws: RedisError.self) { try await kept.send(RedisCommand("PING")) }
+            #expect(error?.code == .closed)
+            await redis.shutdown()
+            let closed = await #expect(throws: RedisError.self) { try await redis.withDedicatedConnection { _ in } }
+            #expect(closed?.code == .closed)
+        }
+    }
+}

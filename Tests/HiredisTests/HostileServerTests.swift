@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import TestSupport
+import Testing
+
+/// A peer that does not play by the rules: no hang, no crash, no reply for the wrong caller.
+@Suite struct HostileServerTests {
+    private func withHostile(
+        _ react: @escaping HostileServer.React, configure: (inout RedisConfiguration) -> Void = { _ in },
+        _ body: (RedisClient, HostileServer) async throws -> Void
+    ) async throws {
+        let server = try await HostileServer(react)
+        var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port))
+        configuration.sharedConnections = 1
+        configuration.commandTimeout = .milliseconds(500)
+        configure(&configuration)
+        let redis = RedisClient(configuration)
+        try await body(redis, server)
+        await redis.shutdown()
+        await server.close()
+    }
+
+    @Test(arguments: [
+        "?\r\n", "$3\r\nabcXY", "*2147483647\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "%1\r\n+a\r\n+b\r\n",
+        ">1\r\n+x\r\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+    ])
+    func `what is no reply fails its caller and replaces the connection`(_ bytes: String) async throws {
+        try await withHostile { connection, _ in
+            connection == 1 ? .bytes(bytes) : .bytes("+fine\r\n")
+        } _: { redis, server in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "secret-key")) }
+            #expect(error?.code == .protocol && error?.outcome == .unknown)
+            #expect(error?.description.contains("secret") == false)
+            let reply = try await redis.send(RedisCommand("GET", "k"))
+            #expect(reply.string == "fine")
+            #expect(server.connections == 2)
+        }
+    }
+
+    @Test func `a reply too many is never given to the next caller`() async throws {
+        try await withHostile { connection, _ in
+            connection == 1 ? .bytes("+mine\r\n+stray\r\n") : .bytes("+fine\r\n")
+        } _: { redis, _ in
+            let first = try await redis.send(RedisCommand("GET", "a"))
+            #expect(first.string == "mine")
+            // The stray one ends the connection; what comes next is answered by a new one.
+            #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 1 })
+            let second = try await redis.send(RedisCommand("GET", "b"))
+            #expect(second.string == "fine")
+        }
+    }
+
+    @Test func `a reply that comes byte by byte is put together`() async throws {
+        let text = "*3\r\n$5\r\nhello\r\n:42\r\n*1\r\n$-1\r\n"
+        try await withHostile { _, _ in
+            .dripped(text)
+        } _: { redis, _ in
+            let reply = try await redis.send(RedisCommand("GET", "a"))
+            #expect(reply[0].string == "hello" && reply[1].integer == 42 && reply[2][0].isNull)
+        }
+    }
+
+    @Test func `a connection that ends within a reply fails its caller with an unknown outcome`() async throws {
+        let text = "*2\r\n$5\r\nhello\r\n$5\r\nwo"
+        try await withHostile { connection, input in
+            connection > 1 ? .bytes("+fine\r\n") : input.contains("first") ? .bytes(text) : .hangUp
+        } _: { redis, _ in
+            let first = Task { try await redis.send(RedisCommand("SET", "first")) }
+            #expect(await poll(seconds: 5) { redis.statistics.bytesReceived > 25 })
+            let second = Task { try await redis.send(RedisCommand("GET", "second", readOnly: true)) }
+            let error = await #expect(throws: RedisError.self) { try await first.value }
+            #expect(error?.code == .connection && error?.outcome == .unknown)
+            let reply = try await second.value
+            #expect(reply.string == "fine")
+        }
+    }
+
+    @Test func `an endless reply ends at the limit`() async throws {
+        try await withHostile { _, _ in
+            .bytes("$999999999999\r\n" + String(repeating: "x", count: 300_000))
+        } configure: {
+            $0.limits.replyBytes = 100_000
+        } _: { redis, _ in
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a")) }
+            #expect(error?.code == .protocol)
+        }
+    }
+
+    @Test func `an answer that never comes costs the deadline, and the connection`() async throws {
+        try await withHostile { connection, input in
+            connection == 1 && !input.contains("warm") ? .silence : .bytes("+fine\r\n")
+        } _: { redis, server in
+            _ = try await redis.send(RedisCommand("GET", "warm"))
+            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a")) }
+            #expect(error?.code == .timeout && error?.outcome == .unknown)
+            #expect(await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "b")))?.string == "fine" })
+            #expect(redis.statistics.timeouts >= 1)
+        }
+    }
+
+    @Test func `a server that hangs up on every command is not called in a tight loop`() async throws {
+        try await withHostile { _, _ in
+            .hangUp
+        } _: { redis, server in
+            for _ in 0..<3 {
+                await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a", readOnly: true)) }
+            }
+            // Each attempt waits longer than the one before, so there cannot be many.
+            #expect(server.connections < 20)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import Logging
+import ServiceLifecycle
+import Synchronization
+import TestSupport
+import Testing
+
+/// The client as a service, and its end.
+@Suite struct LifecycleTests {
+    @Test func `as a service it connects early and ends on graceful shutdown`() async throws {
+        let server = try await RedisServer()
+        let redis = RedisClient(try RedisConfiguration(url: server.url))
+        let group = ServiceGroup(services: [redis], logger: Logger(label: "test"))
+        let running = Task { try await group.run() }
+        #expect(await poll(seconds: 5) { redis.statistics.connects == redis.configuration.sharedConnections })
+        #expect(redis.statistics.commands == 0)
+        let reply = try await redis.send(RedisCommand("ECHO", "x"))
+        #expect(reply.string == "x")
+        await group.triggerGracefulShutdown()
+        try await running.value
+        let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
+        #expect(error?.code == .closed)
+    }
+
+    @Test func `an unreachable Redis does not end the service`() async throws {
+        let redis = RedisClient(RedisConfiguration(address: .unix(path: "/nowhere/redis")))
+        let running = Task { try await redis.run() }
+        #expect(await poll(seconds: 5) { redis.statistics.failedConnects >= 2 })
+        running.cancel()
+        try await running.value
+    }
+
+    @Test func `shutdown lets what was sent be answered`() async throws {
+        try await withRedis { redis, server in
+            _ = try await redis.send(RedisCommand("PING"))
+            server.freeze()
+            let last = Task { try await redis.send(RedisCommand("INCR", "n")) }
+            #expect(await poll(seconds: 5) { redis.statistics.commands == 2 })
+            for _ in 0..<10 { redis.submit(RedisCommand("INCR", "n")) }
+            let closing = Task { await redis.shutdown() }
+            #expect(await poll(seconds: 5) { redis.statistics.commands == 12 })
+            server.thaw()
+            await closing.value
+            let reply = try await last.value
+            #expect(reply.integer == 1)
+            let count = try await server.admin("GET", "n")
+            #expect(count == "11")
+        }
+    }
+
+    @Test func `a client that nobody holds closes its connections`() async throws {
+        let server = try await RedisServer()
+        var configuration = try RedisConfiguration(url: server.url)
+        configuration.clientName = "forgotten"
+        do {
+            let redis = RedisClient(configuration)
+            _ = try await redis.send(RedisCommand("PING"))
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+        }
+        #expect(await poll(seconds: 5) { (try? await server.admin("CLIENT", "LIST"))?.contains("forgotten") == false })
+    }
+
+    @Test func `a full log of all failures holds no secret`() async throws {
+        let log = Recorder()
+        let server = try await RedisServer(["--requirepass", "s3cret-right"], adminAuth: ["-a", "s3cret-right", "--no-auth-warning"])
+        for password in ["s3cret-wrong", "s3cret-right"] {
+            let url = "redis://:\(password)@127.0.0.1:\(server.port)"
+            let redis = RedisClient(try RedisConfiguration(url: url), logger: Logger(label: "t") { _ in log })
+            for command in [
+                RedisCommand("SET", "s3cret-key", "s3cret-value"), RedisCommand("LPUSH", "s3cret-key", "s3cret-value"),
+                RedisCommand("NOSUCH", "s3cret-value"), RedisCommand("AUTH", "s3cret-value"),
+                RedisCommand("EVAL", "error('s3cret-value')", "0"),
+            ] {
+                do throws(RedisError) { _ = try await redis.send(command) } catch {
+                    log.note("\(error) \(String(reflecting: error))")
+                    var text = ""
+                    dump(error, to: &text)
+                    log.note(text)
+                }
+            }
+            if password == "s3cret-right" {
+                await server.crash()
+                #expect(await poll(seconds: 10) { redis.statistics.failedConnects >= 5 })
+            }
+            await redis.shutdown()
+        }
+        #expect(log.text.count > 500)
+        #expect(!log.text.contains("s3cret"))
+    }
+}
+
+/// Everything that was logged or noted.
+private final class Lines: Sendable {
+    private let all = Mutex("")
+    var text: String { all.withLock { $0 } }
+    func add(_ line: String) { all.withLock { $0 += line + "\n" } }
+}
+
+/// A log handler that keeps all lines.
+private struct Recorder: LogHandler {
+    let lines = Lines()
+    var logLevel = Logger.Level.trace
+    var metadata: Logger.Metadata = [:]
+    var text: String { lines.text }
+
+    func note(_ text: String) { lines.add(text) }
+    func log(event: LogEvent) { lines.add("\(event.message) \(event.metadata ?? [:])") }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+}

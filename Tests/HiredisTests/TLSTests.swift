@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Hiredis
+import TestSupport
+import Testing
+
+/// `rediss://` against a real Redis with certificates made for the test.
+@Suite struct TLSTests {
+    /// A folder with an authority, a server certificate for `names` and a client certificate.
+    private static func certificates(for names: String) async throws -> URL {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "tls-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        try await run(
+            "openssl", ["req", "-x509"] + key + ["-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=Test CA"],
+            directory: folder)
+        for (file, subject, extensions) in [
+            ("server", "/CN=redis", "subjectAltName=\(names)"), ("client", "/CN=app", "subjectAltName=DNS:app"),
+        ] {
+            try await run(
+                "openssl", ["req"] + key + ["-keyout", "\(file).key", "-out", "\(file).csr", "-subj", subject], directory: folder)
+            try Data(extensions.utf8).write(to: folder.appending(path: "\(file).ext"))
+            let sign = ["x509", "-req", "-in", "\(file).csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+            try await run("openssl", sign + ["-out", "\(file).crt", "-extfile", "\(file).ext"], directory: folder)
+        }
+        return folder
+    }
+
+    private func client(_ host: String, _ server: RedisServer, _ tls: RedisTLS) throws -> RedisClient {
+        var configuration = try RedisConfiguration(url: "rediss://\(host):\(try #require(server.tlsPort))")
+        configuration.tls = tls
+        return RedisClient(configuration)
+    }
+
+    private func outcome(_ redis: RedisClient) async -> RedisError.Code? {
+        var code: RedisError.Code?
+        do throws(RedisError) { _ = try await redis.send(RedisCommand("SET", "k", "v")) } catch { code = error.code }
+        await redis.shutdown()
+        return code
+    }
+
+    @Test func `certificate and host name are verified`() async throws {
+        let folder = try await Self.certificates(for: "DNS:localhost,IP:127.0.0.1")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
+        let trusted = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
+        #expect(await outcome(try client("localhost", server, trusted)) == nil)
+        #expect(await outcome(try client("127.0.0.1", server, trusted)) == nil)
+        // The system does not know the authority.
+        #expect(await outcome(try client("localhost", server, RedisTLS())) == .tls)
+        #expect(await outcome(try client("localhost", server, RedisTLS(caFile: "/nowhere/ca.crt"))) == .configuration)
+        // Plain text to a TLS port and TLS to a plain port.
+        let plain = RedisClient(try RedisConfiguration(url: "redis://localhost:\(try #require(server.tlsPort))"))
+        #expect(await outcome(plain) != nil)
+        var wrongPort = try RedisConfiguration(url: "rediss://localhost:\(server.port)")
+        wrongPort.tls = trusted
+        #expect(await outcome(RedisClient(wrongPort)) != nil)
+    }
+
+    @Test func `a certificate for another host is refused`() async throws {
+        let folder = try await Self.certificates(for: "DNS:other.example,IP:127.0.0.9")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
+        var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
+        #expect(await outcome(try client("localhost", server, tls)) == .tls)
+        #expect(await outcome(try client("127.0.0.1", server, tls)) == .tls)
+        tls.serverName = "elsewhere.example"
+        #expect(await outcome(try client("127.0.0.1", server, tls)) == .tls)
+        tls.serverName = "other.example"
+        #expect(await outcome(try client("127.0.0.1", server, tls)) == nil)
+    }
+
+    @Test func `a client certificate is shown to a server that wants one`() async throws {
+        let folder = try await Self.certificates(for: "DNS:localhost")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
+        var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
+        #expect(await outcome(try client("localhost", server, tls)) == .tls)
+        tls.certificateFile = folder.appending(path: "client.crt").path
+        tls.keyFile = folder.appending(path: "client.key").path
+        let redis = try client("localhost", server, tls)
+        let value = String(repeating: "x", count: 500_000)
+        _ = try await redis.send(RedisCommand("SET", "k", value))
+        let reply = try await redis.send(RedisCommand("GET", "k"))
+        #expect(reply.string == value)
+        await redis.shutdown()
+    }
+}
