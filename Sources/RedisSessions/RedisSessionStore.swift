@@ -21,8 +21,10 @@ public struct RedisSessionStore: SessionDirectory {
     private static let endScript = RedisScript(PackageResources.end_lua)
     private static let indexScript = RedisScript(PackageResources.index_lua)
 
-    /// All scripts of the store. Put them into `RedisConfiguration.preloadedScripts`, or let an operator load them.
-    public static let scripts = [createScript, commitScript, touchScript, endScript, indexScript]
+    /// All scripts of the store, for operators whose ACL does not let applications load any.
+    ///
+    /// In this order: whoever knows how to commit a sign-in must know how to list it first.
+    public static let scripts = [indexScript, createScript, commitScript, touchScript, endScript]
 
     private let redis: RedisClient
     private let keys: SessionKeys
@@ -47,6 +49,7 @@ public struct RedisSessionStore: SessionDirectory {
         self.tombstone = tombstone
         keys = try SessionKeys(prefix: prefix)
         digester = try SessionDigester(pepper: pepper)
+        redis.preload(Self.scripts)
     }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {

@@ -84,9 +84,9 @@ extension SharedFleet {
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "before"], on: servers[0])
             let other = browser.clone()
-            async let slowWrite = other.post("/slow", ["ms": "600", "k": "k", "v": "late"], on: servers[1])
-            async let slowRead = other.get("/slow", ["ms": "600", "k": "k", "v": "late"], on: servers[2])
-            try await Task.sleep(for: .milliseconds(250))
+            async let slowWrite = other.post("/slow", ["ms": "2500", "k": "k", "v": "late"], on: servers[1])
+            async let slowRead = other.get("/slow", ["ms": "2500", "k": "k", "v": "late"], on: servers[2])
+            try await Task.sleep(for: .milliseconds(500))
             try await browser.post("/login", ["user": user, "keep": "k"], on: servers[0])
             for reply in try await [slowWrite, slowRead] {
                 #expect(reply.status == 200)

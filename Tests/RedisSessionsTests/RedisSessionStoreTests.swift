@@ -159,4 +159,42 @@ struct RedisFixture: Sendable {
         #expect(try await !redis.store.revoke(SessionTicket().handle, of: "ann"))
         #expect(try await redis.server.keys(redis.prefix).isEmpty)
     }
+
+    @Test func `after SCRIPT FLUSH a sign-in is still listed before it is made`() async throws {
+        let server = try await RedisServer()
+        let client = RedisClient(try RedisConfiguration(url: server.url))
+        let store = try RedisSessionStore(client)
+        let draft = SessionDraft(attributes: [:], policy: SessionPolicy())
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { return #expect(Bool(false)) }
+        try await server.admin("SCRIPT", "FLUSH")
+        // The first write to meet the empty cache teaches all scripts, not only its own.
+        _ = try await store.commit(SessionChange(operations: ["a": .set([49])], policy: SessionPolicy()), to: record)
+        let monitor = try await server.monitor()
+        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
+        guard case .committed = try await store.commit(signIn, to: record) else { return #expect(Bool(false)) }
+        let isSeen = await poll(seconds: 5) { monitor.text.contains("@old-digest\" ") && monitor.text.contains("\"ZADD\"") }
+        await monitor.stop()
+        #expect(isSeen)
+        let add = try #require(monitor.text.range(of: "\"ZADD\"")).lowerBound
+        let write = try #require(monitor.text.range(of: "\"HINCRBY\"")).lowerBound
+        #expect(add < write)
+    }
+
+    @Test func `a full Redis refuses a sign-in without touching the session`() async throws {
+        let server = try await RedisServer()
+        let store = try RedisSessionStore(RedisClient(try RedisConfiguration(url: server.url)))
+        let draft = SessionDraft(attributes: ["a": [1], "b": [2]], policy: SessionPolicy())
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { return #expect(Bool(false)) }
+        try await server.admin("CONFIG", "SET", "maxmemory", "1")
+        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
+        await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.commit(signIn, to: record) }
+        guard case .found(let after) = try await store.load(credential) else { return #expect(Bool(false), "the session is lost") }
+        #expect(after.attributes == record.attributes && after.version == 1 && after.principal == nil)
+        // Signing out must work all the same.
+        #expect(try await store.end(after))
+    }
 }

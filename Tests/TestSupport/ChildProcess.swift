@@ -31,6 +31,12 @@ public final class ChildProcess: Sendable {
         let handle = try FileHandle(forWritingTo: output)
         process.standardOutput = handle
         process.standardError = handle
+        // Worker threads of this process block all signals, and a child inherits that: it would never see a SIGTERM.
+        var none = sigset_t()
+        var mask = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &mask)
+        defer { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         try process.run()
         pid = process.processIdentifier
         self.process = Mutex(process)

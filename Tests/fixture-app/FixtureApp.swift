@@ -66,7 +66,6 @@ struct FixtureApp: AsyncParsableCommand {
                 guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
                 configuration.tls?.caFile = redisCa
             }
-            configuration.preloadedScripts = RedisSessionStore.scripts
             let redis = RedisClient(configuration, logger: logger)
             sessionStore = try RedisSessionStore(redis, prefix: prefix)
             client = redis

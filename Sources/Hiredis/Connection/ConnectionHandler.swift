@@ -24,6 +24,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let configuration: RedisConfiguration
+    private let library: ScriptLibrary
     private let counters: Counters
     private let patience: TimeAmount
     /// On a dedicated connection a late reply means that the connection is closed.
@@ -41,9 +42,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var isDraining = false
     weak var owner: (any ConnectionOwner)?
 
-    init(_ configuration: RedisConfiguration, isDedicated: Bool, counters: Counters, ready: EventLoopPromise<Void>) {
-        self.configuration = configuration
-        self.counters = counters
+    init(_ connector: Connector, isDedicated: Bool, ready: EventLoopPromise<Void>) {
+        configuration = connector.configuration
+        counters = connector.counters
+        library = connector.library
         self.ready = ready
         closesWhenOverdue = isDedicated
         patience = TimeAmount(configuration.commandTimeout)
@@ -87,7 +89,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         guard context.channel.isActive else { return fail(RedisError(.connection, .notSent, "Redis closed the connection")) }
-        let handshake = Handshake(configuration)
+        let handshake = Handshake(configuration, scripts: library.loads)
         self.handshake = handshake
         var buffer = context.channel.allocator.buffer(capacity: 512)
         handshake.encode(into: &buffer)
