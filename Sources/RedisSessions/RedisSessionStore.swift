@@ -4,6 +4,8 @@
 @_exported public import Hiredis
 @_exported public import Sessions
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
 /// Sessions in Redis, shared by all instances: the main road.
 ///
 /// Each session is one hash and each write is one constant script on it, so that it happens whole or not at all; the keys and
@@ -221,7 +223,9 @@ public struct RedisSessionStore: SessionDirectory {
         }
     }
 
-    /// Takes ended sessions off a user's list. Nobody waits for it: an entry of an ended session is only skipped.
+    /// Takes ended sessions off a user's list.
+    ///
+    /// Nobody waits for it: an entry of an ended session is only skipped.
     private func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
         guard !handles.isEmpty else { return }
         var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
