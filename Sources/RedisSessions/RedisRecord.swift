@@ -32,7 +32,7 @@ struct RedisRecord {
                 own[String(decoding: field, as: UTF8.self)] = Array(value)
             }
         }
-        if own["@gone"] != nil { return .absent(.ended) }
+        if let reason = own["@gone"] { return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation)) }
         guard own["@format"] == [UInt8(ascii: "1")], ttl >= 0, let record = RedisRecord(attributes, own, ttl: ttl) else {
             return .absent(.unreadable)
         }
@@ -54,9 +54,11 @@ struct RedisRecord {
         self.attributes = attributes
         self.own = own
         let end = SessionPolicy.end(lastUsed: self.used, idleTimeout: self.idle, deadline: self.deadline)
-        now = end + .milliseconds(-ttl)
-        // A time to live beyond what the record allows was set by hand: the record's own deadlines decide (R20).
-        guard now >= self.used else { return nil }
+        let now = end + .milliseconds(-ttl)
+        // A time to live beyond what the record allows was set by hand: the record's own deadlines decide (R20). Less than
+        // five seconds are a server clock that was set back, or another server after a failover.
+        guard now > self.used + .seconds(-5) else { return nil }
+        self.now = max(now, self.used)
     }
 
     /// The record for the holder of a ticket, if its secret is the record's.

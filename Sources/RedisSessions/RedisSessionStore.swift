@@ -7,8 +7,9 @@
 /// Sessions in Redis, shared by all instances: the main road.
 ///
 /// Each session is one hash and each write is one constant script on it, so that it happens whole or not at all; the keys and
-/// fields are listed in `SessionKeys`. Times are the Redis server's. Needs Redis 6 or later, `noeviction` or a dedicated
-/// instance, and an ACL that allows `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE ZREM` plus what the scripts call.
+/// fields are listed in `SessionKeys`. Times are the Redis server's. Needs Redis 6 or later and `noeviction` or a dedicated
+/// instance. The ACL must allow `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE ZREM`, what the scripts call (`EXISTS HMGET HSET HGET
+/// HDEL HKEYS HINCRBY DEL PEXPIRE PEXPIREAT TIME ZADD ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads them.
 ///
 /// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nobody waits for it). Redis answers
 /// that are errors, and no answer in time, throw `.storeUnavailable`; what became of a write is then unknown unless the
@@ -69,7 +70,7 @@ public struct RedisSessionStore: SessionDirectory {
             command.append(value)
         }
         let reply = try await write(command, indexing: ticket.handle, under: draft.principal, for: draft.policy)
-        return try answer(reply, to: ticket, replacedBy: ticket)
+        return try answer(reply, replacing: ticket, by: ticket)
     }
 
     public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
@@ -77,8 +78,9 @@ public struct RedisSessionStore: SessionDirectory {
         let fresh = SessionTicket(handle: ticket.handle)
         var command = RedisCommand(script: Self.commitScript, keys: [keys.session(ticket.handle)])
         command.append(digester.digest(of: ticket))
-        command.append(change.ifVersion.map(String.init) ?? "")
-        let signedIn = append(change.rotation, change.policy, to: &command, fresh: fresh, principal: record.principal)
+        command.append(record.version)
+        command.append(change.needsVersion ? "1" : "")
+        let signedIn = append(change, to: &command, fresh: fresh, principal: record.principal)
         for (name, operation) in change.operations {
             switch operation {
             case .set(let value): command.append("s", SessionKeys.field(name), value)
@@ -87,7 +89,7 @@ public struct RedisSessionStore: SessionDirectory {
             }
         }
         let reply = try await write(command, indexing: ticket.handle, under: signedIn, for: change.policy)
-        return try answer(reply, to: ticket, replacedBy: fresh)
+        return try answer(reply, replacing: ticket, by: fresh)
     }
 
     public func touch(_ record: SessionRecord) async throws(SessionError) {
@@ -117,6 +119,7 @@ public struct RedisSessionStore: SessionDirectory {
             let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
             for (position, handle) in chunk.enumerated() {
                 let ttl = replies[2 * position + 1].integer ?? -2
+                if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" { throw Self.unavailable(error) }
                 guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else { continue }
                 if record.belongs(to: digest) { summaries.append(record.summary(handle)) }
             }
@@ -136,13 +139,16 @@ public struct RedisSessionStore: SessionDirectory {
     public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
         let digest = digester.digest(ofPrincipal: principal)
         var count = 0
+        var failure: RedisError?
         for chunk in try await handles(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
-            for reply in try await send(chunk.map { endCommand($0, "user", digest) }) {
-                if let error = reply.error { throw Self.unavailable(error) }
-                count += reply.integer ?? 0
-            }
-            forget(chunk, of: principal)
+            let replies = try await send(chunk.map { endCommand($0, "user", digest) })
+            // Only what was ended leaves the list: the others may be somebody else's by now, or on their way in.
+            let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
+            forget(ended, of: principal)
+            count += ended.count
+            for reply in replies { failure = failure ?? reply.error }
         }
+        if let failure { throw Self.unavailable(failure) }
         return count
     }
 
@@ -167,13 +173,12 @@ public struct RedisSessionStore: SessionDirectory {
     }
 
     /// Appends what happens to the secret; the principal if one signs in.
-    private func append(
-        _ rotation: SessionChange.Rotation, _ policy: SessionPolicy, to command: inout RedisCommand, fresh: SessionTicket,
-        principal: String?
-    ) -> String? {
-        switch rotation {
+    private func append(_ change: SessionChange, to command: inout RedisCommand, fresh: SessionTicket, principal: String?) -> String? {
+        let policy = change.policy
+        switch change.rotation {
         case .none:
-            for _ in 3...9 { command.append("") }
+            for _ in 4...10 { command.append("") }
+            command.append(change.maximumBytes)
             command.append(0)
             return nil
         case .renew:
@@ -182,7 +187,8 @@ public struct RedisSessionStore: SessionDirectory {
             command.append(principal.map { digester.seal(principal: $0, for: fresh) } ?? [])
             command.append("")
             command.append(policy.renewalGrace)
-            for _ in 8...9 { command.append("") }
+            for _ in 9...10 { command.append("") }
+            command.append(change.maximumBytes)
             command.append(0)
             return nil
         case .signIn(let principal, let keeping):
@@ -193,6 +199,7 @@ public struct RedisSessionStore: SessionDirectory {
             command.append(policy.renewalGrace)
             command.append(policy.idleTimeout)
             command.append(policy.lifetime)
+            command.append(change.maximumBytes)
             command.append(keeping.count)
             for name in keeping { command.append(SessionKeys.field(name)) }
             return principal
@@ -201,12 +208,19 @@ public struct RedisSessionStore: SessionDirectory {
 
     private func handles(of principal: String) async throws(SessionError) -> [SessionHandle] {
         let key = keys.index(digester.digest(ofPrincipal: principal))
-        let reply = try await send(RedisCommand("ZRANGE", key, "0", "-1", readOnly: true))
-        return (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
+        var handles: [SessionHandle] = []
+        var rank = 0
+        while true {
+            let reply = try await send(RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true))
+            rank += reply.count
+            handles += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
+            if reply.count < 10_000 { return handles }
+        }
     }
 
     /// Takes ended sessions off a user's list. Nobody waits for it: an entry of an ended session is only skipped.
     private func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
+        guard !handles.isEmpty else { return }
         var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
         for handle in handles { command.append("\(handle)") }
         redis.submit(command)
@@ -240,7 +254,7 @@ public struct RedisSessionStore: SessionDirectory {
         return replies[1]
     }
 
-    private func answer(_ reply: RedisReply, to ticket: SessionTicket, replacedBy fresh: SessionTicket) throws(SessionError)
+    private func answer(_ reply: RedisReply, replacing ticket: SessionTicket, by fresh: SessionTicket) throws(SessionError)
         -> SessionCommit
     {
         if let error = reply.error {
@@ -249,9 +263,8 @@ public struct RedisSessionStore: SessionDirectory {
         }
         switch reply.count > 0 ? reply[0].string : nil {
         case "ok" where reply.count == 4:
-            let isNew = ticket.secret == fresh.secret || reply[2].integer == 1
             return .committed(
-                handle: ticket.handle, version: reply[1].integer ?? 0, credential: isNew ? fresh.credential : nil,
+                handle: ticket.handle, version: reply[1].integer ?? 0, credential: reply[2].integer == 1 ? fresh.credential : nil,
                 remaining: .milliseconds(reply[3].integer ?? 0))
         case "conflict" where reply.count == 3:
             switch RedisRecord.read(reply[1], ttl: reply[2].integer ?? -2) {
@@ -264,7 +277,8 @@ public struct RedisSessionStore: SessionDirectory {
             }
         case "gone" where reply.count == 2:
             switch reply[1].string {
-            case "ended": return .gone(.ended)
+            case "signed-out": return .gone(.ended(.signOut))
+            case "revoked": return .gone(.ended(.revocation))
             case "superseded": return .gone(.superseded(ticket.handle, replay: false))
             case "unreadable": return .gone(.unreadable)
             default: return .gone(.unknown)

@@ -190,9 +190,9 @@ public final class Session: Sendable {
     public func takeFlash() throws -> [String] {
         guard let messages = self[.flash], !messages.isEmpty else { return [] }
         try update(.flash) { stored in
-            // Messages that came in since are not shown yet: they stay.
-            let rest = Array((stored ?? []).dropFirst(messages.count))
-            stored = rest.isEmpty ? nil : rest
+            // Messages that came in since are not shown yet: they stay. So do all if another request took these.
+            guard let all = stored, all.starts(with: messages) else { return }
+            stored = all.count == messages.count ? nil : Array(all.dropFirst(messages.count))
         }
         return messages
     }
@@ -217,7 +217,7 @@ public final class Session: Sendable {
     /// Adds to the journal. The entry takes effect outside the lock, for an update runs the application's code, which may
     /// well read this session; if another task wrote meanwhile, it takes effect once more on what that left.
     private func write(_ entry: SessionJournal.Entry) throws {
-        while true {
+        for _ in 0..<100 {
             let (journal, generation) = try state.withLock { state in
                 try state.checkOpen()
                 return (state.journal, state.generation)
@@ -233,6 +233,7 @@ public final class Session: Sendable {
             }
             if isStored { return }
         }
+        throw SessionError(.conflict, "Other tasks of this request write all the time, or the closure of an update writes itself.")
     }
 
     /// `write` for entries that run no code of the application: they can only fail with a `SessionError`.
@@ -262,5 +263,5 @@ public final class Session: Sendable {
 
 extension SessionKey where Value == [String] {
     /// Where flash messages are kept.
-    static var flash: Self { Self("flash") }
+    static var flash: Self { Self(reserved: "@flash") }
 }

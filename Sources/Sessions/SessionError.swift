@@ -72,10 +72,17 @@ extension SessionError {
         return fields
     }
 
-    /// The body that goes with `status`. The message of an internal failure stays in the log.
+    /// The body that goes with `status`: JSON with the code and a fixed sentence. The message itself stays in the log.
     public var body: String {
-        let text = status == .internalServerError ? "The session could not be used." : message
-        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return #"{"error":"\#(code)","message":"\#(escaped)"}"#
+        let sentence =
+            switch status {
+            case .serviceUnavailable: "Sessions can not be reached at the moment; try again."
+            case .conflict: "The session was changed at the same time; try again."
+            case .contentTooLarge: "The session would hold too much; nothing was stored."
+            case .badRequest: "The value can not be stored in the session."
+            case .notImplemented: "The way sessions are kept here does not allow this."
+            default: "The session could not be used."
+            }
+        return #"{"error":"\#(code)","message":"\#(sentence)"}"#
     }
 }

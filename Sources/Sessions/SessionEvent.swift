@@ -44,7 +44,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let undecodable = Kind("undecodable", .error)
         /// The session ended while the request ran; what the request changed was dropped.
         public static let dropped = Kind("dropped", .notice)
-        /// A change was refused because of `SessionLimits`.
+        /// A change was refused: too large, an impossible value, or a conflict that retries did not solve.
         public static let refused = Kind("refused", .notice)
         /// The idle deadline could not be moved; the request went on.
         public static let touchFailed = Kind("touch-failed", .warning)

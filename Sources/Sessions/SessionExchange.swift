@@ -10,7 +10,14 @@ import Synchronization
 public final class SessionExchange: Sendable {
     private let manager: SessionManager
     private let reading: CookieReading
-    private let session = Mutex<Session?>(nil)
+    private let state = Mutex(State())
+
+    private struct State {
+        var session: Session?
+        /// The handler asked for the session, even if the store could not be reached.
+        var isTouched = false
+        var isClosed = false
+    }
 
     init(_ request: HTTPFields, manager: SessionManager) {
         self.manager = manager
@@ -26,12 +33,19 @@ public final class SessionExchange: Sendable {
     ///
     /// - Throws: `.storeUnavailable`: then nothing is known about the client, and no cookie is touched (R81).
     public func session() async throws(SessionError) -> Session {
-        if let session = session.withLock({ $0 }) { return session }
+        let (known, isClosed) = state.withLock { state in
+            state.isTouched = true
+            return (state.session, state.isClosed)
+        }
+        if let known { return known }
+        guard !isClosed else { throw SessionError(.closed, "The response is on its way; ask for the session in the handler.") }
         let loaded = Session(try await load(), manager: manager)
-        return session.withLock { session in
-            // Two tasks of one handler may both have come here; the first one to finish counts.
-            if session == nil { session = loaded }
-            return session ?? loaded
+        return state.withLock { state in
+            // Two tasks of one handler may both have come here; the first one to finish counts. After the commit none does.
+            if state.isClosed { loaded.state.withLock { $0.isClosed = true } }
+            let session = state.session ?? loaded
+            state.session = session
+            return session
         }
     }
 
@@ -43,7 +57,11 @@ public final class SessionExchange: Sendable {
     ///
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`.
     public func close(_ response: inout HTTPResponse) async throws {
-        guard let session = session.withLock({ $0 }) else { return }
+        let (session, isTouched) = end()
+        guard let session else {
+            if isTouched { markPersonal(&response) }
+            return
+        }
         var exposure = CachePolicy.Exposure.touched
         let delivery = try await manager.commit(session, canSetCookie: SessionCookie.isPermitted(on: response.status))
         if let field = try field(for: delivery), manager.cookie.write(field, to: &response) { exposure = .cookieSet }
@@ -54,9 +72,16 @@ public final class SessionExchange: Sendable {
     ///
     /// - Returns: whether the handler had touched the session, so that its answer must not be cached.
     public func abandon() -> Bool {
-        guard let session = session.withLock({ $0 }) else { return false }
-        session.state.withLock { $0.isClosed = true }
-        return true
+        let (session, isTouched) = end()
+        session?.state.withLock { $0.isClosed = true }
+        return isTouched
+    }
+
+    private func end() -> (Session?, isTouched: Bool) {
+        state.withLock { state in
+            state.isClosed = true
+            return (state.session, state.isTouched)
+        }
     }
 
     /// Tells caches that a response depends on the session. `close` does it by itself; for answers to failures.

@@ -26,7 +26,6 @@ struct SessionJournal: Sendable {
 
     init(base: [String: [UInt8]] = [:]) { self.base = base }
 
-    var isEmpty: Bool { operations.isEmpty && rotation == .none }
     var isSignIn: Bool { if case .signIn = rotation { true } else { false } }
 
     /// The value as this request sees it.
@@ -71,7 +70,10 @@ struct SessionJournal: Sendable {
         case .signIn(let principal, let keeping):
             base = base.filter { keeping.contains($0.key) }
             operations = operations.filter { keeping.contains($0.key) }
-            rotation = .signIn(principal: principal, keeping: keeping)
+            // What an earlier sign-in of this request dropped stays dropped.
+            var kept = keeping
+            if case .signIn(_, let before) = rotation { kept.formIntersection(before) }
+            rotation = .signIn(principal: principal, keeping: kept)
         case .renew: if rotation == .none { rotation = .renew }
         }
     }

@@ -18,9 +18,10 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
 
     /// Creates a key from a name in the source code.
     ///
-    /// - Precondition: `name` is 1 to 128 printable ASCII characters. Use `init(validating:)` for outside input.
+    /// - Precondition: `name` is 1 to 128 printable ASCII characters and does not start with `@`, which is reserved. Use
+    ///   `init(validating:)` for outside input.
     public init(_ name: String) {
-        precondition(Self.isValid(name), "a session key is 1 to 128 printable ASCII characters")
+        precondition(Self.isValid(name), "a session key is 1 to 128 printable ASCII characters, the first not @")
         self.name = name
     }
 
@@ -30,13 +31,16 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
     ///   and a store does not (R07).
     public init(validating name: String) throws(SessionError) {
         guard Self.isValid(name) else {
-            throw SessionError(.invalidValue, "A session key is 1 to 128 printable ASCII characters.")
+            throw SessionError(.invalidValue, "A session key is 1 to 128 printable ASCII characters, the first not @.")
         }
         self.name = name
     }
 
+    /// A key of this package's own.
+    init(reserved name: String) { self.name = name }
+
     private static func isValid(_ name: String) -> Bool {
         let bytes = name.utf8
-        return (1...128).contains(bytes.count) && bytes.allSatisfy { (0x20...0x7E).contains($0) }
+        return (1...128).contains(bytes.count) && bytes.first != UInt8(ascii: "@") && bytes.allSatisfy { (0x20...0x7E).contains($0) }
     }
 }

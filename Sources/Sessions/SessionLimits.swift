@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How much one session may hold (R78). Checked before anything is sent to the store, so what is stored stays unchanged.
+/// How much one session may hold (R78). A change that would pass a limit is refused and what is stored stays unchanged.
 ///
-/// Two requests that each add within the limits at the same moment may together pass them once; the next change is refused.
+/// A session that is too large already, because the limit was lowered, can still shrink. The number of attributes is checked
+/// against the state that the request read: requests at the same moment may together pass it, the number of bytes not.
 public struct SessionLimits: Hashable, Sendable {
     /// Bytes of all names and encoded values together. Default 64 KiB.
     public var bytes: Int
@@ -16,16 +17,22 @@ public struct SessionLimits: Hashable, Sendable {
     }
 
     package func validate() throws(SessionError) {
-        guard (1...16_777_216).contains(bytes), (1...1024).contains(attributes) else {
-            throw SessionError(.invalidConfiguration, "Limits must be 1 byte to 16 MiB and 1 to 1024 attributes.")
+        guard (1...4_194_304).contains(bytes), (1...1024).contains(attributes) else {
+            throw SessionError(.invalidConfiguration, "Limits must be 1 byte to 4 MiB and 1 to 1024 attributes.")
         }
     }
 
-    package func check(_ attributes: [String: [UInt8]]) throws(SessionError) {
-        guard attributes.count <= self.attributes else {
+    package func check(_ attributes: [String: [UInt8]], replacing old: [String: [UInt8]]) throws(SessionError) {
+        guard attributes.count <= max(self.attributes, old.count) else {
             throw SessionError(.tooLarge, "The session would hold \(attributes.count) attributes; \(self.attributes) are allowed.")
         }
-        try check(bytes: attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.count })
+        let size = Self.size(of: attributes)
+        if size > bytes, size > Self.size(of: old) { try check(bytes: size) }
+    }
+
+    /// Bytes of names and values.
+    package static func size(of attributes: [String: [UInt8]]) -> Int {
+        attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.count }
     }
 
     package func check(bytes count: Int) throws(SessionError) {

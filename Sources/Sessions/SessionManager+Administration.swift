@@ -19,7 +19,7 @@ extension SessionManager {
         return isRevoked
     }
 
-    /// Ends all sessions of a user, or all but one. Also reaches sign-ins on their way (R28). Two round trips.
+    /// Ends all sessions of a user, or all but one. See `SessionDirectory.revokeAll`. Two round trips.
     ///
     /// - Parameters:
     ///   - principal: the user.
@@ -29,7 +29,7 @@ extension SessionManager {
     @discardableResult
     public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError) -> Int {
         let count = try await directory().revokeAll(of: principal, except: kept)
-        if count > 0 { events.emit(.revoked, kept, detail: kept == nil ? "\(count) sessions" : "\(count) others") }
+        if count > 0 { events.emit(.revoked, nil, detail: "\(count) sessions of one user") }
         return count
     }
 

@@ -19,8 +19,8 @@ public final class SessionManager: Sendable {
     public let limits: SessionLimits
     let events: SessionEventSink
     private let gate = ConflictGate()
-    /// How often one request tries to commit a change that depends on what it read. With the gate only other processes
-    /// compete; the chance to lose that often against two of them is below one in 10^11.
+    /// How often one request tries to commit a change that depends on what it read. Behind the gate one request of each
+    /// process competes, and first attempts; the chance to lose that often against two processes is below one in 10^11.
     private static let attempts = 64
 
     /// Creates a manager and checks that its options fit together.
@@ -63,6 +63,7 @@ public final class SessionManager: Sendable {
         let load = try await load(credential)
         guard case .found = load else { throw SessionError(.noSession, "There is no session for this credential.") }
         let session = Session(load, manager: self)
+        defer { session.state.withLock { $0.isClosed = true } }
         let result = try await body(session)
         if try await commit(session, canSetCookie: false) == .dropped {
             throw SessionError(.noSession, "The session ended meanwhile; nothing was stored.")
@@ -83,7 +84,8 @@ public final class SessionManager: Sendable {
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
         let load: SessionLoad
         do { load = try await store.load(credential) } catch {
-            events.emit(.storeFailed, nil, detail: "load: \(error)")
+            // A client that hung up has not shown that the store is down.
+            if !Task.isCancelled { events.emit(.storeFailed, nil, detail: "load: \(error)") }
             throw error
         }
         switch load {
@@ -125,7 +127,8 @@ public final class SessionManager: Sendable {
             session.state.withLock { $0 = final }
             return delivery == .keep && isEnded ? .delete : delivery
         } catch let error as SessionError {
-            events.emit(error.code == .tooLarge ? .refused : .storeFailed, state.record?.handle, detail: "commit: \(error)")
+            let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
+            events.emit(isOutage ? .storeFailed : .refused, state.record?.handle, detail: "commit: \(error)")
             throw error
         }
     }
@@ -154,7 +157,8 @@ public final class SessionManager: Sendable {
             case .gone(let absence):
                 // Over meanwhile. A sign-in starts afresh; anything else must not come back to life.
                 if case .superseded = absence { state.isSuperseded = true }
-                guard state.journal.isSignIn else {
+                // A sign-in that was overtaken by the end of all the user's sessions is ended with them (R28).
+                guard state.journal.isSignIn, absence != .ended(.revocation) else {
                     events.emit(.dropped, record.handle)
                     return .dropped
                 }
@@ -175,10 +179,10 @@ public final class SessionManager: Sendable {
             rotation = .none
         }
         guard !state.journal.operations.isEmpty || rotation != .none else { return nil }
-        if !state.journal.operations.isEmpty { try limits.check(state.journal.attributes) }
+        if !state.journal.operations.isEmpty { try limits.check(state.journal.attributes, replacing: record.attributes) }
         return SessionChange(
-            operations: state.journal.operations, ifVersion: state.journal.dependsOnBase ? record.version : nil, rotation: rotation,
-            policy: policy)
+            operations: state.journal.operations, needsVersion: state.journal.dependsOnBase, rotation: rotation, policy: policy,
+            maximumBytes: limits.bytes)
     }
 
     private func create(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
@@ -188,7 +192,7 @@ public final class SessionManager: Sendable {
             events.emit(.dropped)
             return .dropped
         }
-        try limits.check(attributes)
+        try limits.check(attributes, replacing: [:])
         var draft = SessionDraft(attributes: attributes, policy: policy)
         if case .signIn(let principal, _) = state.journal.rotation { draft.principal = principal }
         guard case .committed(let handle, _, let credential?, let remaining) = try await store.create(draft) else {

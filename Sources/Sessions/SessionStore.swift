@@ -48,7 +48,8 @@ public protocol SessionDirectory: SessionStore {
     /// Ends one session of a user. False when the user has no such live session.
     func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool
 
-    /// Ends all sessions of a user but one. Also reaches sign-ins that are on their way while it runs (R28).
+    /// Ends all sessions of a user but one. A sign-in that is on its way while it runs is ended, or comes after it as a whole:
+    /// it is then in the list for the next call (R28).
     ///
     /// - Returns: how many live sessions were ended.
     func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
@@ -71,14 +72,22 @@ public enum SessionAbsence: Hashable, Sendable {
     case malformed
     /// No such record: it expired, or never existed.
     case unknown
-    /// The record was ended: by sign-out or by a revocation.
-    case ended
+    /// The record was ended, and is remembered as such for a while.
+    case ended(SessionEnd)
     /// The record is alive but the secret is not, or no longer, its secret.
     ///
     /// - Parameter replay: the secret was once valid and came back after its grace: somebody may have a copy (R16).
     case superseded(SessionHandle, replay: Bool)
     /// The record is there but can not be used: wrong type, missing fields, no time to live, a future format. Left untouched.
     case unreadable
+}
+
+/// How a session was ended before its time.
+public enum SessionEnd: Hashable, Sendable {
+    /// Its holder signed out.
+    case signOut
+    /// Somebody else ended it: another device of the user, an operator, a theft policy.
+    case revocation
 }
 
 /// A session that is to be made.
@@ -122,17 +131,24 @@ public struct SessionChange: Sendable {
 
     /// At most one operation for each attribute. Increments only on attributes that survive the rotation.
     public var operations: [String: Operation]
-    /// Apply only if the record still has this version.
-    public var ifVersion: Int?
+    /// Apply only if the record still has the version that was read.
+    public var needsVersion: Bool
+    /// Bytes that all attributes may have. The caller has checked this for the version that was read; a store whose record has
+    /// changed since and might pass it answers `conflict`, so that the caller checks again.
+    public var maximumBytes: Int
     /// What happens to the credential.
     public var rotation: Rotation
     /// The time limits for a sign-in, and the grace for a renewal.
     public var policy: SessionPolicy
 
     /// Creates a change.
-    public init(operations: [String: Operation], ifVersion: Int? = nil, rotation: Rotation = .none, policy: SessionPolicy) {
+    public init(
+        operations: [String: Operation], needsVersion: Bool = false, rotation: Rotation = .none, policy: SessionPolicy,
+        maximumBytes: Int = SessionLimits().bytes
+    ) {
         self.operations = operations
-        self.ifVersion = ifVersion
+        self.needsVersion = needsVersion
+        self.maximumBytes = maximumBytes
         self.rotation = rotation
         self.policy = policy
     }

@@ -37,9 +37,9 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
 /// `HANDLE.SECRET`, or `HANDLE.SECRET.VERSION` where reads may come from a local copy. The secret is 256 random bits and is
 /// never stored: the record keeps its keyed digest only, so neither a dump of the store nor a log line can be used as a
 /// cookie (R33). Prints as its handle.
-public struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The record's name.
-    public let handle: SessionHandle
+    package let handle: SessionHandle
     /// The credential, 32 bytes. Never stored, never logged.
     package let secret: [UInt8]
     /// The version of the record that the client has seen; nil where reads always come from the source.
@@ -85,9 +85,9 @@ public struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStrin
         return SessionCredential(String(decoding: text, as: UTF8.self))
     }
 
-    public var description: String { "SessionTicket(\(handle))" }
-    public var debugDescription: String { description }
-    public var customMirror: Mirror { Mirror(self, children: ["handle": handle]) }
+    package var description: String { "SessionTicket(\(handle))" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: ["handle": handle]) }
 }
 
 /// The value of the session cookie, whatever the store made it of. A secret: it prints as `SessionCredential(…)`.

@@ -90,7 +90,7 @@ extension SessionStoreContract {
             let wins = try await withThrowingTaskGroup { group in
                 for number in 0..<20 {
                     group.addTask {
-                        let commit = try await harness.commit(["a": .text("\(number)")], to: record, ifVersion: 1)
+                        let commit = try await harness.commit(["a": .text("\(number)")], to: record, needsVersion: true)
                         if case .committed = commit { return 1 } else { return 0 }
                     }
                 }
@@ -159,7 +159,7 @@ extension SessionStoreContract {
             try expect(try await !directory.revoke(foreign, of: "ann"), "somebody else's session was revoked")
             try expect(try await directory.revoke(handle, of: "ann"), "the session was not revoked")
             try expect(try await !directory.revoke(handle, of: "ann"), "it was revoked twice")
-            try expect(try await harness.absent(mine) == .ended, "the revoked session is alive")
+            try expect(try await harness.absent(mine) == .ended(.revocation), "the revoked session is alive")
             _ = try await harness.found(other)
         },
         directoryRule("a user can end all sessions but one") { harness, directory in
@@ -169,7 +169,7 @@ extension SessionStoreContract {
             let other = try await harness.create(principal: "bob")
             let count = try await directory.revokeAll(of: "ann", except: try await harness.found(kept).handle)
             try expect(count == 5, "\(count) instead of 5 sessions were ended")
-            for credential in ended { try expect(try await harness.absent(credential) == .ended, "a session survived") }
+            for credential in ended { try expect(try await harness.absent(credential) == .ended(.revocation), "a session survived") }
             _ = try await harness.found(kept)
             _ = try await harness.found(other)
             try expect(try await directory.revokeAll(of: "ann", except: nil) == 1, "the last one was not ended")
@@ -201,7 +201,7 @@ extension SessionStoreContract {
         directoryRule("a theft policy can end a session by its name alone") { harness, directory in
             let credential = try await harness.create()
             try await directory.revoke(try await harness.found(credential).handle)
-            try expect(try await harness.absent(credential) == .ended, "the session is alive")
+            try expect(try await harness.absent(credential) == .ended(.revocation), "the session is alive")
         },
     ]
 

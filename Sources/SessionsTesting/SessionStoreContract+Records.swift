@@ -71,10 +71,10 @@ extension SessionStoreContract {
             let credential = try await harness.create(["a": "1"])
             let stale = try await harness.found(credential)
             try await harness.commit(["a": .text("2")], to: stale)
-            let commit = try await harness.commit(["a": .text("3"), "b": .text("3")], to: stale, ifVersion: stale.version)
+            let commit = try await harness.commit(["a": .text("3"), "b": .text("3")], to: stale, needsVersion: true)
             guard case .conflict(let fresh) = commit else { throw Mismatch("expected a conflict, got \(commit)", #line) }
             try expect(fresh.attributes == ["a": Array("2".utf8)] && fresh.version == 2, "the fresh record is not fresh")
-            try await harness.commit(["a": .text("4")], to: fresh, ifVersion: fresh.version)
+            try await harness.commit(["a": .text("4")], to: fresh, needsVersion: true)
             try expect(try await harness.value("a", credential) == "4", "the second attempt was lost")
         },
         Rule("an impossible increment is refused and leaves everything as it was") { harness in
@@ -82,7 +82,7 @@ extension SessionStoreContract {
             let record = try await harness.found(credential)
             for name in ["text", "big"] {
                 let operations: [String: SessionChange.Operation] = [
-                    name: .increment(1), "n": .increment(1), "m": .increment(-2), "z": .text("z"),
+                    name: .increment(1), "n": .increment(1), "m": .increment(-2), "zero": .increment(0), "z": .text("z"),
                 ]
                 do {
                     let commit = try await harness.commit(operations, to: record)
@@ -90,22 +90,34 @@ extension SessionStoreContract {
                 } catch let error as SessionError { try expect(error.code == .invalidValue, "got \(error)") }
                 let after = try await harness.found(credential)
                 try expect(
-                    after.attributes["n"] == record.attributes["n"] && after.attributes["z"] == nil, "half of a refused commit was stored")
+                    after.attributes == record.attributes, "half of a refused commit was stored")
                 try expect(after.version == 1, "a refused commit counted")
             }
+        },
+        Rule("changes to an old version can not pass the byte limit together, and the caller gets to see why") { harness in
+            let credential = try await harness.create()
+            let stale = try await harness.found(credential)
+            let big = SessionChange.Operation.set([UInt8](repeating: 120, count: 40_000))
+            try await harness.commit(["a": big], to: stale)
+            guard case .conflict(let fresh) = try await harness.commit(["b": big], to: stale) else {
+                throw Mismatch("two large values were stored together", #line)
+            }
+            try expect(fresh.attributes.count == 1, "the fresh record is not fresh")
+            try await harness.commit(["a": .remove, "b": big], to: fresh)
+            try expect(try await harness.found(credential).attributes.keys.sorted() == ["b"], "a change within the limit was refused")
         },
         Rule("what was ended stays ended, whatever comes late") { harness in
             let credential = try await harness.create(["a": "1"])
             let record = try await harness.found(credential)
             try expect(try await harness.store.end(record), "the session was not ended")
-            try expect(try await harness.absent(credential) == .ended, "an ended session was found")
+            try expect(try await harness.absent(credential) == .ended(.signOut), "an ended session was found")
             try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a late commit was accepted")
             try expect(isGone(try await harness.commit([:], to: record, rotation: .renew)), "a late renewal was accepted")
             let signIn = SessionChange.Rotation.signIn(principal: "ann", keeping: ["a"])
             try expect(isGone(try await harness.commit([:], to: record, rotation: signIn)), "a late sign-in was accepted")
             try await harness.store.touch(record)
             try expect(try await !harness.store.end(record), "it was ended twice")
-            try expect(try await harness.absent(credential) == .ended, "something late revived the session")
+            try expect(try await harness.absent(credential) == .ended(.signOut), "something late revived the session")
             try await harness.advance(.seconds(7200))
             try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a very late commit was accepted")
             try expect(try await harness.absent(credential) == .unknown, "something very late revived the session")

@@ -82,11 +82,11 @@ public struct SessionStoreHarness: Sendable {
 
     @discardableResult
     func commit(
-        _ operations: [String: SessionChange.Operation], to record: SessionRecord, ifVersion: Int? = nil,
+        _ operations: [String: SessionChange.Operation], to record: SessionRecord, needsVersion: Bool = false,
         rotation: SessionChange.Rotation = .none
     ) async throws -> SessionCommit {
         try await store.commit(
-            SessionChange(operations: operations, ifVersion: ifVersion, rotation: rotation, policy: policy), to: record)
+            SessionChange(operations: operations, needsVersion: needsVersion, rotation: rotation, policy: policy), to: record)
     }
 
     /// Rotates and gives the new credential.

@@ -27,9 +27,11 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
     @Option(help: "Absolute lifetime.") var lifetimeSeconds = variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
-    @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = variable("PLAIN_HTTP") != nil
+    @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
     static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment["SESSIONS_\(name)"] }
+
+    private var isPlainHTTP: Bool { plainHttp || ["1", "true", "yes"].contains(Self.variable("PLAIN_HTTP")) }
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
@@ -76,7 +78,7 @@ struct FixtureApp: AsyncParsableCommand {
         let sessions = try SessionManager(
             store: sessionStore,
             policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)),
-            cookie: plainHttp ? .plainHTTP() : SessionCookie(), logger: logger)
+            cookie: isPlainHTTP ? .plainHTTP() : SessionCookie(), logger: logger)
         let router = Router(context: BasicSessionRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))

@@ -15,8 +15,8 @@ func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLim
 private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
     router.get("/none") { _, _ in json(["ok": .bool(true)]) }
     router.get("/peek") { request, context in
-        let name = try request.parameter("k")
-        return json(["value": display(try await context.session(), name)])
+        let key = try request.key(JSON.self)
+        return json(["value": display(try await context.session()[key])])
     }
     router.get("/has") { request, context in
         let key = try request.key(String.self)
@@ -54,7 +54,7 @@ private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
 private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
     router.get("/whoami") { _, context in
         let session = try await context.session()
-        let values = Dictionary(uniqueKeysWithValues: session.names.map { ($0, stored(session, $0)) })
+        let values = Dictionary(uniqueKeysWithValues: session.names.map { ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null) })
         return json([
             "principal": .optional(session.principal), "handle": .optional(session.handle?.description),
             "version": .number(session.version), "values": .object(values),
@@ -112,12 +112,12 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
         router.on("/slow", method: method) { request, context in
             let milliseconds = try request.integer("ms")
             guard (0...60_000).contains(milliseconds) else { throw Problem(.badRequest, "bad-parameter", "ms") }
+            let key = try request.uri.queryParameters.get("k").map { _ in try request.key(JSON.self) }
+            let write = request.method == .post ? (try request.key(String.self), try request.parameter("v", orEmpty: true)) : nil
             let session = try await context.session()
-            let before = request.uri.queryParameters.get("k").map { display(session, $0) } ?? .null
+            let before = display(key.flatMap { session[$0] })
             try await Task.sleep(for: .milliseconds(milliseconds))
-            if request.method == .post {
-                try session.set(try request.key(String.self), try request.parameter("v", orEmpty: true))
-            }
+            if let (key, value) = write { try session.set(key, value) }
             return json(["ok": .bool(true), "before": before, "principal": .optional(session.principal)])
         }
     }
@@ -174,18 +174,12 @@ private func signedIn(_ context: BasicSessionRequestContext) async throws -> (Se
 }
 
 /// A value as `/peek` shows it: text as it is, a counter as decimal text.
-private func display(_ session: Session, _ name: String) -> JSON {
-    switch stored(session, name) {
+private func display(_ value: JSON?) -> JSON {
+    switch value {
     case .number(let number): .text(String(number))
-    case .list, .object: .null
-    case let value: value
+    case .text(let text): .text(text)
+    default: .null
     }
-}
-
-/// A value of whatever type the routes store.
-private func stored(_ session: Session, _ name: String) -> JSON {
-    guard let key = try? SessionKey<JSON>(validating: name) else { return .null }
-    return session[key] ?? .null
 }
 
 private func timestamp(_ instant: SessionInstant) -> String {

@@ -13,6 +13,7 @@ public final class MemorySessionStore: SessionDirectory {
         var handles: [[UInt8]: Set<SessionHandle>] = [:]
         var bytes = 0
         var insertions = 0
+        var swept = SessionInstant(milliseconds: 0)
     }
 
     private let contents = Mutex(Contents())
@@ -33,6 +34,9 @@ public final class MemorySessionStore: SessionDirectory {
         maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20, tombstone: Duration = .seconds(300),
         now: @escaping @Sendable () -> SessionInstant = { .now }
     ) throws(SessionError) {
+        guard maximumSessions > 0, maximumBytes > 0, tombstone > .zero else {
+            throw SessionError(.invalidConfiguration, "maximumSessions, maximumBytes and tombstone must be above zero.")
+        }
         digester = try SessionDigester(pepper: nil)
         self.tombstone = tombstone
         self.maximumSessions = maximumSessions
@@ -58,9 +62,8 @@ public final class MemorySessionStore: SessionDirectory {
         let session = StoredSession(draft, digest: digester.digest(of: ticket), digester: digester, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
-            if contents.insertions > max(1000, contents.sessions.count / 2) || contents.sessions.count >= maximumSessions {
-                contents.sweep(at: now)
-            }
+            let isFull = contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
+            if isFull || contents.insertions > max(1000, contents.sessions.count / 2) { contents.sweep(at: now) }
             guard contents.sessions.count < maximumSessions, contents.bytes + session.size <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.sessions.count) sessions, \(contents.bytes) bytes.")
             }
@@ -81,10 +84,13 @@ public final class MemorySessionStore: SessionDirectory {
             case .live(let found, let foundStanding): (session, standing) = (found, foundStanding)
             }
             let current = session.record(ticket, standing: standing, at: now)
-            if let version = change.ifVersion, version != current.version { return .conflict(current) }
+            if change.needsVersion, record.version != current.version { return .conflict(current) }
             let before = session.size
+            let stale = record.version != current.version
             let isRotated = try session.apply(
                 change, standing: standing, newDigest: digester.digest(of: fresh), digester: digester, at: now)
+            if stale, session.size > max(before, change.maximumBytes) { return .conflict(current) }
+            if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
             guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
             }
@@ -110,7 +116,7 @@ public final class MemorySessionStore: SessionDirectory {
         let now = now()
         return contents.withLock { contents in
             guard case .live = find(ticket, in: contents, at: now) else { return false }
-            return contents.bury(ticket.handle, until: now + tombstone)
+            return contents.bury(ticket.handle, .signOut, until: now + tombstone)
         }
     }
 
@@ -129,7 +135,7 @@ public final class MemorySessionStore: SessionDirectory {
         let now = now()
         return contents.withLock { contents in
             guard contents.live(digester.digest(ofPrincipal: principal), at: now)[handle] != nil else { return false }
-            return contents.bury(handle, until: now + tombstone)
+            return contents.bury(handle, .revocation, until: now + tombstone)
         }
     }
 
@@ -137,13 +143,13 @@ public final class MemorySessionStore: SessionDirectory {
         let now = now()
         return contents.withLock { contents in
             let handles = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter { $0 != kept }
-            return handles.count { contents.bury($0, until: now + tombstone) }
+            return handles.count { contents.bury($0, .revocation, until: now + tombstone) }
         }
     }
 
     public func revoke(_ handle: SessionHandle) async throws(SessionError) {
         let now = now()
-        contents.withLock { _ = $0.bury(handle, until: now + tombstone) }
+        contents.withLock { _ = $0.bury(handle, .revocation, until: now + tombstone) }
     }
 
     // MARK: Inside
@@ -155,7 +161,9 @@ public final class MemorySessionStore: SessionDirectory {
 
     private func find(_ ticket: SessionTicket, in contents: Contents, at now: SessionInstant) -> Finding {
         guard let session = contents.sessions[ticket.handle] else { return .absent(.unknown) }
-        guard session.isAlive(at: now) else { return .absent(session.isBuried(at: now) ? .ended : .unknown) }
+        guard session.isAlive(at: now) else {
+            return .absent(session.end.flatMap { session.isBuried(at: now) ? .ended($0) : nil } ?? .unknown)
+        }
         switch session.standing(of: digester.digest(of: ticket), at: now) {
         case .current: return .live(session, .current)
         case .predecessor: return .live(session, .predecessor)
@@ -180,10 +188,10 @@ extension MemorySessionStore.Contents {
         if let user = session.user { handles[user, default: []].insert(handle) }
     }
 
-    /// Ends a record; false when there is none alive.
-    fileprivate mutating func bury(_ handle: SessionHandle, until: SessionInstant) -> Bool {
+    /// Ends a record; false when there is none.
+    fileprivate mutating func bury(_ handle: SessionHandle, _ end: SessionEnd, until: SessionInstant) -> Bool {
         guard var session = sessions[handle] else { return false }
-        session.bury(until: until)
+        session.bury(end, until: until)
         replace(handle, session)
         return true
     }
@@ -194,7 +202,10 @@ extension MemorySessionStore.Contents {
         }
     }
 
+    /// Forgets what is over, at most once a second: a full store must not spend its time on looking for room.
     fileprivate mutating func sweep(at now: SessionInstant) {
+        guard now - swept >= .seconds(1) else { return }
+        swept = now
         insertions = 0
         for handle in sessions.filter({ $0.value.expiry <= now }).keys { replace(handle, nil) }
     }

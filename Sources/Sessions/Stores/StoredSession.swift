@@ -26,6 +26,8 @@ package struct StoredSession: Sendable {
     package private(set) var user: [UInt8]?
     /// Until when an ended record is remembered; nil while it lives.
     private var buriedUntil: SessionInstant?
+    /// How it was ended; nil while it lives.
+    package private(set) var end: SessionEnd?
 
     /// A record that comes to life now.
     package init(_ draft: SessionDraft, digest: [UInt8], digester: SessionDigester, now: SessionInstant) {
@@ -48,7 +50,7 @@ package struct StoredSession: Sendable {
     }
 
     /// Bytes of names and values.
-    package var size: Int { attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.count } }
+    package var size: Int { SessionLimits.size(of: attributes) }
 
     package func isAlive(at now: SessionInstant) -> Bool { buriedUntil == nil && now < expiry }
 
@@ -114,7 +116,8 @@ package struct StoredSession: Sendable {
     }
 
     /// Ends the record. It is remembered as ended for `tombstone`.
-    package mutating func bury(until: SessionInstant) {
+    package mutating func bury(_ end: SessionEnd, until: SessionInstant) {
+        self.end = end
         attributes = [:]
         principal = nil
         user = nil
