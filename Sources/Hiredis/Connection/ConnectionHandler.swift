@@ -35,6 +35,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var ready: EventLoopPromise<Void>?
     private var lastRead = NIODeadline.now()
     private var timer: Scheduled<Void>?
+    /// When the timer fires.
+    private var wakeUp = NIODeadline.distantFuture
     private var failure: RedisError?
     private var isDraining = false
     weak var owner: (any ConnectionOwner)?
@@ -62,7 +64,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         counters.batches.add()
         counters.bytesSent.add(bytes.readableBytes)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-        if timer == nil { review() }
+        if timer == nil {
+            review()
+        } else if let earliest = expected.lazy.map(\.deadline).min(), earliest < wakeUp {
+            arm(earliest)
+        }
     }
 
     /// Closes at once.
@@ -167,7 +173,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         timer?.cancel()
         timer = nil
         for entry in queue.lost() { settle(entry, failure: error, .unknown) }
-        ready?.fail(error)
+        if let ready {
+            ready.fail(error)
+        } else if error.code != .closed {
+            counters.lostConnections.add()
+        }
         ready = nil
         context?.close(promise: nil)
         owner?.lost(error)
@@ -200,6 +210,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func arm(_ deadline: NIODeadline) {
         guard let eventLoop = context?.eventLoop else { return }
+        timer?.cancel()
+        wakeUp = deadline
         timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in self?.review() }
     }
 }
