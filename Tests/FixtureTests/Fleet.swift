@@ -211,3 +211,19 @@ final class Tally: Sendable {
 
     func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
 }
+
+/// Tries an interleaving with ever slower requests, until one was really under way while something else happened.
+///
+/// - Parameter attempt: gets how long the slow request takes in milliseconds; false when it was over too early.
+func untilUnderWay(_ attempt: (Int) async throws -> Bool) async throws {
+    for milliseconds in [400, 1000, 2500, 6000] where try await attempt(milliseconds) { return }
+    Issue.record("the slow request was never under way")
+}
+
+extension Reply {
+    /// Itself, after counting that it has come.
+    func counted(_ name: String, in tally: Tally) -> Reply {
+        tally.count(name)
+        return self
+    }
+}
