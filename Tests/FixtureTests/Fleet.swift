@@ -94,7 +94,9 @@ extension Trait where Self == FleetTrait {
 }
 
 /// The scenarios that can share instances, because cookies keep them apart.
-@Suite(.fleet, .timeLimit(.minutes(5))) enum SharedFleet {}
+///
+/// One after the other: most of them keep all cores busy by themselves, and other suites with deadlines run beside them.
+@Suite(.fleet, .serialized, .timeLimit(.minutes(5))) enum SharedFleet {}
 
 extension RedisServer {
     /// Keys that would stay forever.
