@@ -75,7 +75,8 @@ struct RedisFixture: Sendable {
     }
 
     @Test func `works under the least privileges that its documentation names`() async throws {
-        let commands = "hgetall pttl evalsha ping zrange zscore zrem exists hmget hset hget hdel hkeys hincrby del pexpire pexpireat time zadd "
+        let commands =
+            "hgetall pttl evalsha ping zrange zscore zrem exists hmget hset hget hdel hkeys hincrby del pexpire pexpireat time zadd "
         let allowed = (commands + "zremrangebyscore eval script|load").split(separator: " ").map { "+\($0)" }
         let server = try await RedisServer(["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed)
         let client = try patientClient("redis://app:pw@127.0.0.1:\(server.port)")
@@ -83,7 +84,8 @@ struct RedisFixture: Sendable {
             let prefix = "app:\(number)"
             let store = try RedisSessionStore(client, prefix: prefix)
             try await rule.check(
-                SessionStoreHarness(store: store) { try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix) })
+                SessionStoreHarness(store: store) { try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix) }
+            )
         }
         #expect(try await server.admin("ACL", "LOG") == "")
     }

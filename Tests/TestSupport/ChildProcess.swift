@@ -3,6 +3,14 @@
 public import Foundation
 import Synchronization
 
+/// The children that run now.
+///
+/// Whatever is left when the test process ends, ends with it.
+private let running: Mutex<Set<pid_t>> = {
+    atexit { running.withLock { for pid in $0 { kill(pid, SIGKILL) } } }
+    return Mutex([])
+}()
+
 /// One program that a test starts and stops by its own process id.
 ///
 /// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object goes away.
@@ -38,7 +46,10 @@ public final class ChildProcess: Sendable {
         pthread_sigmask(SIG_SETMASK, &none, &mask)
         defer { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         try process.run()
-        pid = process.processIdentifier
+        let pid = process.processIdentifier
+        self.pid = pid
+        running.withLock { _ = $0.insert(pid) }
+        process.terminationHandler = { _ in running.withLock { _ = $0.remove(pid) } }
         self.process = Mutex(process)
     }
 
