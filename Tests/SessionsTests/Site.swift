@@ -82,13 +82,25 @@ struct Site: Sendable {
 
     /// What the next page would show.
     func read<Value>(_ cookie: String, _ key: SessionKey<Value>) async throws -> Value? {
-        try #require(try await record(cookie)).attributes[key.name].map { try SessionCodec.decode(Value.self, from: $0) }
+        try await found(cookie).attributes[key.name].map { try SessionCodec.decode(Value.self, from: $0) }
     }
 
     /// The stored record, read past the counters; nil when the cookie stands for none.
     func record(_ cookie: String) async throws -> SessionRecord? {
         guard case .found(let record) = try await memory.load(SessionCredential(cookie)) else { return nil }
         return record
+    }
+
+    /// The stored record of a cookie that must be there and hold.
+    func found(_ cookie: String?) async throws -> SessionRecord {
+        let cookie = try #require(cookie)
+        return try #require(try await record(cookie))
+    }
+
+    /// Changes the record without passing the counters and hooks.
+    func bypass(_ cookie: String, _ operations: [String: SessionChange.Operation]) async throws {
+        let record = try await found(cookie)
+        _ = try await memory.commit(SessionChange(operations: operations, policy: manager.policy), to: record)
     }
 
     /// Runs `body` once in the middle of somebody else's request, right before that reaches the store.
