@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+import SessionsTesting
+import Testing
+
+@Suite struct `Session policy` {
+    private let start = SessionInstant(milliseconds: 1_800_000_000_000)
+
+    private func record(
+        used: Duration = .zero, now: Duration, rotated: Duration = .zero, idle: Duration = .seconds(1800),
+        lifetime: Duration = .seconds(43_200),
+        standing: SessionRecord.Standing = .current
+    ) -> SessionRecord {
+        let ticket = SessionTicket()
+        return SessionRecord(
+            handle: ticket.handle, credential: ticket.credential, standing: standing, hasPredecessor: false, version: 1, principal: nil,
+            attributes: [:], created: start, lastUsed: start + used, rotated: start + rotated, deadline: start + lifetime,
+            idleTimeout: idle, now: start + now)
+    }
+
+    // MARK: Ends
+
+    @Test func `the nearer limit ends the session`() {
+        #expect(record(now: .zero).end == start + .seconds(1800))
+        #expect(record(used: .seconds(43_000), now: .zero).end == start + .seconds(43_200))
+        #expect(record(used: .seconds(41_400), now: .zero).end == start + .seconds(43_200))
+        #expect(record(now: .zero, idle: .seconds(Int64.max)).end == start + .seconds(43_200))
+    }
+
+    @Test func `at the idle deadline the session is over, a millisecond before it is not`() async throws {
+        let site = try Site()
+        let cookie = try await site.start()
+        site.clock.advance(by: .milliseconds(1_799_999))
+        #expect(try await site.record(cookie) != nil)
+        site.clock.advance(by: .milliseconds(1))
+        #expect(try await site.record(cookie) == nil)
+        try await site.send(cookie) { session in #expect(session.handle == nil && session.expiresIn == nil) }
+        #expect(site.events() == [.unknown])
+    }
+
+    @Test func `each use restarts the idle timeout, and none moves the absolute deadline`() async throws {
+        let site = try Site(policy: SessionPolicy(idleTimeout: .seconds(600), lifetime: .seconds(3600), touchFraction: 0))
+        let cookie = try await site.start()
+        for _ in 0..<6 {
+            site.clock.advance(by: .milliseconds(599_999))
+            try await site.send(cookie) { #expect($0[.item] == "tea") }
+        }
+        site.clock.advance(by: .milliseconds(5))
+        #expect(try await site.record(cookie) != nil)
+        site.clock.advance(by: .milliseconds(1))
+        #expect(try await site.record(cookie) == nil)
+    }
+
+    @Test func `a sign-in restarts the lifetime, a renewal does not`() async throws {
+        let site = try Site(policy: SessionPolicy(idleTimeout: .seconds(3600), lifetime: .seconds(3600)))
+        var cookie = try await site.start()
+        let deadline = try await site.found(cookie).deadline
+        site.clock.advance(by: .seconds(1000))
+        cookie = try #require(try await site.send(cookie) { try $0.renew() }.cookie)
+        #expect(try await site.record(cookie)?.deadline == deadline)
+        cookie = try #require(try await site.send(cookie) { try $0.signIn(as: "ann") }.cookie)
+        #expect(try await site.record(cookie)?.deadline == deadline + .seconds(1000))
+    }
+
+    // MARK: Touch
+
+    @Test func `a touch is due after the fraction, stretched by at most a quarter`() {
+        let policy = SessionPolicy()
+        #expect(!policy.isTouchDue(record(now: .milliseconds(179_999)), jitter: 0))
+        #expect(policy.isTouchDue(record(now: .milliseconds(180_000)), jitter: 0))
+        #expect(!policy.isTouchDue(record(now: .milliseconds(224_999)), jitter: 1))
+        #expect(policy.isTouchDue(record(now: .milliseconds(225_000)), jitter: 1))
+        #expect(policy.isTouchDue(record(used: .seconds(100), now: .seconds(300)), jitter: 0))
+        #expect(!policy.isTouchDue(record(used: .seconds(200), now: .seconds(300)), jitter: 0))
+    }
+
+    @Test func `the fraction 0 touches each time`() {
+        #expect(SessionPolicy(touchFraction: 0).isTouchDue(record(now: .zero), jitter: 0.99))
+    }
+
+    @Test func `a touch that could not move the end is never due`() {
+        #expect(!SessionPolicy(touchFraction: 0).isTouchDue(record(used: .seconds(41_400), now: .seconds(43_000)), jitter: 0))
+        #expect(!SessionPolicy().isTouchDue(record(now: .seconds(43_000), idle: .seconds(Int64.max)), jitter: 0))
+    }
+
+    @Test func `a clock that went back makes no touch due`() {
+        #expect(!SessionPolicy().isTouchDue(record(now: .seconds(-100_000)), jitter: 0))
+    }
+
+    @Test func `reads touch as often as the fraction asks, and a write needs no touch`() async throws {
+        let site = try Site()
+        let cookie = try await site.start()
+        for _ in 0..<179 {
+            site.clock.advance(by: .seconds(1))
+            try await site.send(cookie)
+        }
+        #expect(site.store.counts[.touch] == nil)
+        site.clock.advance(by: .seconds(46))
+        try await site.send(cookie)
+        try await site.send(cookie)
+        #expect(site.store.counts[.touch] == 1)
+        site.clock.advance(by: .seconds(1000))
+        try await site.send(cookie) { try $0.set(.item, "cake") }
+        try await site.send(cookie)
+        #expect(site.store.counts[.touch] == 1)
+    }
+
+    // MARK: Renewal
+
+    @Test func `a renewal is due at the interval, and only for the current secret`() {
+        let policy = SessionPolicy(renewalInterval: .seconds(600))
+        #expect(!policy.isRenewalDue(record(now: .milliseconds(599_999))))
+        #expect(policy.isRenewalDue(record(now: .milliseconds(600_000))))
+        #expect(!policy.isRenewalDue(record(now: .seconds(700), rotated: .seconds(101))))
+        #expect(!policy.isRenewalDue(record(now: .seconds(9999), standing: .predecessor)))
+        #expect(!SessionPolicy().isRenewalDue(record(now: .seconds(43_000))))
+    }
+
+    // MARK: Arithmetic
+
+    @Test func `instants stop at the ends of their range`() {
+        let last = SessionInstant(milliseconds: .max)
+        let first = SessionInstant(milliseconds: .min)
+        for long in [Duration.seconds(Int64.max), .seconds(Int64.max / 1000), .milliseconds(Int64.max)] {
+            #expect(start + long == last && last + long == last)
+        }
+        #expect(SessionInstant(milliseconds: -1) + .seconds(Int64.min) == first && first + .seconds(-1) == first)
+        #expect(last + .seconds(-1) < last && start + .zero == start)
+        #expect(start + .milliseconds(5) - start == .milliseconds(5) && start - (start + .seconds(5)) == .seconds(-5))
+        #expect(Duration.seconds(Int64.max).wholeMilliseconds == .max && Duration.seconds(Int64.min).wholeMilliseconds == .min)
+        #expect(Duration.microseconds(1999).wholeMilliseconds == 1)
+        #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(Int64.max), deadline: last) == last)
+        #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(-5), deadline: last) < start)
+    }
+
+    @Test func `the longest timeouts work`() async throws {
+        let century = Duration.seconds(100 * 366 * 86_400)
+        let policy = SessionPolicy(
+            idleTimeout: .seconds(Int64.max), lifetime: century, touchFraction: 0.5, renewalInterval: .seconds(Int64.max))
+        let site = try Site(policy: policy, cookie: SessionCookie(persistence: .persistent))
+        let answer = try await site.send { try $0.set(.item, "tea") }
+        #expect(answer.setCookie?.contains("Max-Age=34560000") == true)
+        let cookie = try #require(answer.cookie)
+        site.clock.advance(by: century)
+        site.clock.advance(by: .milliseconds(-1))
+        #expect(try await site.record(cookie) != nil)
+        site.clock.advance(by: .milliseconds(1))
+        #expect(try await site.record(cookie) == nil)
+    }
+
+    // MARK: Configuration
+
+    @Test func `the defaults and presets are what they say`() throws {
+        func check(_ policy: SessionPolicy, idle: Duration, lifetime: Duration) throws {
+            try policy.validate()
+            #expect(policy.idleTimeout == idle && policy.lifetime == lifetime)
+            #expect(policy.touchFraction == 0.1 && policy.renewalInterval == nil && policy.renewalGrace == .seconds(30))
+            #expect(!policy.endsOnTheft)
+        }
+        try check(SessionPolicy(), idle: .seconds(30 * 60), lifetime: .seconds(12 * 3600))
+        try check(.aal1, idle: .seconds(14 * 86_400), lifetime: .seconds(30 * 86_400))
+        try check(.aal2, idle: .seconds(3600), lifetime: .seconds(24 * 3600))
+        try check(.aal3, idle: .seconds(15 * 60), lifetime: .seconds(12 * 3600))
+    }
+
+    @Test(arguments: [
+        (SessionPolicy(idleTimeout: .milliseconds(999)), "idleTimeout is below 1 s"),
+        (SessionPolicy(idleTimeout: .zero), "idleTimeout is below 1 s"),
+        (SessionPolicy(idleTimeout: .seconds(-1)), "idleTimeout is below 1 s"),
+        (SessionPolicy(lifetime: .milliseconds(999)), "lifetime is below 1 s"),
+        (SessionPolicy(lifetime: .seconds(Int64.min)), "lifetime is below 1 s"),
+        (SessionPolicy(lifetime: .seconds(Int64.max)), "lifetime is above 100 years"),
+        (SessionPolicy(lifetime: .seconds(100 * 366 * 86_400 + 1)), "lifetime is above 100 years"),
+        (SessionPolicy(touchFraction: -0.01), "touchFraction"), (SessionPolicy(touchFraction: 0.51), "touchFraction"),
+        (SessionPolicy(touchFraction: .nan), "touchFraction"), (SessionPolicy(touchFraction: .infinity), "touchFraction"),
+        (SessionPolicy(renewalGrace: .milliseconds(-1)), "renewalGrace"),
+        (SessionPolicy(renewalGrace: .milliseconds(300_001)), "renewalGrace"),
+        (SessionPolicy(renewalInterval: .seconds(30)), "renewalInterval"),
+        (SessionPolicy(renewalInterval: .zero, renewalGrace: .zero), "renewalInterval"),
+    ]) func `what makes no sense is refused at start, by name`(policy: SessionPolicy, sentence: String) throws {
+        let store = try MemorySessionStore()
+        let error = #expect(throws: SessionError.self) { try SessionManager(store: store, policy: policy) }
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.message.hasPrefix(sentence) == true && error?.message.hasSuffix(".") == true)
+    }
+
+    @Test func `the bounds themselves are allowed`() throws {
+        try SessionPolicy(idleTimeout: .seconds(1), lifetime: .seconds(1), touchFraction: 0.5, renewalGrace: .zero).validate()
+        try SessionPolicy(lifetime: .seconds(100 * 366 * 86_400), renewalInterval: .milliseconds(300_001), renewalGrace: .seconds(300))
+            .validate()
+        try SessionPolicy(idleTimeout: .seconds(7200), lifetime: .seconds(3600), touchFraction: 0).validate()
+    }
+
+    @Test(arguments: [
+        SessionLimits(bytes: 0), SessionLimits(bytes: -1), SessionLimits(bytes: 4_194_305), SessionLimits(attributes: 0),
+        SessionLimits(attributes: 1025),
+    ]) func `limits that make no sense are refused at start`(limits: SessionLimits) throws {
+        let store = try MemorySessionStore()
+        #expect(throws: SessionError(.invalidConfiguration, "")) { try SessionManager(store: store, limits: limits) }
+    }
+
+    @Test func `a cookie that no browser would keep is refused at start, one without Secure is warned about`() throws {
+        #expect(throws: SessionError(.invalidConfiguration, "")) { try Site(cookie: SessionCookie(path: "/shop")) }
+        #expect(try Site(cookie: .plainHTTP()).recorder.lines.filter { $0.hasPrefix("warning") }.count == 1)
+        #expect(try Site().recorder.lines.isEmpty)
+    }
+}
