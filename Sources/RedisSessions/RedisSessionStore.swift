@@ -16,7 +16,7 @@
 /// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nobody waits for it). Redis answers
 /// that are errors, and no answer in time, throw `.storeUnavailable`; what became of a write is then unknown unless the
 /// message says otherwise, and it must not simply be repeated.
-public struct RedisSessionStore: SessionDirectory {
+public struct RedisSessionStore: SessionStore {
     private static let createScript = RedisScript(PackageResources.create_lua)
     private static let commitScript = RedisScript(PackageResources.commit_lua)
     private static let touchScript = RedisScript(PackageResources.touch_lua)
@@ -28,9 +28,9 @@ public struct RedisSessionStore: SessionDirectory {
     /// In this order: whoever knows how to commit a sign-in must know how to list it first.
     public static let scripts = [indexScript, createScript, commitScript, touchScript, endScript]
 
-    private let redis: RedisClient
-    private let keys: SessionKeys
-    private let digester: SessionDigester
+    let redis: RedisClient
+    let keys: SessionKeys
+    let digester: SessionDigester
     private let tombstone: Duration
 
     /// Creates a store; opens no connection.
@@ -115,61 +115,14 @@ public struct RedisSessionStore: SessionDirectory {
 
     public func check() async throws(SessionError) { _ = try await send(RedisCommand("PING", readOnly: true)) }
 
-    // MARK: The sessions of a user
-
-    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let digest = digester.digest(ofPrincipal: principal)
-        var summaries: [SessionSummary] = []
-        for chunk in try await handles(of: principal).chunks(of: Self.chunk) {
-            let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
-            for (position, handle) in chunk.enumerated() {
-                let ttl = replies[2 * position + 1].integer ?? -2
-                if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" { throw Self.unavailable(error) }
-                guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else { continue }
-                if record.belongs(to: digest) { summaries.append(record.summary(handle)) }
-            }
-        }
-        return summaries.sorted { $0.lastUsed > $1.lastUsed }
-    }
-
-    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
-        let digest = digester.digest(ofPrincipal: principal)
-        // Only what is in the list may leave a tombstone, or anybody could fill Redis with them.
-        let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(handle)", readOnly: true))
-        guard !listed.isNull, try await send(endCommand(handle, "user", digest)).integer == 1 else { return false }
-        forget([handle], of: principal)
-        return true
-    }
-
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
-        let digest = digester.digest(ofPrincipal: principal)
-        var count = 0
-        var failure: RedisError?
-        for chunk in try await handles(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
-            let replies = try await send(chunk.map { endCommand($0, "user", digest) })
-            // Only what was ended leaves the list: the others may be somebody else's by now, or on their way in.
-            let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
-            forget(ended, of: principal)
-            count += ended.count
-            for reply in replies { failure = failure ?? reply.error }
-        }
-        if let failure { throw Self.unavailable(failure) }
-        return count
-    }
-
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) { _ = try await send(endCommand(handle, "any", [])) }
-
     // MARK: Commands
 
-    /// How many sessions of a user are asked for in one write.
-    private static let chunk = 256
-
-    private func loadCommands(_ handle: SessionHandle) -> [RedisCommand] {
+    func loadCommands(_ handle: SessionHandle) -> [RedisCommand] {
         let key = keys.session(handle)
         return [RedisCommand("HGETALL", key, readOnly: true), RedisCommand("PTTL", key, readOnly: true)]
     }
 
-    private func endCommand(_ handle: SessionHandle, _ condition: String, _ digest: [UInt8]) -> RedisCommand {
+    func endCommand(_ handle: SessionHandle, _ condition: String, _ digest: [UInt8]) -> RedisCommand {
         var command = RedisCommand(script: Self.endScript, keys: [keys.session(handle)])
         command.append(condition)
         command.append(digest)
@@ -179,58 +132,31 @@ public struct RedisSessionStore: SessionDirectory {
 
     /// Appends what happens to the secret; the principal if one signs in.
     private func append(_ change: SessionChange, to command: inout RedisCommand, fresh: SessionTicket, principal: String?) -> String? {
-        let policy = change.policy
+        var signedIn: String?
+        var kept: Set<String> = []
         switch change.rotation {
-        case .none:
-            for _ in 4...10 { command.append("") }
-            command.append(change.maximumBytes)
-            command.append(0)
-            return nil
+        case .none: for _ in 4...10 { command.append("") }
         case .renew:
             command.append("renew")
             command.append(digester.digest(of: fresh))
             command.append(principal.map { digester.seal(principal: $0, for: fresh) } ?? [])
             command.append("")
-            command.append(policy.renewalGrace)
+            command.append(change.policy.renewalGrace)
             for _ in 9...10 { command.append("") }
-            command.append(change.maximumBytes)
-            command.append(0)
-            return nil
         case .signIn(let principal, let keeping):
             command.append("signin")
             command.append(digester.digest(of: fresh))
             command.append(digester.seal(principal: principal, for: fresh))
             command.append(digester.digest(ofPrincipal: principal))
-            command.append(policy.renewalGrace)
-            command.append(policy.idleTimeout)
-            command.append(policy.lifetime)
-            command.append(change.maximumBytes)
-            command.append(keeping.count)
-            for name in keeping { command.append(SessionKeys.field(name)) }
-            return principal
+            command.append(change.policy.renewalGrace)
+            command.append(change.policy.idleTimeout)
+            command.append(change.policy.lifetime)
+            (signedIn, kept) = (principal, keeping)
         }
-    }
-
-    private func handles(of principal: String) async throws(SessionError) -> [SessionHandle] {
-        let key = keys.index(digester.digest(ofPrincipal: principal))
-        var handles: [SessionHandle] = []
-        var rank = 0
-        while true {
-            let reply = try await send(RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true))
-            rank += reply.count
-            handles += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
-            if reply.count < 10_000 { return handles }
-        }
-    }
-
-    /// Takes ended sessions off a user's list.
-    ///
-    /// Nobody waits for it: an entry of an ended session is only skipped.
-    private func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
-        guard !handles.isEmpty else { return }
-        var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
-        for handle in handles { command.append("\(handle)") }
-        redis.submit(command)
+        command.append(change.maximumBytes)
+        command.append(kept.count)
+        for name in kept { command.append(SessionKeys.field(name)) }
+        return signedIn
     }
 
     // MARK: Answers
@@ -295,15 +221,15 @@ public struct RedisSessionStore: SessionDirectory {
         }
     }
 
-    private func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
+    func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
         do { return try await redis.send(command, cancellation: .ignore) } catch { throw Self.unavailable(error) }
     }
 
-    private func send(_ commands: [RedisCommand], cancellation: RedisCancellation = .ignore) async throws(SessionError) -> [RedisReply] {
+    func send(_ commands: [RedisCommand], cancellation: RedisCancellation = .ignore) async throws(SessionError) -> [RedisReply] {
         do { return try await redis.send(commands, cancellation: cancellation) } catch { throw Self.unavailable(error) }
     }
 
-    private static func unavailable(_ error: RedisError) -> SessionError { SessionError(.storeUnavailable, "\(error)") }
+    static func unavailable(_ error: RedisError) -> SessionError { SessionError(.storeUnavailable, "\(error)") }
 }
 
 extension RedisCommand {
@@ -313,12 +239,5 @@ extension RedisCommand {
         append(operation)
         append(field)
         append(value)
-    }
-}
-
-extension Array {
-    /// The elements in order, at most `size` at a time.
-    fileprivate func chunks(of size: Int) -> [ArraySlice<Element>] {
-        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 }
