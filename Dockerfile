@@ -13,7 +13,7 @@ RUN swift build -c release --static-swift-stdlib --product Storefront \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends libhiredis0.14 ca-certificates curl \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends libhiredis0.14 libstdc++6 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --no-create-home --shell /usr/sbin/nologin storefront
 COPY --from=build /Storefront /usr/local/bin/Storefront

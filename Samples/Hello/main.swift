@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import Hummingbird
 import HummingbirdSessions
 import RedisSessions
-import Sessions
 
 extension SessionKey where Value == [String] {
     static var cart: Self { .init("cart") }
@@ -18,16 +16,15 @@ router.add(middleware: SessionMiddleware(sessions))
 
 router.post("/cart/:item") { _, context in
     let item = try context.parameters.require("item")
-    let session = try await context.session()
-    try session.update(.cart, default: []) { $0.append(item) }
-    return "\(session[.cart]?.count ?? 0) items\n"
+    let session = try await context.session()  // one round trip, and none without a cookie
+    try session.update(.cart, default: []) { $0.append(item) }  // nobody's update is lost
+    return "\(session[.cart]?.count ?? 0) in the cart\n"
 }
 
 router.get("/cart") { _, context in
-    let cart = try await context.session()[.cart] ?? []
-    return cart.joined(separator: ", ") + "\n"
+    let session = try await context.session()
+    return (session[.cart] ?? []).joined(separator: ", ") + "\n"
 }
 
-var app = Application(router: router)
-app.addServices(redis)
+let app = Application(router: router, services: [redis])
 try await app.runService()

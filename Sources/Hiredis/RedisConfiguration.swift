@@ -60,10 +60,6 @@ public struct RedisConfiguration: Sendable {
     public var commandTimeout: Duration = .seconds(1)
     /// The bounds on memory.
     public var limits = RedisLimits()
-    /// Scripts loaded on each new connection before callers are let in.
-    ///
-    /// That the user may not load them is tolerated.
-    public var preloadedScripts: [RedisScript] = []
 
     /// A configuration for an address, with the defaults.
     public init(address: RedisAddress) { self.address = address }

@@ -21,6 +21,7 @@ public struct SessionMiddleware<Context: SessionRequestContext>: RouterMiddlewar
         self.init(try SessionManager(store: store))
     }
 
+    /// Opens the exchange, runs the handler, commits.
     public func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
@@ -41,6 +42,7 @@ public struct SessionMiddleware<Context: SessionRequestContext>: RouterMiddlewar
 }
 
 extension SessionError: HTTPResponseError {
+    /// The response that `status`, `headers` and `body` describe.
     public func response(from request: Request, context: some RequestContext) throws -> Response {
         Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
     }

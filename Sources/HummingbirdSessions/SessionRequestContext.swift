@@ -3,7 +3,9 @@
 public import Hummingbird
 public import Sessions
 
-/// A request context with a place for the session. Conform your own context by adding the one stored property.
+/// A request context with a place for the session.
+///
+/// Conform your own context by adding the one stored property.
 public protocol SessionRequestContext: RequestContext {
     /// Set by `SessionMiddleware`; start with nil.
     var sessionExchange: SessionExchange? { get set }
@@ -29,7 +31,9 @@ extension SessionRequestContext {
 
 /// The ready-made context for applications that need nothing else in it.
 public struct BasicSessionRequestContext: SessionRequestContext {
+    /// What Hummingbird keeps.
     public var coreContext: CoreRequestContextStorage
+    /// Set by `SessionMiddleware`.
     public var sessionExchange: SessionExchange?
 
     /// Called by Hummingbird for each request.

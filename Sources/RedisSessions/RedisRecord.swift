@@ -3,7 +3,9 @@
 import Hiredis
 import Sessions
 
-/// A session hash as `HGETALL` and `PTTL` give it. Pure: decides what the bytes mean, talks to nobody.
+/// A session hash as `HGETALL` and `PTTL` give it.
+///
+/// Pure: decides what the bytes mean, talks to nobody.
 ///
 /// The record says when it ends (`@used`, `@idle`, `@deadline`) and Redis says how long that is from now; together they give
 /// the server's time without asking for it, so that no clock of an application server matters.
@@ -19,7 +21,9 @@ struct RedisRecord {
     private let attributes: [String: [UInt8]]
     private let own: [String: [UInt8]]
 
-    /// Reads a record. Anything missing, malformed or contradictory makes all of it unreadable, never half of it.
+    /// Reads a record.
+    ///
+    /// Anything missing, malformed or contradictory makes all of it unreadable, never half of it.
     static func read(_ hash: RedisReply, ttl: Int) -> Reading {
         guard hash.kind == .array else { return .absent(.unreadable) }
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }

@@ -4,6 +4,8 @@
 @_exported public import Hiredis
 @_exported public import Sessions
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
 /// Sessions in Redis, shared by all instances: the main road.
 ///
 /// Each session is one hash and each write is one constant script on it, so that it happens whole or not at all; the keys and
@@ -21,8 +23,10 @@ public struct RedisSessionStore: SessionDirectory {
     private static let endScript = RedisScript(PackageResources.end_lua)
     private static let indexScript = RedisScript(PackageResources.index_lua)
 
-    /// All scripts of the store. Put them into `RedisConfiguration.preloadedScripts`, or let an operator load them.
-    public static let scripts = [createScript, commitScript, touchScript, endScript, indexScript]
+    /// All scripts of the store, for operators whose ACL does not let applications load any.
+    ///
+    /// In this order: whoever knows how to commit a sign-in must know how to list it first.
+    public static let scripts = [indexScript, createScript, commitScript, touchScript, endScript]
 
     private let redis: RedisClient
     private let keys: SessionKeys
@@ -47,6 +51,7 @@ public struct RedisSessionStore: SessionDirectory {
         self.tombstone = tombstone
         keys = try SessionKeys(prefix: prefix)
         digester = try SessionDigester(pepper: pepper)
+        redis.preload(Self.scripts)
     }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
@@ -218,7 +223,9 @@ public struct RedisSessionStore: SessionDirectory {
         }
     }
 
-    /// Takes ended sessions off a user's list. Nobody waits for it: an entry of an ended session is only skipped.
+    /// Takes ended sessions off a user's list.
+    ///
+    /// Nobody waits for it: an entry of an ended session is only skipped.
     private func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
         guard !handles.isEmpty else { return }
         var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))

@@ -9,7 +9,9 @@ import Synchronization
 final class ConflictGate: Sendable {
     private let queues = Mutex<[SessionHandle: [CheckedContinuation<Void, Never>]]>([:])
 
-    /// Waits for the turn. Not cancellable: whoever is ahead is bounded by the store's deadline and its number of attempts.
+    /// Waits for the turn.
+    ///
+    /// Not cancellable: whoever is ahead is bounded by the store's deadline and its number of attempts.
     func enter(_ handle: SessionHandle) async {
         await withCheckedContinuation { continuation in
             let isFirst = queues.withLock { queues in

@@ -16,6 +16,21 @@ package enum CookieReading: Sendable, Equatable {
     case overLimit
 }
 
+/// A value is a credential: it must not show when somebody dumps what holds it (R75).
+extension CookieReading: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    package var description: String {
+        switch self {
+        case .absent: "absent"
+        case .value: "value(…)"
+        case .ambiguous: "ambiguous"
+        case .malformed: "malformed"
+        case .overLimit: "over limit"
+        }
+    }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 /// How the bytes of `Cookie` fields become pairs.
 ///
 /// The rules, all on bytes: fields count as one, joined with `; ` (R56). Split at `;` (0x3B) only. Trim space and tab (0x20, 0x09)

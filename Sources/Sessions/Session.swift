@@ -122,7 +122,9 @@ public final class Session: Sendable {
         try write(.update(key.name, update))
     }
 
-    /// Reads, modifies and writes an attribute, starting from `initial` when there is none. See `update(_:_:)`.
+    /// Reads, modifies and writes an attribute, starting from `initial` when there is none.
+    ///
+    /// See `update(_:_:)`.
     public func update<Value>(
         _ key: SessionKey<Value>, default initial: Value, _ change: @escaping @Sendable (inout Value) throws -> Void
     ) throws {
@@ -133,7 +135,9 @@ public final class Session: Sendable {
         }
     }
 
-    /// Lets the store add to a number that starts at 0. Never conflicts.
+    /// Lets the store add to a number that starts at 0.
+    ///
+    /// Never conflicts.
     ///
     /// - Throws: `.invalidValue` when the attribute is no integer or would overflow (also at the commit), `.closed`.
     public func increment(_ key: SessionKey<Int>, by amount: Int = 1) throws(SessionError) {
@@ -158,7 +162,9 @@ public final class Session: Sendable {
         try writeChecked(.signIn(principal: principal, keeping: names.union([SessionKey<[String]>.flash.name])))
     }
 
-    /// Ends the session on every server. Nothing happens when there is none.
+    /// Ends the session on every server.
+    ///
+    /// Nothing happens when there is none.
     ///
     /// What is written afterwards in the same request, for example a farewell flash message, goes into a new session.
     ///
@@ -171,7 +177,9 @@ public final class Session: Sendable {
         }
     }
 
-    /// Replaces the secret with equal rights. Parallel requests with the old one go on for the policy's grace (R12).
+    /// Replaces the secret with equal rights.
+    ///
+    /// Parallel requests with the old one go on for the policy's grace (R12).
     ///
     /// Nothing happens for a session that is not stored, and when the old secret was already replaced.
     ///
@@ -183,7 +191,9 @@ public final class Session: Sendable {
 
     // MARK: Flash
 
-    /// Adds a message for the next page. Survives a sign-in.
+    /// Adds a message for the next page.
+    ///
+    /// Survives a sign-in.
     public func flash(_ message: String) throws { try update(.flash, default: []) { $0.append(message) } }
 
     /// Takes the messages that earlier requests left, so that they show once.
@@ -214,7 +224,9 @@ public final class Session: Sendable {
 
     // MARK: Inside
 
-    /// Adds to the journal. The entry takes effect outside the lock, for an update runs the application's code, which may
+    /// Adds to the journal.
+    ///
+    /// The entry takes effect outside the lock, for an update runs the application's code, which may
     /// well read this session; if another task wrote meanwhile, it takes effect once more on what that left.
     private func write(_ entry: SessionJournal.Entry) throws {
         for _ in 0..<100 {

@@ -8,16 +8,22 @@ public import HTTPTypes
 /// Two errors are equal when their codes are. The message is for people: it names the mend where there is one and holds no
 /// ticket, no key, no stored value and no address with credentials (R75).
 public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What kind of failure it is. New codes may come with any release, so a `switch` needs a `default`.
+    /// What kind of failure it is.
+    ///
+    /// New codes may come with any release, so a `switch` needs a `default`.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         /// The code as it appears in logs and in error bodies.
         public let description: String
 
         private init(_ description: String) { self.description = description }
 
-        /// An option contradicts another one or is out of range. Raised at start, never by a request.
+        /// An option contradicts another one or is out of range.
+        ///
+        /// Raised at start, never by a request.
         public static let invalidConfiguration = Code("invalid-configuration")
-        /// The store did not answer, refused, or what became of the write is unknown. Nothing was sent to the browser. (R81)
+        /// The store did not answer, refused, or what became of the write is unknown.
+        ///
+        /// Nothing was sent to the browser. (R81)
         public static let storeUnavailable = Code("store-unavailable")
         /// The store is at its configured bound and takes no new session; existing ones go on.
         public static let storeFull = Code("store-full")
@@ -40,15 +46,20 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// One sentence for the person who reads the log.
     public let message: String
 
-    /// Creates an error. The message must hold no secret.
+    /// Creates an error.
+    ///
+    /// The message must hold no secret.
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
 
+    /// The text for logs and messages; holds no secret.
     public var description: String { "\(code): \(message)" }
 
+    /// Equal codes are equal errors.
     public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+    /// Equal codes hash equally.
     public func hash(into hasher: inout Hasher) { hasher.combine(code) }
 }
 
@@ -72,7 +83,9 @@ extension SessionError {
         return fields
     }
 
-    /// The body that goes with `status`: JSON with the code and a fixed sentence. The message itself stays in the log.
+    /// The body that goes with `status`: JSON with the code and a fixed sentence.
+    ///
+    /// The message itself stays in the log.
     public var body: String {
         let sentence =
             switch status {

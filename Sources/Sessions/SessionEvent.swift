@@ -3,9 +3,13 @@
 import Logging
 import Synchronization
 
-/// Something about a session that operators or security people want to know (R76). Holds no secret and no stored value.
+/// Something about a session that operators or security people want to know (R76).
+///
+/// Holds no secret and no stored value.
 public struct SessionEvent: Sendable, CustomStringConvertible {
-    /// What happened. New kinds may come with any release.
+    /// What happened.
+    ///
+    /// New kinds may come with any release.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
         /// The kind as it appears in logs.
         public let description: String
@@ -65,6 +69,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         self.detail = detail
     }
 
+    /// The text for logs and messages; holds no secret.
     public var description: String {
         "session \(kind)" + (handle.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
     }

@@ -27,7 +27,9 @@ public final class SessionExchange: Sendable {
     /// The manager behind this exchange, for lists and revocations.
     public var sessions: SessionManager { manager }
 
-    /// The session of this request; the same object each time. One round trip the first time, none without a cookie.
+    /// The session of this request; the same object each time.
+    ///
+    /// One round trip the first time, none without a cookie.
     ///
     /// A client without a session, or with one that is over, gets an anonymous one that is stored once something is in it.
     ///
@@ -49,7 +51,9 @@ public final class SessionExchange: Sendable {
         }
     }
 
-    /// Commits the session, if there is one, and writes `Set-Cookie`, `Cache-Control` and `Vary`. At most one round trip,
+    /// Commits the session, if there is one, and writes `Set-Cookie`, `Cache-Control` and `Vary`.
+    ///
+    /// At most one round trip,
     /// two when a session ends and another starts in the same request.
     ///
     /// Call it exactly once, when the handler has returned and before the response head leaves. If it throws, the response
@@ -84,7 +88,9 @@ public final class SessionExchange: Sendable {
         }
     }
 
-    /// Tells caches that a response depends on the session. `close` does it by itself; for answers to failures.
+    /// Tells caches that a response depends on the session.
+    ///
+    /// `close` does it by itself; for answers to failures.
     public func markPersonal(_ response: inout HTTPResponse) { CachePolicy.apply(to: &response.headerFields, exposure: .touched) }
 
     private func field(for delivery: SessionManager.Delivery) throws(SessionError) -> String? {

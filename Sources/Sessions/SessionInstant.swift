@@ -10,12 +10,17 @@ public struct SessionInstant: Hashable, Comparable, Sendable {
     /// Creates an instant from milliseconds since 1970.
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
-    /// The system's time. Stores use their own clock where they have one.
+    /// The system's time.
+    ///
+    /// Stores use their own clock where they have one.
     public static var now: Self { Self(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
 
+    /// Whether `left` is earlier.
     public static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
 
-    /// The instant `duration` later. Stops at the ends of the range instead of overflowing (R24).
+    /// The instant `duration` later.
+    ///
+    /// Stops at the ends of the range instead of overflowing (R24).
     public static func + (instant: Self, duration: Duration) -> Self {
         let (sum, overflow) = instant.milliseconds.addingReportingOverflow(duration.wholeMilliseconds)
         return Self(milliseconds: overflow ? (duration < .zero ? .min : .max) : sum)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a handler did to a session, in order, so that it can be done again on a fresher state. Pure.
+/// What a handler did to a session, in order, so that it can be done again on a fresher state.
+///
+/// Pure.
 ///
 /// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one `SessionChange`:
 /// blind operations stay blind, and only a closure that looked at a stored value makes the change depend on the version.
@@ -45,7 +47,9 @@ struct SessionJournal: Sendable {
         return all
     }
 
-    /// Writes an entry down and lets it take effect. When it throws, nothing has happened.
+    /// Writes an entry down and lets it take effect.
+    ///
+    /// When it throws, nothing has happened.
     mutating func append(_ entry: Entry) throws {
         try apply(entry)
         entries.append(entry)

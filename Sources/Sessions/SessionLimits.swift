@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How much one session may hold (R78). A change that would pass a limit is refused and what is stored stays unchanged.
+/// How much one session may hold (R78).
+///
+/// A change that would pass a limit is refused and what is stored stays unchanged.
 ///
 /// A session that is too large already, because the limit was lowered, can still shrink. The number of attributes is checked
 /// against the state that the request read: requests at the same moment may together pass it, the number of bytes not.
 public struct SessionLimits: Hashable, Sendable {
-    /// Bytes of all names and encoded values together. Default 64 KiB.
+    /// Bytes of all names and encoded values together.
+    ///
+    /// Default 64 KiB.
     public var bytes: Int
-    /// Number of attributes. Default 128.
+    /// Number of attributes.
+    ///
+    /// Default 128.
     public var attributes: Int
 
     /// Creates limits.

@@ -2,14 +2,18 @@
 
 /// Seeing and ending the sessions of a user, from a "your devices" page or an operator's tool.
 extension SessionManager {
-    /// The live sessions of a user, most recently used first. Two round trips.
+    /// The live sessions of a user, most recently used first.
+    ///
+    /// Two round trips.
     ///
     /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
     public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
         try await directory().sessions(of: principal)
     }
 
-    /// Ends one session of a user, on every server, before this returns. Two round trips.
+    /// Ends one session of a user, on every server, before this returns.
+    ///
+    /// Two round trips.
     ///
     /// - Returns: false when the user has no such live session; somebody else's is never touched.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
@@ -19,7 +23,9 @@ extension SessionManager {
         return isRevoked
     }
 
-    /// Ends all sessions of a user, or all but one. See `SessionDirectory.revokeAll`. Two round trips.
+    /// Ends all sessions of a user, or all but one.
+    ///
+    /// See `SessionDirectory.revokeAll`. Two round trips.
     ///
     /// - Parameters:
     ///   - principal: the user.

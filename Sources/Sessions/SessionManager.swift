@@ -4,7 +4,9 @@ public import HTTPTypes
 public import Logging
 import Synchronization
 
-/// Joins a store, a policy and a cookie into sessions for HTTP requests: open → handler → commit. The only orchestration.
+/// Joins a store, a policy and a cookie into sessions for HTTP requests: open → handler → commit.
+///
+/// The only orchestration.
 ///
 /// Knows no framework: an adapter calls `open` with the request's header fields and `SessionExchange.close` with the
 /// response's. One manager serves all requests of a process; two managers with different cookie names do not touch each other.
@@ -19,7 +21,9 @@ public final class SessionManager: Sendable {
     public let limits: SessionLimits
     let events: SessionEventSink
     private let gate = ConflictGate()
-    /// How often one request tries to commit a change that depends on what it read. Behind the gate one request of each
+    /// How often one request tries to commit a change that depends on what it read.
+    ///
+    /// Behind the gate one request of each
     /// process competes, and first attempts; the chance to lose that often against two processes is below one in 10^11.
     private static let attempts = 64
 
@@ -51,10 +55,14 @@ public final class SessionManager: Sendable {
         }
     }
 
-    /// Starts one exchange. Reads the cookie and nothing else: no I/O until the handler asks for the session.
+    /// Starts one exchange.
+    ///
+    /// Reads the cookie and nothing else: no I/O until the handler asks for the session.
     public func open(_ request: HTTPFields) -> SessionExchange { SessionExchange(request, manager: self) }
 
-    /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits. Two round trips.
+    /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits.
+    ///
+    /// Two round trips.
     ///
     /// No cookie can be sent here, so signing in and renewing throw `.noSession` at the commit; signing out works.
     ///
@@ -106,7 +114,9 @@ public final class SessionManager: Sendable {
         return load
     }
 
-    /// Stores what the handler did. Runs to its end even if the client has gone.
+    /// Stores what the handler did.
+    ///
+    /// Runs to its end even if the client has gone.
     ///
     /// - Parameter canSetCookie: false when the response can carry none (1xx, 304, already sent): then no session is made
     ///   and no secret replaced, because nobody would learn of it.

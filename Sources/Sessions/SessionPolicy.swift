@@ -6,19 +6,29 @@
 /// creation and restarted only by signing in, which is a re-authentication. Both bounds are exclusive: *at* the deadline
 /// the session is over. Reads no clock; times are passed in. Source: R17–R24; NIST SP 800-63B-4 §5.2.
 public struct SessionPolicy: Hashable, Sendable {
-    /// How long a session may lie unused. Default 30 minutes.
+    /// How long a session may lie unused.
+    ///
+    /// Default 30 minutes.
     public var idleTimeout: Duration
-    /// How long a session may live however much it is used. Default 12 hours.
+    /// How long a session may live however much it is used.
+    ///
+    /// Default 12 hours.
     public var lifetime: Duration
-    /// The part of `idleTimeout` that must pass before a mere read moves the deadline again. Default 0.1; 0 moves it each time.
+    /// The part of `idleTimeout` that must pass before a mere read moves the deadline again.
+    ///
+    /// Default 0.1; 0 moves it each time.
     ///
     /// A read inside this part costs no write. The session may therefore end up to this part early, never late.
     public var touchFraction: Double
     /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in only.
     public var renewalInterval: Duration?
-    /// How long the previous secret works after a renewal, unless the new one is presented sooner. Default 30 s, at most 5 min.
+    /// How long the previous secret works after a renewal, unless the new one is presented sooner.
+    ///
+    /// Default 30 s, at most 5 min.
     public var renewalGrace: Duration
-    /// Whether a replaced secret that shows up after its grace ends the session. Default false: it is only reported.
+    /// Whether a replaced secret that shows up after its grace ends the session.
+    ///
+    /// Default false: it is only reported.
     public var endsOnTheft: Bool
 
     /// Creates a policy; `SessionManager` checks it at start.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a store found for a credential: one consistent state of one session. All times are the store's own.
+/// What a store found for a credential: one consistent state of one session.
+///
+/// All times are the store's own.
 public struct SessionRecord: Sendable {
     /// Which of the record's secrets was presented.
     public enum Standing: Sendable {

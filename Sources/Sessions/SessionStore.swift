@@ -129,11 +129,15 @@ public struct SessionChange: Sendable {
         case signIn(principal: String, keeping: Set<String>)
     }
 
-    /// At most one operation for each attribute. Increments only on attributes that survive the rotation.
+    /// At most one operation for each attribute.
+    ///
+    /// Increments only on attributes that survive the rotation.
     public var operations: [String: Operation]
     /// Apply only if the record still has the version that was read.
     public var needsVersion: Bool
-    /// Bytes that all attributes may have. The caller has checked this for the version that was read; a store whose record has
+    /// Bytes that all attributes may have.
+    ///
+    /// The caller has checked this for the version that was read; a store whose record has
     /// changed since and might pass it answers `conflict`, so that the caller checks again.
     public var maximumBytes: Int
     /// What happens to the credential.

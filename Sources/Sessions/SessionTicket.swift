@@ -2,7 +2,9 @@
 
 import Crypto
 
-/// Names a session record. Not a credential.
+/// Names a session record.
+///
+/// Not a credential.
 ///
 /// 128 random bits, printed as 22 characters of base64url. It may be logged, shown on a "your devices" page and used as a
 /// key in the store: whoever knows it can name the session, not use it. It stays the same through sign-in and renewal.
@@ -29,6 +31,7 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
     /// The 16 bytes.
     package var bytes: [UInt8] { [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } } }
 
+    /// The text for logs and messages; holds no secret.
     public var description: String { String(decoding: Base64URL.encode(bytes), as: UTF8.self) }
 }
 
@@ -40,7 +43,9 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
 package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The record's name.
     package let handle: SessionHandle
-    /// The credential, 32 bytes. Never stored, never logged.
+    /// The credential, 32 bytes.
+    ///
+    /// Never stored, never logged.
     package let secret: [UInt8]
     /// The version of the record that the client has seen; nil where reads always come from the source.
     package let version: Int?
@@ -59,7 +64,9 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
         self.version = version
     }
 
-    /// Reads a cookie value. Anything but the exact form is nil, decided before any I/O (R04).
+    /// Reads a cookie value.
+    ///
+    /// Anything but the exact form is nil, decided before any I/O (R04).
     package init?(_ credential: SessionCredential) {
         let parts = Array(credential.value.utf8.prefix(96)).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard (2...3).contains(parts.count), let handle = SessionHandle(ascii: parts[0]) else { return nil }
@@ -90,7 +97,9 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
     package var customMirror: Mirror { Mirror(self, children: ["handle": handle]) }
 }
 
-/// The value of the session cookie, whatever the store made it of. A secret: it prints as `SessionCredential(…)`.
+/// The value of the session cookie, whatever the store made it of.
+///
+/// A secret: it prints as `SessionCredential(…)`.
 public struct SessionCredential: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The cookie's value.
     public let value: String
@@ -98,8 +107,11 @@ public struct SessionCredential: Sendable, CustomStringConvertible, CustomDebugS
     /// Wraps a cookie value.
     public init(_ value: String) { self.value = value }
 
+    /// The text for logs and messages; holds no secret.
     public var description: String { "SessionCredential(…)" }
+    /// The same as `description`.
     public var debugDescription: String { description }
+    /// Keeps `dump` and debuggers from the stored properties.
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
 

@@ -3,7 +3,11 @@
 public import Sessions
 import Synchronization
 
-/// A store that counts what it is asked, and fails or waits when a test says so. Otherwise it hands on to a real one.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
+/// A store that counts what it is asked, and fails or waits when a test says so.
+///
+/// Otherwise it hands on to a real one.
 ///
 /// For the faults that a real store can not produce at will: an outage between load and commit, a race at a chosen point.
 public final class FaultyStore: SessionDirectory {

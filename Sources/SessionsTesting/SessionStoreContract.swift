@@ -39,7 +39,9 @@ public enum SessionStoreContract {
         public let description: String
     }
 
-    /// All rules. Those about lists and revocations pass by themselves for a store that is no `SessionDirectory`.
+    /// All rules.
+    ///
+    /// Those about lists and revocations pass by themselves for a store that is no `SessionDirectory`.
     public static let rules: [Rule] = absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
 }
 

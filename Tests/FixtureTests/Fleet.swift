@@ -94,7 +94,9 @@ extension Trait where Self == FleetTrait {
 }
 
 /// The scenarios that can share instances, because cookies keep them apart.
-@Suite(.fleet, .timeLimit(.minutes(5))) enum SharedFleet {}
+///
+/// One after the other: most of them keep all cores busy by themselves, and other suites with deadlines run beside them.
+@Suite(.fleet, .serialized, .timeLimit(.minutes(5))) enum SharedFleet {}
 
 extension RedisServer {
     /// Keys that would stay forever.
@@ -210,4 +212,20 @@ final class Tally: Sendable {
     subscript(name: String) -> Int { counts.withLock { $0[name, default: 0] } }
 
     func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
+}
+
+/// Tries an interleaving with ever slower requests, until one was really under way while something else happened.
+///
+/// - Parameter attempt: gets how long the slow request takes in milliseconds; false when it was over too early.
+func untilUnderWay(_ attempt: (Int) async throws -> Bool) async throws {
+    for milliseconds in [400, 1000, 2500, 6000] where try await attempt(milliseconds) { return }
+    Issue.record("the slow request was never under way")
+}
+
+extension Reply {
+    /// Itself, after counting that it has come.
+    func counted(_ name: String, in tally: Tally) -> Reply {
+        tally.count(name)
+        return self
+    }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 
@@ -114,9 +115,11 @@ extension SharedFleet {
             let apps = try await [FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b")]
             let browser = Fleet.shared.browser()
             try await browser.post("/set", ["k": "k", "v": "before"], on: apps[0])
-            let tab = browser.clone()
+            let (tab, monitor) = (browser.clone(), try await redis.monitor())
+            let handle = try #require(browser.handle)
             async let slow = tab.post("/slow", ["ms": "700", "k": "k", "v": "finished"], on: apps[0])
-            try await Task.sleep(for: .milliseconds(250))
+            try #require(await poll(seconds: 10) { monitor.text.contains(handle) }, "the slow request is under way")
+            await monitor.stop(SIGKILL)
             await apps[0].terminate()
             #expect(apps[0].exitCode == 0, "a clean end, not \(apps[0].exitCode ?? -1)")
             #expect(try await slow.status == 200)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A wrong configuration is told at the start, in a sentence and without secrets (R39, R46).
-@Suite(.timeLimit(.minutes(2))) struct StartupTests {
+@Suite(.serialized, .timeLimit(.minutes(2))) struct StartupTests {
     /// The program ends by itself, not with success, and says why.
     private func expectRefusal(_ options: FixtureApp.Options, mentions word: String, silentAbout secret: String? = nil) async throws {
         let app = try FixtureApp(options)

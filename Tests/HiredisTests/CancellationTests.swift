@@ -31,6 +31,7 @@ import Testing
                             switch await task.result {
                             case .success(let value):
                                 #expect(value == text)
+                                guard value == text else { return }
                                 own.add()
                             case .failure(let error):
                                 #expect((error as? RedisError)?.code == .cancelled)

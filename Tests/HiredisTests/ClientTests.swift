@@ -131,8 +131,8 @@ import Testing
         let server = try await RedisServer(users, adminAuth: ["--user", "app", "--pass", "se cret", "--no-auth-warning"])
         var configuration = try RedisConfiguration(url: "unix://app:se%20cret@\(server.socketPath)?db=3")
         configuration.clientName = "shop-1"
-        configuration.preloadedScripts = [RedisScript("return 1")]
         let redis = RedisClient(configuration)
+        redis.preload([RedisScript("return 1")])
         _ = try await redis.send(RedisCommand("SET", "k", "v"))
         #expect(try await server.admin("-n", "3", "GET", "k") == "v")
         #expect(try await server.admin("CLIENT", "LIST").contains("name=shop-1"))

@@ -113,6 +113,7 @@ import Testing
         try await withRedis(configure: { $0.clientName = "lent" }) { redis, server in
             try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
             try await server.admin("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 1 })
             try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
             #expect(redis.statistics.connects <= 2)
             #expect(try await clients(server) == 1)

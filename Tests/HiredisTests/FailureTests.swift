@@ -143,8 +143,8 @@ import Testing
         let server = try await RedisServer(["--user", "app", "on", ">pw", "~*", "-@all", "+get", "+evalsha", "+eval"])
         var configuration = try RedisConfiguration(url: "redis://app:pw@127.0.0.1:\(server.port)")
         configuration.clientName = "x"
-        configuration.preloadedScripts = [RedisScript("return 7")]
         let redis = RedisClient(configuration)
+        redis.preload([RedisScript("return 7")])
         #expect(try await redis.send(RedisCommand("GET", "k")).isNull)
         let reply = try await redis.send(RedisCommand(script: RedisScript("return 7")))
         #expect(reply.integer == 7)

@@ -9,6 +9,13 @@ import Testing
 /// One server for the suite; each test has a prefix of its own.
 private let shared = Task { try await RedisServer() }
 
+/// A client that gives a busy machine time; nothing here is about deadlines.
+private func patientClient(_ url: String) throws -> RedisClient {
+    var configuration = try RedisConfiguration(url: url)
+    configuration.commandTimeout = .seconds(20)
+    return RedisClient(configuration)
+}
+
 /// A store below a fresh prefix, and the means to look behind it.
 struct RedisFixture: Sendable {
     let server: RedisServer
@@ -18,7 +25,7 @@ struct RedisFixture: Sendable {
 
     init(pepper: [UInt8]? = nil) async throws {
         server = try await shared.value
-        client = RedisClient(try RedisConfiguration(url: server.url))
+        client = try patientClient(server.url)
         store = try RedisSessionStore(client, prefix: prefix, pepper: pepper)
     }
 
@@ -26,6 +33,10 @@ struct RedisFixture: Sendable {
 
     /// Ages all records instead of waiting: every time in them moves into the past, every time to live shrinks.
     func letTimePass(_ duration: Duration) async throws {
+        try await Self.letTimePass(duration, server: server, client: client, prefix: prefix)
+    }
+
+    static func letTimePass(_ duration: Duration, server: RedisServer, client: RedisClient, prefix: String) async throws {
         // What was sent without waiting for an answer must be there before it is aged.
         _ = try await client.send(RedisCommand("PING"))
         let script = """
@@ -61,6 +72,22 @@ struct RedisFixture: Sendable {
 
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract with a pepper`(rule: SessionStoreContract.Rule) async throws {
         try await rule.check(try await RedisFixture(pepper: Array(repeating: 7, count: 32)).harness)
+    }
+
+    @Test func `works under the least privileges that its documentation names`() async throws {
+        let commands =
+            "hgetall pttl evalsha ping zrange zscore zrem exists hmget hset hget hdel hkeys hincrby del pexpire pexpireat time zadd "
+        let allowed = (commands + "zremrangebyscore eval script|load").split(separator: " ").map { "+\($0)" }
+        let server = try await RedisServer(["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed)
+        let client = try patientClient("redis://app:pw@127.0.0.1:\(server.port)")
+        for (number, rule) in SessionStoreContract.rules.enumerated() {
+            let prefix = "app:\(number)"
+            let store = try RedisSessionStore(client, prefix: prefix)
+            try await rule.check(
+                SessionStoreHarness(store: store) { try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix) }
+            )
+        }
+        #expect(try await server.admin("ACL", "LOG") == "")
     }
 
     @Test func `every key has a time to live, whatever was done`() async throws {
@@ -158,5 +185,42 @@ struct RedisFixture: Sendable {
         let redis = try await RedisFixture()
         #expect(try await !redis.store.revoke(SessionTicket().handle, of: "ann"))
         #expect(try await redis.server.keys(redis.prefix).isEmpty)
+    }
+
+    @Test func `after SCRIPT FLUSH a sign-in is still listed before it is made`() async throws {
+        let server = try await RedisServer()
+        let store = try RedisSessionStore(try patientClient(server.url))
+        let draft = SessionDraft(attributes: [:], policy: SessionPolicy())
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { return #expect(Bool(false)) }
+        try await server.admin("SCRIPT", "FLUSH")
+        // The first write to meet the empty cache teaches all scripts, not only its own.
+        _ = try await store.commit(SessionChange(operations: ["a": .set([49])], policy: SessionPolicy()), to: record)
+        let monitor = try await server.monitor()
+        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
+        guard case .committed = try await store.commit(signIn, to: record) else { return #expect(Bool(false)) }
+        let isSeen = await poll(seconds: 5) { monitor.text.contains("@old-digest\" ") && monitor.text.contains("\"ZADD\"") }
+        await monitor.stop()
+        #expect(isSeen)
+        let add = try #require(monitor.text.range(of: "\"ZADD\"")).lowerBound
+        let write = try #require(monitor.text.range(of: "\"HINCRBY\"")).lowerBound
+        #expect(add < write)
+    }
+
+    @Test func `a full Redis refuses a sign-in without touching the session`() async throws {
+        let server = try await RedisServer()
+        let store = try RedisSessionStore(try patientClient(server.url))
+        let draft = SessionDraft(attributes: ["a": [1], "b": [2]], policy: SessionPolicy())
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { return #expect(Bool(false)) }
+        try await server.admin("CONFIG", "SET", "maxmemory", "1")
+        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
+        await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.commit(signIn, to: record) }
+        guard case .found(let after) = try await store.load(credential) else { return #expect(Bool(false), "the session is lost") }
+        #expect(after.attributes == record.attributes && after.version == 1 && after.principal == nil)
+        // Signing out must work all the same.
+        #expect(try await store.end(after))
     }
 }

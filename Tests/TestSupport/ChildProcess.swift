@@ -3,6 +3,14 @@
 public import Foundation
 import Synchronization
 
+/// The children that run now.
+///
+/// Whatever is left when the test process ends, ends with it.
+private let running: Mutex<Set<pid_t>> = {
+    atexit { running.withLock { for pid in $0 { kill(pid, SIGKILL) } } }
+    return Mutex([])
+}()
+
 /// One program that a test starts and stops by its own process id.
 ///
 /// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object goes away.
@@ -31,8 +39,17 @@ public final class ChildProcess: Sendable {
         let handle = try FileHandle(forWritingTo: output)
         process.standardOutput = handle
         process.standardError = handle
+        // Worker threads of this process block all signals, and a child inherits that: it would never see a SIGTERM.
+        var none = sigset_t()
+        var mask = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &mask)
+        defer { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         try process.run()
-        pid = process.processIdentifier
+        let pid = process.processIdentifier
+        self.pid = pid
+        running.withLock { _ = $0.insert(pid) }
+        process.terminationHandler = { _ in running.withLock { _ = $0.remove(pid) } }
         self.process = Mutex(process)
     }
 

@@ -117,12 +117,14 @@ public final class FixtureApp: Sendable {
         }
     }
 
-    /// The built program lies beside the test bundle.
-    private static var executable: String {
-        let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "fixture-app")
-        if FileManager.default.isExecutableFile(atPath: beside.path) { return beside.path }
-        var root = URL(fileURLWithPath: #filePath)
-        for _ in 0..<3 { root.deleteLastPathComponent() }
-        return root.appending(path: ".build/debug/fixture-app").path
-    }
+    private static var executable: String { builtProduct("fixture-app") }
+}
+
+/// The path of a program of this package: built products lie beside the test bundle.
+public func builtProduct(_ name: String) -> String {
+    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
+    if FileManager.default.isExecutableFile(atPath: beside.path) { return beside.path }
+    var root = URL(fileURLWithPath: #filePath)
+    for _ in 0..<3 { root.deleteLastPathComponent() }
+    return root.appending(path: ".build/debug/\(name)").path
 }

@@ -8,7 +8,9 @@ import HummingbirdSessions
 import Logging
 import RedisSessions
 
-/// One instance of the application that outside test programs drive over HTTP. Each flag is also a variable `SESSIONS_…`.
+/// One instance of the application that outside test programs drive over HTTP.
+///
+/// Each flag is also a variable `SESSIONS_…`.
 @main
 struct FixtureApp: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fixture-app", abstract: "Sessions behind HTTP routes, for tests.")
@@ -66,7 +68,6 @@ struct FixtureApp: AsyncParsableCommand {
                 guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
                 configuration.tls?.caFile = redisCa
             }
-            configuration.preloadedScripts = RedisSessionStore.scripts
             let redis = RedisClient(configuration, logger: logger)
             sessionStore = try RedisSessionStore(redis, prefix: prefix)
             client = redis

@@ -54,10 +54,10 @@ private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
 private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
     router.get("/whoami") { _, context in
         let session = try await context.session()
-        let values = Dictionary(uniqueKeysWithValues: session.names.map { ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null) })
+        let values = session.names.map { ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null) }
         return json([
             "principal": .optional(session.principal), "handle": .optional(session.handle?.description),
-            "version": .number(session.version), "values": .object(values),
+            "version": .number(session.version), "values": .object(Dictionary(uniqueKeysWithValues: values)),
         ])
     }
     router.post("/login") { request, context in

@@ -17,6 +17,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// What the client was made with.
     public let configuration: RedisConfiguration
     let counters = Counters()
+    let library = ScriptLibrary()
     private let logger: Logger
     private let connections: [SharedConnection]
     private let pool: DedicatedPool
@@ -29,7 +30,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ) {
         self.configuration = configuration
         self.logger = logger
-        let connector = Connector(configuration, counters: counters)
+        let connector = Connector(configuration, counters: counters, library: library)
         pool = DedicatedPool(connector, on: eventLoopGroup.next())
         connections = (0..<configuration.sharedConnections).map { _ in
             SharedConnection(connector, on: eventLoopGroup.next(), logger: logger)
@@ -82,6 +83,12 @@ public final class RedisClient: Service, Sendable, RequestSender {
         guard !commands.contains(where: { $0.scope == .blocking || $0.scope == .stateful }) else { throw Self.misplaced }
         return try await replies(to: commands, Terms(deadline: deadline, cancellation: cancellation))
     }
+
+    /// Registers scripts that new connections load before callers are let in.
+    ///
+    /// Scripts work without it, at the price of a second round trip the first time. That the user may not load them is
+    /// tolerated: an operator then does.
+    public func preload(_ scripts: [RedisScript]) { library.add(scripts) }
 
     /// Sends a command whose reply nobody needs.
     ///

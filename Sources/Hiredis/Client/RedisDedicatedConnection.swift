@@ -21,12 +21,14 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
 
     let link: Link
     let counters: Counters
+    let library: ScriptLibrary
     private let configuration: RedisConfiguration
     private let state = Mutex(State())
 
     init(_ link: Link, _ connector: Connector) {
         self.link = link
         counters = connector.counters
+        library = connector.library
         configuration = connector.configuration
     }
 

@@ -11,6 +11,7 @@ struct Terms: Sendable {
 /// Whatever takes requests and gives replies; adds what is the same for shared and dedicated connections.
 protocol RequestSender: Sendable {
     var counters: Counters { get }
+    var library: ScriptLibrary { get }
     nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError) -> Replies
 }
 
@@ -22,7 +23,7 @@ extension RequestSender {
         var reply = try await exchange(Request(command), terms).first
         if command.script != nil, reply.isError("NOSCRIPT") {
             counters.retries.add()
-            reply = try await exchange(Request(command, .source), terms).first
+            reply = try await exchange(Request(library.loads + [command], .source), terms).last
         }
         if let error = reply.error { throw error }
         return reply
@@ -35,7 +36,8 @@ extension RequestSender {
         let unknown = commands.indices.filter { commands[$0].script != nil && replies[$0].isError("NOSCRIPT") }
         if !unknown.isEmpty {
             counters.retries.add(unknown.count)
-            let again = try await exchange(Request(unknown.map { commands[$0] }, .source), terms).all
+            let loads = library.loads
+            let again = try await exchange(Request(loads + unknown.map { commands[$0] }, .source), terms).all.dropFirst(loads.count)
             for (index, reply) in zip(unknown, again) { replies[index] = reply }
         }
         return replies
@@ -43,6 +45,13 @@ extension RequestSender {
 }
 
 extension Replies {
+    var last: RedisReply {
+        switch self {
+        case .one(let reply): reply
+        case .many(let replies): replies[replies.count - 1]
+        }
+    }
+
     var first: RedisReply {
         switch self {
         case .one(let reply): reply

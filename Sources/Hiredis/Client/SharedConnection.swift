@@ -100,7 +100,6 @@ final class SharedConnection: ConnectionOwner {
     func lost(_ error: RedisError) {
         let recovery = state.withLock { $0.lost(error, at: .now(), jitter: .random(in: 0...1)) }
         if recovery.pause != nil {
-            connector.counters.lostConnections.add()
             logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
         }
         recover(recovery)

@@ -24,6 +24,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let configuration: RedisConfiguration
+    private let library: ScriptLibrary
     private let counters: Counters
     private let patience: TimeAmount
     /// On a dedicated connection a late reply means that the connection is closed.
@@ -35,13 +36,16 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var ready: EventLoopPromise<Void>?
     private var lastRead = NIODeadline.now()
     private var timer: Scheduled<Void>?
+    /// When the timer fires.
+    private var wakeUp = NIODeadline.distantFuture
     private var failure: RedisError?
     private var isDraining = false
     weak var owner: (any ConnectionOwner)?
 
-    init(_ configuration: RedisConfiguration, isDedicated: Bool, counters: Counters, ready: EventLoopPromise<Void>) {
-        self.configuration = configuration
-        self.counters = counters
+    init(_ connector: Connector, isDedicated: Bool, ready: EventLoopPromise<Void>) {
+        configuration = connector.configuration
+        counters = connector.counters
+        library = connector.library
         self.ready = ready
         closesWhenOverdue = isDedicated
         patience = TimeAmount(configuration.commandTimeout)
@@ -62,7 +66,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         counters.batches.add()
         counters.bytesSent.add(bytes.readableBytes)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-        if timer == nil { review() }
+        if timer == nil {
+            review()
+        } else if let earliest = expected.lazy.map(\.deadline).min(), earliest < wakeUp {
+            arm(earliest)
+        }
     }
 
     /// Closes at once.
@@ -81,7 +89,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         guard context.channel.isActive else { return fail(RedisError(.connection, .notSent, "Redis closed the connection")) }
-        let handshake = Handshake(configuration)
+        let handshake = Handshake(configuration, scripts: library.loads)
         self.handshake = handshake
         var buffer = context.channel.allocator.buffer(capacity: 512)
         handshake.encode(into: &buffer)
@@ -167,7 +175,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         timer?.cancel()
         timer = nil
         for entry in queue.lost() { settle(entry, failure: error, .unknown) }
-        ready?.fail(error)
+        if let ready {
+            ready.fail(error)
+        } else if error.code != .closed {
+            counters.lostConnections.add()
+        }
         ready = nil
         context?.close(promise: nil)
         owner?.lost(error)
@@ -200,6 +212,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func arm(_ deadline: NIODeadline) {
         guard let eventLoop = context?.eventLoop else { return }
+        timer?.cancel()
+        wakeUp = deadline
         timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in self?.review() }
     }
 }

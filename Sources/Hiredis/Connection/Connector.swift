@@ -19,12 +19,14 @@ final class Connector: Sendable {
 
     let configuration: RedisConfiguration
     let counters: Counters
+    let library: ScriptLibrary
     private let source: AddressSource
     private let tls: Result<NIOSSLContext?, RedisError>
 
-    init(_ configuration: RedisConfiguration, counters: Counters, source: AddressSource? = nil) {
+    init(_ configuration: RedisConfiguration, counters: Counters, library: ScriptLibrary, source: AddressSource? = nil) {
         self.configuration = configuration
         self.counters = counters
+        self.library = library
         self.source = source ?? { $0.makeSucceededFuture(configuration.address) }
         tls = Result { () throws(RedisError) in try configuration.tls?.context() }
     }
@@ -40,7 +42,7 @@ final class Connector: Sendable {
             .flatMap { [self] in open($0, context, on: eventLoop) }
             .flatMap { [self] channel in
                 let ready = eventLoop.makePromise(of: Void.self)
-                let handler = ConnectionHandler(configuration, isDedicated: isDedicated, counters: counters, ready: ready)
+                let handler = ConnectionHandler(self, isDedicated: isDedicated, ready: ready)
                 let link = Link(channel: channel, handler: NIOLoopBound(handler, eventLoop: eventLoop))
                 do { try channel.pipeline.syncOperations.addHandler(handler) } catch { ready.fail(error) }
                 return ready.futureResult.map { link }

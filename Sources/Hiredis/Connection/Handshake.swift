@@ -17,7 +17,7 @@ struct Handshake {
     private var steps: [(step: Step, command: RedisCommand)] = []
     private var answered = 0
 
-    init(_ configuration: RedisConfiguration) {
+    init(_ configuration: RedisConfiguration, scripts: [RedisCommand] = []) {
         if let password = configuration.password {
             var login = RedisCommand("AUTH")
             if let username = configuration.username { login.append(username) }
@@ -26,11 +26,7 @@ struct Handshake {
         }
         if configuration.database != 0 { steps.append((.database, RedisCommand("SELECT", String(configuration.database)))) }
         if let name = configuration.clientName { steps.append((.name, RedisCommand("CLIENT", "SETNAME", name))) }
-        for script in configuration.preloadedScripts {
-            var load = RedisCommand("SCRIPT", "LOAD")
-            load.append(script.source)
-            steps.append((.script, load))
-        }
+        for load in scripts { steps.append((.script, load)) }
         // Last, because a server that still loads its data accepts the others.
         steps.append((.ping, RedisCommand("PING")))
     }

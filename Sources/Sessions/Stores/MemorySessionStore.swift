@@ -2,6 +2,8 @@
 
 import Synchronization
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
 /// Sessions in the memory of one process: for development, tests, and one instance (or a pinning balancer) that may lose them.
 ///
 /// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go on. Expired

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One record of a store that keeps sessions in memory, and the rules for changing it. Pure: times and digests are passed in.
+/// One record of a store that keeps sessions in memory, and the rules for changing it.
+///
+/// Pure: times and digests are passed in.
 ///
 /// The same rules stand in the Lua scripts of `RedisSessionStore`; `SessionStoreContract` holds both to them.
 package struct StoredSession: Sendable {
@@ -56,7 +58,9 @@ package struct StoredSession: Sendable {
 
     package func isBuried(at now: SessionInstant) -> Bool { buriedUntil.map { now < $0 } ?? false }
 
-    /// What a secret is to this record. The one that was replaced last is a replay once its grace has passed.
+    /// What a secret is to this record.
+    ///
+    /// The one that was replaced last is a replay once its grace has passed.
     package func standing(of presented: [UInt8], at now: SessionInstant) -> Standing {
         if SessionDigester.areEqual(presented, digest) { return .current }
         guard let previousDigest, SessionDigester.areEqual(presented, previousDigest) else { return .wrong(replay: false) }
@@ -115,7 +119,9 @@ package struct StoredSession: Sendable {
         return isRotated
     }
 
-    /// Ends the record. It is remembered as ended for `tombstone`.
+    /// Ends the record.
+    ///
+    /// It is remembered as ended for `tombstone`.
     package mutating func bury(_ end: SessionEnd, until: SessionInstant) {
         self.end = end
         attributes = [:]

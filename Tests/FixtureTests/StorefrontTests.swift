@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// The sample shop as a browser sees it; how it behaves as a cluster is what `make demo CHECK=1` plays.
+@Suite struct StorefrontTests {
+    @Test func `a name is text, whatever is in it`() async throws {
+        let shop = try await Shop()
+        let name = #"<script>alert("1")</script> & 'Söhne'"#
+        #expect(try await shop.status("--data-urlencode", "name=\(name)", "/sign-in") == "303")
+        for path in ["/", "/devices"] {
+            let page = try await shop.curl(path)
+            #expect(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;Söhne&#39;</strong>"))
+            #expect(!page.contains("<script>"))
+        }
+        #expect(try await shop.curl("--include", "/").contains("Content-Security-Policy: default-src 'none'"))
+    }
+
+    @Test func `a form from another site changes nothing`() async throws {
+        let shop = try await Shop()
+        for foreign in ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
+            #expect(try await shop.status("--header", foreign, "--data", "product=mug", "/cart") == "403", "\(foreign)")
+        }
+        #expect(try await shop.redis.keys().isEmpty)
+        for own in ["Origin: \(shop.url)", "Sec-Fetch-Site: same-origin", "Accept: */*"] {
+            #expect(try await shop.status("--header", own, "--data", "product=mug", "/cart") == "303", "\(own)")
+        }
+        #expect(try await shop.curl("/").contains("id=\"cart-count\">3<"))
+    }
+
+    @Test func `looking around stores nothing, and a form that makes no sense neither`() async throws {
+        let shop = try await Shop()
+        let page = try await shop.curl("--include", "/")
+        #expect(page.contains("nothing is stored about you") && !page.lowercased().contains("set-cookie"))
+        for form in ["", "product=", "product=ship", "product=%zz"] {
+            #expect(try await shop.status("--data", form, "/cart") == "400", "\(form)")
+        }
+        for form in ["", "name=", "name=%20", "name=\(String(repeating: "x", count: 41))"] {
+            #expect(try await shop.status("--data", form, "/sign-in") == "400", "\(form)")
+        }
+        #expect(try await shop.status("--data", "handle=x", "/devices/sign-out") == "303")
+        #expect(try await shop.redis.keys().isEmpty)
+    }
+
+    @Test func `one device signs out another`() async throws {
+        let shop = try await Shop()
+        let phone = Jar()
+        for jar in [shop.jar, phone] { #expect(try await shop.status(jar: jar, "--data", "name=Ada", "/sign-in") == "303") }
+        let devices = try await shop.curl("/devices")
+        #expect(devices.contains("id=\"device-count\">2<"))
+        let handles = devices.matches(of: /name="handle" value="([^"]+)"/).map { String($0.1) }
+        let own = try #require(devices.firstMatch(of: /this device.*\n.*<code>([^<]+)/)).1
+        let other = try #require(handles.first { $0 != own })
+
+        #expect(try await shop.status("--data", "handle=\(other)", "/devices/sign-out") == "303")
+        #expect(try await shop.curl(jar: phone, "/").contains("action=\"/sign-in\""))
+        #expect(try await shop.curl("/").contains("id=\"user\">Ada<"))
+        #expect(try await shop.status("--data", "handle=\(own)", "/devices/sign-out") == "303")
+        #expect(try await shop.curl("/").contains("action=\"/sign-in\""))
+    }
+
+    @Test(arguments: [
+        ["--port", "70000"], ["--port", "x"], ["--redis", "http://127.0.0.1"], ["--instance", "two words"], ["--nonsense"],
+    ]) func `settings that cannot be used end with a sentence`(arguments: [String]) async throws {
+        let shop = try ChildProcess(Shop.program, arguments)
+        #expect(try await shop.wait(seconds: 20) != 0)
+        #expect(shop.text.contains("Error: ") && !shop.text.contains("Fatal error"), "\(shop.text)")
+    }
+}
+
+/// A cookie jar in a file, as curl keeps it.
+private final class Jar: Sendable {
+    let path = FileManager.default.temporaryDirectory.appending(path: "jar-\(UUID().uuidString)").path
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// One running instance with its own Redis, asked by curl.
+private struct Shop {
+    static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "Storefront").path
+
+    let redis: RedisServer
+    let url: String
+    let jar = Jar()
+    private let child: ChildProcess
+
+    init() async throws {
+        redis = try await RedisServer()
+        let port = try freePort()
+        url = "http://127.0.0.1:\(port)"
+        child = try ChildProcess(Self.program, ["--port", "\(port)", "--redis", redis.url, "--plain-http", "--instance", "one"])
+        let ready = url + "/readyz"
+        let isReady = await poll(seconds: 20) { (try? await run("curl", ["--fail", "--silent", ready])) != nil }
+        try #require(isReady, "the Storefront did not start: \(child.text)")
+    }
+
+    /// Sends one request and gives the answer's body; the last argument is the path.
+    func curl(jar: Jar? = nil, _ arguments: String...) async throws -> String { try await send(arguments, jar) }
+
+    /// The same, for its status code.
+    func status(jar: Jar? = nil, _ arguments: String...) async throws -> String {
+        try await send(["--output", "/dev/null", "--write-out", "%{http_code}"] + arguments, jar)
+    }
+
+    private func send(_ arguments: [String], _ other: Jar?) async throws -> String {
+        let path = (other ?? jar).path
+        let cookies = ["--silent", "--max-time", "10", "--cookie", path, "--cookie-jar", path]
+        return try await run("curl", cookies + arguments.dropLast() + [url + (arguments.last ?? "")])
+    }
+}
