@@ -33,7 +33,7 @@ public struct SessionInstant: Hashable, Comparable, Sendable {
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded down; the ends of `Int64` where the duration is longer than that.
+    /// Whole milliseconds, rounded towards zero; the ends of `Int64` where the duration is longer than that.
     package var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         let (thousands, overflow) = seconds.multipliedReportingOverflow(by: 1000)

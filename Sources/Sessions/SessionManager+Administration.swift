@@ -8,7 +8,7 @@ extension SessionManager {
     ///
     /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
     public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
-        try await directory().sessions(of: principal)
+        try await ask { directory throws(SessionError) in try await directory.sessions(of: principal) }
     }
 
     /// Ends one session of a user, on every server, before this returns.
@@ -18,7 +18,7 @@ extension SessionManager {
     /// - Returns: false when the user has no such live session; somebody else's is never touched.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
-        let isRevoked = try await directory().revoke(handle, of: principal)
+        let isRevoked = try await ask { directory throws(SessionError) in try await directory.revoke(handle, of: principal) }
         if isRevoked { events.emit(.revoked, handle) }
         return isRevoked
     }
@@ -34,15 +34,20 @@ extension SessionManager {
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     @discardableResult
     public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError) -> Int {
-        let count = try await directory().revokeAll(of: principal, except: kept)
+        let count = try await ask { directory throws(SessionError) in try await directory.revokeAll(of: principal, except: kept) }
         if count > 0 { events.emit(.revoked, nil, detail: "\(count) sessions of one user") }
         return count
     }
 
-    private func directory() throws(SessionError) -> any SessionDirectory {
+    private func ask<Answer>(
+        _ question: (any SessionDirectory) async throws(SessionError) -> Answer
+    ) async throws(SessionError) -> Answer {
         guard let directory = store as? any SessionDirectory else {
             throw SessionError(.unsupported, "This store can neither list nor revoke sessions.")
         }
-        return directory
+        do { return try await question(directory) } catch {
+            events.emit(.storeFailed, nil, detail: "list or revoke: \(error)")
+            throw error
+        }
     }
 }

@@ -133,6 +133,12 @@ import Testing
         expect(.storeFailed)
     }
 
+    @Test func `an outage of the list is one event`() async throws {
+        site.store.fail([.list])
+        await #expect(throws: SessionError(.storeUnavailable, "")) { try await site.manager.list(for: "ann") }
+        expect(.storeFailed)
+    }
+
     @Test func `a touch that fails is one event and no failure`() async throws {
         let cookie = try await site.start()
         site.store.fail([.touch])
