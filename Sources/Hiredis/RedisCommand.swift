@@ -32,13 +32,6 @@ public struct RedisCommand: Sendable {
         for key in keys { append(key) }
     }
 
-    /// A call of `script` whose keys are no text.
-    public init(script: RedisScript, rawKeys: [[UInt8]], readOnly: Bool = false) {
-        self.init(name: "EVALSHA", script: script, readOnly: readOnly)
-        append(rawKeys.count)
-        for key in rawKeys { append(key) }
-    }
-
     private init(name: StaticString, script: RedisScript?, readOnly: Bool) {
         self.name = name
         self.script = script
