@@ -13,6 +13,8 @@
 ///   change depends on what was read, the version is still the one that was read. All of a change is stored, or nothing.
 /// * **Touch extends a deadline.** It creates nothing, changes no attribute, never passes the absolute deadline, and may fail
 ///   without anybody noticing.
+/// * **Each answer may carry a new credential.** A store that keeps the session, or what a copy of it must know, in the cookie
+///   hands out a new one with each change; the caller delivers it.
 /// * **Writes run to their end.** `create`, `commit` and `end` are not interrupted by the cancellation of the calling task (a
 ///   browser that hangs up); the store's own deadline bounds them.
 /// * **Everything stored expires.**
@@ -29,13 +31,26 @@ public protocol SessionStore: Sendable {
     /// Restarts the idle timeout; if the presented credential is the current one, retires its predecessor.
     ///
     /// When `record.hasPredecessor` the call returns only after that took effect; otherwise it may return at once.
-    func touch(_ record: SessionRecord) async throws(SessionError)
+    ///
+    /// - Returns: what the cookie must carry from now on; nil when it stays as it is.
+    @discardableResult
+    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential?
 
     /// Ends the session. False when it was over already or the credential no longer holds: then nothing was changed.
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool
 
     /// Returns when the store can serve, throws `.storeUnavailable` when it can not. For readiness checks.
     func check() async throws(SessionError)
+
+    /// Whether changes to this session exist only in the credential that they are answered with.
+    ///
+    /// Then they need a response that can still carry a cookie: not a streaming body, not a job. False where it is not stated.
+    func isHeldByClient(_ record: SessionRecord) -> Bool
+}
+
+extension SessionStore {
+    /// False: the session is kept by a server.
+    public func isHeldByClient(_ record: SessionRecord) -> Bool { false }
 }
 
 /// A store that knows which sessions a user has, and can end them.
