@@ -21,16 +21,17 @@ final class MappedSite: Sendable {
 
     /// Runs the steps with a site of their own and stops it, whatever happens.
     static func with(
-        _ pinning: Pinning, store: String, noticeSeconds: Int = 0, _ steps: (MappedSite) async throws -> Void
+        _ pinning: Pinning, store: String, noticeSeconds: Int = 0, plainHTTP: Bool = false, _ steps: (MappedSite) async throws -> Void
     ) async throws {
         let redis = store == "memory" ? nil : try await RedisServer()
         var options = FixtureApp.Options(store: store, redis: redis?.url, prefix: redis == nil ? nil : "mapped")
         options.noticeSeconds = noticeSeconds
+        options.isPlainHTTP = plainHTTP
         async let one = FixtureApp.started(options, instance: "east")
         async let two = FixtureApp.started(options, instance: "west")
         async let three = FixtureApp.started(options, instance: "south")
         let servers = try await [one, two, three]
-        let balancer = try await Balancer(pinning, before: servers)
+        let balancer = try await Balancer(pinning, before: servers, plainHTTP: plainHTTP)
         let result: Result<Void, any Error>
         do { result = .success(try await steps(MappedSite(pinning, balancer, servers))) } catch { result = .failure(error) }
         await balancer.stop()
@@ -72,8 +73,10 @@ struct User: Sendable {
     let browser: Browser
     private let balancer: Balancer
 
-    init(_ index: Int, _ site: MappedSite) {
-        self.init(name: "user-\(index)", browser: Browser(source: "127.0.0.\(index % 250 + 2)"), balancer: site.balancer)
+    init(_ index: Int, _ site: MappedSite, plainHTTP: Bool = false) {
+        let browser = Browser(
+            cookieName: plainHTTP ? "session" : "__Host-session", isSecure: !plainHTTP, source: "127.0.0.\(index % 250 + 2)")
+        self.init(name: "user-\(index)", browser: browser, balancer: site.balancer)
     }
 
     private init(name: String, browser: Browser, balancer: Balancer) {
@@ -93,6 +96,8 @@ struct User: Sendable {
     }
 
     func get(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply { try await send("GET", path, query) }
+
+    @discardableResult
     func post(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply { try await send("POST", path, query) }
 
     /// Each request comes over a connection of its own, so that nothing but the pinning leads to an instance.

@@ -42,7 +42,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Pinning.allCases) func `with memory, a killed instance loses its users and nobody else's`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.allCases) func `with memory, a killed instance loses its users and nobody else's`(pinning: Pinning)
+        async throws
+    {
         try await MappedSite.with(pinning, store: "memory") { site in
             let (users, victim) = try await site.settle(12)
             await victim.kill9()
