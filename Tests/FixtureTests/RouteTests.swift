@@ -95,6 +95,20 @@ import Testing
         }
     }
 
+    @Test(arguments: Pinning.allCases) func `cookies of 8 KiB pass in both directions`(pinning: Pinning) async throws {
+        let origin = try WideOrigin()
+        let balancer = try await Balancer(pinning, before: [origin, origin, origin])
+        let browser = Browser()
+        for round in 0..<5 {
+            let reply = try await browser.get("/", on: balancer)
+            #expect(reply.status == 200 && reply.instance == "wide")
+            #expect(reply.setCookies.filter { $0.hasPrefix("wide") } == WideOrigin.cookies)
+            #expect(round == 0 || (Int(reply.body) ?? 0) > 8000, "the second request carries them")
+        }
+        await balancer.stop()
+        origin.stop()
+    }
+
     @Test(arguments: [Pinning.haproxyHash, .nginxHash]) func `two balancers agree without knowing each other`(pinning: Pinning) async throws
     {
         try await MappedSite.with(pinning, store: "memory") { site in
