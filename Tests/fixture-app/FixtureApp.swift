@@ -7,6 +7,8 @@ import Hummingbird
 import HummingbirdSessions
 import Logging
 import RedisSessions
+import ServiceLifecycle
+import UnixSignals
 
 /// One instance of the application that outside test programs drive over HTTP.
 ///
@@ -28,6 +30,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "Name shown in X-Instance.") var instance = variable("INSTANCE") ?? "fixture"
     @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
     @Option(help: "Absolute lifetime.") var lifetimeSeconds = variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
+    @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
+    var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
@@ -37,7 +41,7 @@ struct FixtureApp: AsyncParsableCommand {
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
-        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS"] {
+        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS"] {
             if let text = Self.variable(name), Int(text) == nil { throw ValidationError("SESSIONS_\(name) is not a number: \(text)") }
         }
         if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
@@ -83,11 +87,14 @@ struct FixtureApp: AsyncParsableCommand {
         let router = Router(context: BasicSessionRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))
-        addRoutes(to: router, limits: sessions.limits)
+        let departure = Departure(notice: .seconds(noticeSeconds))
+        addRoutes(to: router, limits: sessions.limits, departure: departure)
         let app = Application(
             router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
             services: client.map { [$0] } ?? [], logger: logger)
-        try await app.runService()
+        // Told to stop, a group stops its last service first: requests are served until the notice is over.
+        let services = ServiceGroup(services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        try await services.run()
     }
 }
 

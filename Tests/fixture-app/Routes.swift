@@ -6,10 +6,11 @@ import Hummingbird
 import HummingbirdSessions
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
-func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits) {
+func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits, departure: Departure) {
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
+    router.get("/healthz") { _, _ in json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok) }
 }
 
 private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
@@ -148,7 +149,6 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
         response.headers[.cacheControl] = "public, max-age=60"
         return response
     }
-    router.get("/healthz") { _, _ in json(["ok": .bool(true)]) }
     router.get("/readyz") { _, context in
         try await context.sessions.store.check()
         return json(["ok": .bool(true)])
