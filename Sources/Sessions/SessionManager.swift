@@ -45,6 +45,10 @@ public final class SessionManager: Sendable {
         try policy.validate()
         try cookie.validate()
         try limits.validate()
+        if let bound = (store as? any CookieKeeping)?.cookieNames, !bound.isSubset(of: [cookie.name]) {
+            throw SessionError(
+                .invalidConfiguration, "The store seals sessions for another cookie than the manager's; give both the same SessionCookie.")
+        }
         self.store = store
         self.policy = policy
         self.cookie = cookie
@@ -100,6 +104,8 @@ public final class SessionManager: Sendable {
         case .found: break
         case .absent(.malformed): events.emit(.malformed)
         case .absent(.unknown): events.emit(.unknown)
+        case .absent(.forged): events.emit(.forged)
+        case .absent(.unknownKey): events.emit(.unknownKey)
         case .absent(.ended): events.emit(.ended)
         case .absent(.unreadable): events.emit(.unreadable)
         case .absent(.superseded(let handle, replay: false)): events.emit(.superseded, handle)
@@ -127,6 +133,9 @@ public final class SessionManager: Sendable {
         do {
             var isEnded = false
             if let record = state.ending {
+                guard canSetCookie || (store as? any CookieKeeping)?.endsWithItsCookie(record) != true else {
+                    throw SessionError(.unsupported, "The session is kept in the cookie, and nothing can delete it here; it was not ended.")
+                }
                 isEnded = try await store.end(record)
                 if isEnded { events.emit(.signedOut, record.handle) }
             }
@@ -195,7 +204,7 @@ public final class SessionManager: Sendable {
         if !state.journal.operations.isEmpty { try limits.check(state.journal.attributes, replacing: record.attributes) }
         return SessionChange(
             operations: state.journal.operations, needsVersion: state.journal.dependsOnBase, rotation: rotation, policy: policy,
-            maximumBytes: limits.bytes)
+            maximumBytes: limits.bytes, deliversCredential: canSetCookie)
     }
 
     private func create(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {

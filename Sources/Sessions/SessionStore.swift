@@ -93,6 +93,10 @@ public enum SessionAbsence: Hashable, Sendable {
     ///
     /// - Parameter replay: the secret was once valid and came back after its grace: somebody may have a copy (R16).
     case superseded(SessionHandle, replay: Bool)
+    /// The credential was sealed for this form of cookie, but not with our key, or not for this cookie, or it was changed since.
+    case forged
+    /// The credential names a seal key that is not in the ring, perhaps no longer.
+    case unknownKey
     /// The record is there but can not be used: wrong type, missing fields, no time to live, a future format. Left untouched.
     case unreadable
 }
@@ -159,17 +163,22 @@ public struct SessionChange: Sendable {
     public var rotation: Rotation
     /// The time limits for a sign-in, and the grace for a renewal.
     public var policy: SessionPolicy
+    /// Whether a credential in the answer reaches the client.
+    ///
+    /// Not from a streaming body or a job: then only a store whose session is not `isHeldByClient` is asked.
+    public var deliversCredential: Bool
 
     /// Creates a change.
     public init(
         operations: [String: Operation], needsVersion: Bool = false, rotation: Rotation = .none, policy: SessionPolicy,
-        maximumBytes: Int = SessionLimits().bytes
+        maximumBytes: Int = SessionLimits().bytes, deliversCredential: Bool = true
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
         self.maximumBytes = maximumBytes
         self.rotation = rotation
         self.policy = policy
+        self.deliversCredential = deliversCredential
     }
 }
 
