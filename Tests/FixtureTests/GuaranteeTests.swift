@@ -63,9 +63,9 @@ extension SharedFleet {
                 let history = History(clients: clients.filter { $0.session == number }.map(\.events))
                 for server in servers {
                     // The original tab has seen nothing of all this, so a copy that is behind may serve it for a moment.
-                    var violations: [String] = []
-                    _ = try await poll(seconds: 5) {
-                        let last = try await read(session, on: server)
+                    var violations = ["no answer"]
+                    _ = await poll(seconds: 5) {
+                        guard let last = try? await read(session, on: server) else { return false }
                         violations = history.violations(final: (last.list, last.counter))
                         return violations.isEmpty
                     }

@@ -103,15 +103,13 @@ public func run(_ program: String, _ arguments: [String], directory: URL? = nil,
 /// Asks again and again, for the outside world gives no other notice, until `condition` holds.
 ///
 /// False when the time is over.
-public func poll(
-    seconds: Double, every pause: Duration = .milliseconds(10), _ condition: () async throws -> Bool
-) async rethrows -> Bool {
+public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ condition: () async -> Bool) async -> Bool {
     let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end {
-        if try await condition() { return true }
+        if await condition() { return true }
         try? await Task.sleep(for: pause)
     }
-    return try await condition()
+    return await condition()
 }
 
 /// A loopback port that was free a moment ago.

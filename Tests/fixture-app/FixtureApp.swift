@@ -19,6 +19,8 @@ struct FixtureApp: AsyncParsableCommand {
 
     enum Store: String, ExpressibleByArgument, CaseIterable {
         case redis, redisCached = "redis-cached", memory, sealed, replicated
+        /// Sealed cookies with a small record in Redis for each, or in Redis from the sign-in on.
+        case sealedGuarded = "sealed-guarded", sealedTiered = "sealed-tiered"
     }
 
     @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
@@ -63,27 +65,11 @@ struct FixtureApp: AsyncParsableCommand {
     private func serve() async throws {
         var logger = Logger(label: instance)
         logger.logLevel = .notice
-        var client: RedisClient?
-        let sessionStore: any SessionStore
-        switch store {
-        case .redis:
-            var configuration = try RedisConfiguration(url: self.redis)
-            if let redisCa = redisCa ?? Self.variable("REDIS_CA") {
-                guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
-                configuration.tls?.caFile = redisCa
-            }
-            let redis = RedisClient(configuration, logger: logger)
-            sessionStore = try RedisSessionStore(redis, prefix: prefix)
-            client = redis
-        case .memory:
-            sessionStore = try MemorySessionStore()
-        case .redisCached, .sealed, .replicated:
-            throw ValidationError("--store \(store.rawValue) is not there yet; use redis or memory.")
-        }
+        let cookie = isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
+        let backend = try Backend(self, cookie: cookie, logger: logger)
         let sessions = try SessionManager(
-            store: sessionStore,
-            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)),
-            cookie: isPlainHTTP ? .plainHTTP() : SessionCookie(), logger: logger)
+            store: backend.store,
+            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)), cookie: cookie, logger: logger)
         let router = Router(context: BasicSessionRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))
@@ -91,7 +77,7 @@ struct FixtureApp: AsyncParsableCommand {
         addRoutes(to: router, limits: sessions.limits, departure: departure)
         let app = Application(
             router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            services: client.map { [$0] } ?? [], logger: logger)
+            services: backend.services, logger: logger)
         // Told to stop, a group stops its last service first: requests are served until the notice is over.
         let services = ServiceGroup(services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         try await services.run()
