@@ -17,17 +17,21 @@ SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snipp
 CONFIG ?= release
 # 1: `make demo` plays a scripted visitor and exits with 0 or 1, instead of waiting for browsers.
 CHECK ?=
+# How the demo keeps its sessions; hybrid: in Redis, with a balancer that pins visitors.
+STRATEGY ?= redis
+STRATEGIES := redis memory sealed replicated hybrid
 # The port of the demo's balancer; empty: a free one.
 PORT ?=
 
 help: ## This list.
-	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [FILTER=test-name]"
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-demo: ## Redis, three instances and a balancer on this machine, until Ctrl-C; CHECK=1: a scripted visitor.
+demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
+	@[[ " $(STRATEGIES) " == *" $(STRATEGY) "* ]] || { echo "make: STRATEGY is one of $(STRATEGIES), not $(STRATEGY)" >&2; exit 2; }
 	@Scripts/install.sh $(DEMO_PACKAGES)
 	swift build -c $(CONFIG) --product Storefront
-	@CHECK=$(CHECK) PORT=$(PORT) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
+	@CHECK=$(CHECK) PORT=$(PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
 
 # One suite after the other: the client's and the servers' tests watch deadlines and would take each other's processor time.
 test: build ## Every test; FILTER=name for some.
