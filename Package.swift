@@ -101,6 +101,18 @@ let package = Package(
             ],
             path: "Tests/fixture-app"
         ),
+        .executableTarget(
+            name: "compare",
+            dependencies: [
+                "SessionsTesting", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Benchmarks/Compare"
+        ),
 
         // Tests.
         .target(
