@@ -80,7 +80,9 @@ final class Balancer: Sendable {
         return lines.dropFirst().map { Dictionary(zip(names, $0)) { first, _ in first } }
     }
 
-    /// Checks are bare TCP connections, so that they do not show among the bytes. A server that listens serves.
+    /// Checks are bare TCP connections, so that they do not show among the bytes.
+    ///
+    /// A server that listens serves.
     private static func configuration(_ balancing: Strategy.Balancing, port: Int, statsPort: Int, ports: [Int]) -> String {
         var lines = [
             "global", "  maxconn 4000", "  nbthread 1",

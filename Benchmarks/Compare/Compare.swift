@@ -8,7 +8,8 @@ import Foundation
 @main
 struct Compare: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Runs one workload and one plan of faults over all strategies and compares what they cost and lose.")
+        commandName: "compare",
+        abstract: "Runs one workload and one plan of faults over all strategies and compares what they cost and lose.")
 
     @Option(help: "Visitors with cookie jars.") var visitors = Plan().visitors
     @Option(help: "How many of them press at the same time under full load.") var concurrency = Plan().concurrency

@@ -2,7 +2,9 @@
 
 import TestSupport
 
-/// The plan of faults: an instance killed, an instance added, Redis stopped. Light load goes on throughout.
+/// The plan of faults: an instance killed, an instance added, Redis stopped.
+///
+/// Light load goes on throughout.
 struct Faults: Sendable {
     let plan: Plan
     let cluster: Cluster
@@ -31,26 +33,26 @@ struct Faults: Sendable {
     func add() async throws -> (StrategyResult.Addition, Findings) {
         let log = PhaseLog()
         let seconds = plan.leadSeconds + plan.watchSeconds
-        let started = try await underLoad(log, seconds: seconds) {
+        let (started, served) = try await underLoad(log, seconds: seconds) {
             try? await Task.sleep(for: .seconds(plan.leadSeconds))
             try cluster.startSpare()
-            return log.now
+            let started = log.now
+            return (started, await workload.arrival(at: cluster.spareNumber, cluster.site, log, until: seconds))
         }
-        let number = cluster.spareNumber
         let samples = log.samples
-        let first = samples.filter { $0.instance == number }.map(\.end).min()
         let known = await workload.known(at: cluster.spare)
         let auditLog = PhaseLog()
         await workload.audit(cluster.site, auditLog)
         let addition = StrategyResult.Addition(
-            bad: samples.count { $0.outcome != .good }, serves: first.map { $0 - started }, known: known,
+            bad: samples.count { $0.outcome != .good }, serves: served.map { $0 - started }, known: known,
             phase: .init(samples: samples, seconds: seconds, events: [.init(at: started, label: "instance added")]))
         return (addition, log.findings + auditLog.findings)
     }
 
-    /// Freezes Redis (`SIGSTOP`): its connections stay open and nothing answers. Then it goes on with what it had.
+    /// Freezes Redis (`SIGSTOP`): its connections stay open and nothing answers.
     ///
-    /// A Redis that is started again empty would lose the sessions by nature; here it is the outage that is watched.
+    /// Then it goes on with what it had. A Redis that is started again empty would lose the sessions by nature; here it is the
+    /// outage that is watched.
     func outage() async -> (StrategyResult.Outage, Findings) {
         let log = PhaseLog()
         let seconds = plan.leadSeconds + plan.faultSeconds + plan.recoverySeconds

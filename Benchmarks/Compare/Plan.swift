@@ -25,6 +25,8 @@ struct Plan: Sendable {
     var recoverySeconds: Double { min(5, 2 * faultSeconds) }
     /// The pause between two requests of one visitor under light load: together about 400 a second, no visitor faster than 2.
     var pace: Duration { .milliseconds(max(500, visitors * 1000 / 400)) }
-    /// A request that takes longer counts as failed. Longer than an instance may take to say 503.
+    /// A request that takes longer counts as failed.
+    ///
+    /// Longer than an instance may take to say 503.
     var requestSeconds: Int64 { 6 }
 }

@@ -67,7 +67,7 @@ struct StrategyResult: Sendable {
     /// One instance added.
     struct Addition: Sendable {
         var bad = 0
-        /// From the start of the process to the first answer that a visitor got from it; nil when there was none.
+        /// From the start of the process to the first answer that a new visitor got from it; nil when there was none.
         var serves: Double?
         /// Sessions that the new instance knows.
         var known = Share()

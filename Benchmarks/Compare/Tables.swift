@@ -73,7 +73,8 @@ enum Tables {
                 .init("\(addition.known.part)/\(addition.known.total)", isLoss: addition.known.part < addition.known.total),
                 .init(addition.serves.map(Text.seconds) ?? "never"),
                 .init("\(hit)/\(hit + outage.good)"), .init(Text.seconds(outage.recovery)),
-                .init("\(result.findings.staleReads)" + (foreign > 0 ? "+\(foreign)" : ""), isLoss: result.findings.staleReads + foreign > 0),
+                .init(
+                    "\(result.findings.staleReads)" + (foreign > 0 ? "+\(foreign)" : ""), isLoss: result.findings.staleReads + foreign > 0),
                 .init("\(result.findings.lostUpdates)", isLoss: result.findings.lostUpdates > 0),
                 .init("\(copies.tabs.part)/\(copies.tabs.total)", isLoss: copies.tabs.part > 0),
                 .init("\(copies.replays.part)/\(copies.replays.total)", isLoss: copies.replays.part > 0),

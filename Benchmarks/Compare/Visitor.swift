@@ -48,7 +48,10 @@ actor Visitor {
 
     /// Makes sure that the session is there, filled, and signed in where that is the role.
     func prepare(_ site: Site, _ log: PhaseLog) async {
-        guard role != .guest else { return await read(site, log) }
+        guard role != .guest else {
+            await read(site, log)
+            return
+        }
         if history.isBorn != .yes { await write(.birth, site, log) }
         await write(.note(history.nextNote), site, log)
         await write(.append(history.nextItem), site, log)
@@ -80,8 +83,11 @@ actor Visitor {
     }
 
     /// Reads the session and judges what it shows; what looks wrong is read again before it counts as lost.
-    func read(_ site: Site, _ log: PhaseLog) async {
-        guard let first = await look(site, log) else { return }
+    ///
+    /// False when it was not answered and the question is still open.
+    @discardableResult
+    func read(_ site: Site, _ log: PhaseLog) async -> Bool {
+        guard let first = await look(site, log) else { return false }
         var sight = first
         var verdict = history.judge(sight)
         var pause = Duration.milliseconds(25)
@@ -89,16 +95,17 @@ actor Visitor {
             doubts += 1
             if pause > .milliseconds(400) {
                 settle(verdict, sight, log)
-                return
+                return true
             }
             try? await Task.sleep(for: pause)
             pause = pause * 2
             // Refused or cut: the next read of the mix goes on with the doubt.
-            guard let again = await look(site, log) else { return }
+            guard let again = await look(site, log) else { return false }
             sight = again
             verdict = history.judge(sight)
         }
         settle(verdict, sight, log)
+        return true
     }
 
     /// What a copy of this visitor's cookies shows on `site`; the visitor itself learns nothing from it.

@@ -52,8 +52,24 @@ struct Workload: Sendable {
         }
     }
 
-    /// Every visitor reads its session back.
-    func audit(_ site: Site, _ log: PhaseLog) async { await each { await $0.read(site, log) } }
+    /// Every visitor reads its session back, several times if it must: an instance may still be wary of a store that is back.
+    func audit(_ site: Site, _ log: PhaseLog) async {
+        await each { visitor in
+            for _ in 0..<20 {
+                if await visitor.read(site, log) { return }
+                try? await Task.sleep(for: .milliseconds(250))
+            }
+        }
+    }
+
+    /// Waits until the balancer sends a new visitor to this instance; seconds of the phase, nil when it never happens.
+    func arrival(at instance: Int, _ site: Site, _ log: PhaseLog, until end: Double) async -> Double? {
+        while log.now < end {
+            if let answer = try? await site.send(.GET, "/none", cookies: nil), answer.instance == instance { return log.now }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        return nil
+    }
 
     /// How many of the visitors' sessions an instance shows, of how many.
     func known(at instance: Site) async -> Share {
