@@ -159,7 +159,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FixtureTests",
-            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+            dependencies: ["fixture-app", "compare", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
         ),
     ]
 )

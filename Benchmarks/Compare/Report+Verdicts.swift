@@ -45,7 +45,7 @@ extension Report {
         guard bad > 0 || outage.lostSessions > 0 else { return cell(true, "not noticed", "all \(outage.good) requests answered") }
         let share = Text.number(Double(bad) * 100 / Double(max(1, bad + outage.good)))
         let tail =
-            "\(outage.failed == 0 ? "honestly, with 503" : "\(outage.failed) without an answer"); fine again after \(Text.seconds(outage.recovery))"
+            "\(outage.failed == 0 ? "honestly, with 503" : "\(outage.failed) without an answer"); fine again \(outage.recovery == 0 ? "at once" : "after \(Text.seconds(outage.recovery))")"
         if outage.failed == 0, outage.lostSessions == 0 {
             return HTML.element("td", ["class": "wary"], HTML.text("\(share) % refused"), HTML.element("small", [:], HTML.text(tail)))
         }

@@ -41,11 +41,12 @@ struct Workload: Sendable {
         await withTaskGroup { group in
             for visitor in visitors {
                 group.addTask {
-                    while true {
-                        let next = ContinuousClock.now + (await visitor.pause(around: plan.pace))
-                        guard next < end else { return }
+                    // They are there already when the phase begins, each somewhere in its pause.
+                    var next = ContinuousClock.now + (await visitor.pause(around: plan.pace)) * Double.random(in: 0...1)
+                    while next < end {
                         try? await Task.sleep(until: next, clock: .continuous)
                         await visitor.step(site, log, signsInAndOut: false)
+                        next = ContinuousClock.now + (await visitor.pause(around: plan.pace))
                     }
                 }
             }
