@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint layers build packages
+.PHONY: help demo compare test check format lint layers build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
@@ -22,9 +22,11 @@ STRATEGY ?= redis
 STRATEGIES := redis memory sealed replicated hybrid
 # The port of the demo's balancer; empty: a free one.
 PORT ?=
+# Options of `make compare`: --visitors 100 --strategies redis,memory; --help lists them.
+ARGS ?=
 
 help: ## This list.
-	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name]"
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name] [ARGS=\"--visitors 100\"]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
@@ -32,6 +34,12 @@ demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a s
 	@Scripts/install.sh $(DEMO_PACKAGES)
 	swift build -c $(CONFIG) --product Storefront
 	@CHECK=$(CHECK) PORT=$(PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
+
+compare: ## All strategies under one workload and one plan of faults: tables, and a report with plots.
+	@Scripts/install.sh $(DEMO_PACKAGES)
+	swift build -c $(CONFIG) --product fixture-app
+	swift build -c $(CONFIG) --product compare
+	@"$$(swift build -c $(CONFIG) --show-bin-path)/compare" --output .build/compare-report.html $(ARGS)
 
 # One suite after the other: the client's and the servers' tests watch deadlines and would take each other's processor time.
 test: build ## Every test; FILTER=name for some.

@@ -103,6 +103,18 @@ let package = Package(
             ],
             path: "Tests/fixture-app"
         ),
+        .executableTarget(
+            name: "compare",
+            dependencies: [
+                "SessionsTesting", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            path: "Benchmarks/Compare"
+        ),
 
         // Tests.
         .target(
@@ -149,7 +161,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FixtureTests",
-            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+            dependencies: ["fixture-app", "compare", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
         ),
     ]
 )

@@ -5,16 +5,16 @@ import TestSupport
 import Testing
 
 @Suite struct `The history checker` {
-    private func read(_ list: [String], _ counter: Int = 0, version: Int = 1) -> History.Event {
+    private func read(_ list: [String], _ counter: Int = 0, version: Int = 1) -> ClientHistory.Event {
         .read(list: list, counter: counter, version: version, from: "a")
     }
 
-    private func violations(_ clients: [[History.Event]], _ final: [String], counter: Int = 0) -> [String] {
-        History(clients: clients).violations(final: (final, counter))
+    private func violations(_ clients: [[ClientHistory.Event]], _ final: [String], counter: Int = 0) -> [String] {
+        ClientHistory(clients: clients).violations(final: (final, counter))
     }
 
     @Test func `finds nothing in a history that is in order`() {
-        let clients: [[History.Event]] = [
+        let clients: [[ClientHistory.Event]] = [
             [.appended("x"), read(["x"]), .counted, read(["x", "y"], 1, version: 3)],
             [.appended("y"), read(["x", "y"]), .attempted("z"), .attemptedCount],
         ]
@@ -33,7 +33,7 @@ import Testing
         #expect(violations([[.counted]], [], counter: 2).count == 1, "an increment too many")
         #expect(violations([[.appended("x")]], ["x", "x"]).count == 1, "stored twice")
         #expect(violations([[]], ["x"]).count == 1, "from nowhere")
-        let orders: [[History.Event]] = [[.appended("x"), read(["x"])], [.appended("y"), read(["y"])]]
+        let orders: [[ClientHistory.Event]] = [[.appended("x"), read(["x"])], [.appended("y"), read(["y"])]]
         #expect(violations(orders, ["x", "y"]).count == 1, "two orders")
     }
 }
@@ -60,7 +60,7 @@ extension SharedFleet {
             isOver.withLock { $0 = true }
             try await holding
             for (number, session) in sessions.enumerated() {
-                let history = History(clients: clients.filter { $0.session == number }.map(\.events))
+                let history = ClientHistory(clients: clients.filter { $0.session == number }.map(\.events))
                 for server in servers {
                     // The original tab has seen nothing of all this, so a copy that is behind may serve it for a moment.
                     var violations = ["no answer"]
@@ -75,9 +75,9 @@ extension SharedFleet {
         }
 
         /// One client: 60 steps, each on another instance.
-        private func live(_ browser: Browser, name: String, on servers: [FixtureApp]) async throws -> [History.Event] {
+        private func live(_ browser: Browser, name: String, on servers: [FixtureApp]) async throws -> [ClientHistory.Event] {
             var random = SystemRandomNumberGenerator()
-            var events: [History.Event] = []
+            var events: [ClientHistory.Event] = []
             for step in 0..<60 {
                 let server = servers.randomElement(using: &random) ?? servers[0]
                 switch Int.random(in: 0..<4, using: &random) {

@@ -4,7 +4,7 @@
 ///
 /// Pure. Everybody appends unique values to one list and adds 1 to one counter, so the order of all changes can be read
 /// off what the clients saw.
-struct History: Sendable {
+struct ClientHistory: Sendable {
     enum Event: Sendable {
         /// An append that was answered with success, and one whose outcome nobody knows.
         case appended(String)
@@ -76,7 +76,7 @@ struct History: Sendable {
     }
 }
 
-extension History.Event {
+extension ClientHistory.Event {
     fileprivate var appended: String? { if case .appended(let value) = self { value } else { nil } }
     fileprivate var attempted: String? { if case .attempted(let value) = self { value } else { nil } }
     fileprivate var list: [String]? { if case .read(let list, _, _, _) = self { list } else { nil } }

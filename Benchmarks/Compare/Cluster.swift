@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AsyncHTTPClient
+import Foundation
+import Synchronization
+import TestSupport
+
+/// One strategy, running: Redis, instances, balancer, and one more instance that can be started later.
+///
+/// All on loopback, in processes of its own that it stops by their ids. Every cluster has a Redis, also where no instance
+/// asks it, so that the plan of faults is the same for all.
+final class Cluster: Sendable {
+    let strategy: Strategy
+    let redis: RedisServer
+    let balancer: Balancer
+    let site: Site
+    private let folder: URL
+    private let options: FixtureApp.Options
+    private let instances: Mutex<[FixtureApp]>
+    private let sparePort: Int
+
+    /// Starts everything; throws with the instance's own words when it does not know the strategy.
+    init(_ strategy: Strategy, plan: Plan, client: HTTPClient) async throws {
+        self.strategy = strategy
+        folder = FileManager.default.temporaryDirectory.appending(path: "compare-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let redis = try await RedisServer()
+        self.redis = redis
+        var options = FixtureApp.Options(store: strategy.store)
+        if strategy.usesRedis { options.redis = redis.url }
+        if strategy.usesSealKeys { options.extra = ["--seal-keys", "k1:\(Self.key())"] }
+        self.options = options
+        var started: [FixtureApp] = []
+        do {
+            for number in 1...plan.instances { started.append(try await FixtureApp.started(options, instance: "\(number)")) }
+            sparePort = try freePort()
+            balancer = try await Balancer(
+                strategy.balancing, ports: started.map(\.port) + [sparePort], running: started.count, folder: folder, client: client)
+        } catch {
+            for instance in started { await instance.kill9() }
+            await redis.crash()
+            try? FileManager.default.removeItem(at: folder)
+            throw error
+        }
+        instances = Mutex(started)
+        site = Site(client: client, port: balancer.port, timeoutSeconds: plan.requestSeconds)
+    }
+
+    /// The processes of the instances that run.
+    var instancePids: [pid_t] { instances.withLock { $0.filter { $0.exitCode == nil }.map(\.pid) } }
+
+    /// Ends the first instance without a word (`SIGKILL`).
+    func killOne() { if let first = instances.withLock({ $0.first }) { kill(first.pid, SIGKILL) } }
+
+    /// Starts one more instance, in the place that the balancer has for it; returns without waiting.
+    func startSpare() throws {
+        let number = instances.withLock { $0.count + 1 }
+        let spare = try FixtureApp(options, instance: "\(number)", port: sparePort)
+        instances.withLock { $0.append(spare) }
+    }
+
+    /// The number of the instance that was added, in `X-Instance`.
+    var spareNumber: Int { instances.withLock { $0.count } }
+    /// The added instance itself, past the balancer.
+    var spare: Site { site.at(port: sparePort) }
+
+    /// Stops all processes and removes the folder.
+    func stop() async {
+        await balancer.stop()
+        for instance in instances.withLock({ $0 }) { await instance.kill9() }
+        redis.thaw()
+        await redis.crash()
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    private static func key() -> String {
+        var generator = SystemRandomNumberGenerator()
+        let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        return Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+            .replacingOccurrences(of: "=", with: "")
+    }
+}
