@@ -29,11 +29,11 @@ final class Balancer: Sendable {
     /// - Parameters:
     ///   - ports: of all servers, those included that are not started yet.
     ///   - running: how many of them run.
-    init(_ balancing: Strategy.Balancing, ports: [Int], running: Int, folder: URL, client: HTTPClient) async throws {
+    init(_ balancing: Strategy.Balancing, ports: [Int], running: Int, client: HTTPClient) async throws {
         self.client = client
         port = try freePort()
         statsPort = try freePort()
-        let file = folder.appending(path: "haproxy.cfg")
+        let file = FileManager.default.temporaryDirectory.appending(path: "haproxy-\(UUID().uuidString.prefix(8)).cfg")
         try Self.configuration(balancing, port: port, statsPort: statsPort, ports: ports).write(
             to: file, atomically: true, encoding: .utf8)
         child = try ChildProcess("haproxy", ["-db", "-f", file.path], environment: Self.environment)

@@ -14,7 +14,6 @@ final class Cluster: Sendable {
     let redis: RedisServer
     let balancer: Balancer
     let site: Site
-    private let folder: URL
     private let options: FixtureApp.Options
     private let instances: Mutex<[FixtureApp]>
     private let sparePort: Int
@@ -22,9 +21,6 @@ final class Cluster: Sendable {
     /// Starts everything; throws with the instance's own words when it does not know the strategy.
     init(_ strategy: Strategy, plan: Plan, client: HTTPClient) async throws {
         self.strategy = strategy
-        folder = FileManager.default.temporaryDirectory.appending(path: "compare-\(UUID().uuidString.prefix(8))")
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let redis = try await RedisServer()
         self.redis = redis
         var options = FixtureApp.Options(store: strategy.store)
@@ -36,11 +32,10 @@ final class Cluster: Sendable {
             for number in 1...plan.instances { started.append(try await FixtureApp.started(options, instance: "\(number)")) }
             sparePort = try freePort()
             balancer = try await Balancer(
-                strategy.balancing, ports: started.map(\.port) + [sparePort], running: started.count, folder: folder, client: client)
+                strategy.balancing, ports: started.map(\.port) + [sparePort], running: started.count, client: client)
         } catch {
             for instance in started { await instance.kill9() }
             await redis.crash()
-            try? FileManager.default.removeItem(at: folder)
             throw error
         }
         instances = Mutex(started)
@@ -65,13 +60,12 @@ final class Cluster: Sendable {
     /// The added instance itself, past the balancer.
     var spare: Site { site.at(port: sparePort) }
 
-    /// Stops all processes and removes the folder.
+    /// Stops all processes.
     func stop() async {
         await balancer.stop()
         for instance in instances.withLock({ $0 }) { await instance.kill9() }
         redis.thaw()
         await redis.crash()
-        try? FileManager.default.removeItem(at: folder)
     }
 
     private static func key() -> String {

@@ -62,6 +62,8 @@ struct Compare: AsyncParsableCommand {
         let plan = Plan(
             visitors: visitors, concurrency: min(concurrency, visitors), seconds: seconds, instances: instances,
             payloadBytes: payloadBytes, sessions: sessions, faultSeconds: faultSeconds, seed: seed)
+        let workplace = try Workplace()
+        defer { workplace.remove() }
         let client = Site.client(connections: visitors + concurrency)
         let progress = Progress()
         let chosen = try chosen

@@ -25,7 +25,7 @@ struct Faults: Sendable {
         let findings = log.findings + auditLog.findings
         let kill = StrategyResult.Kill(
             bad: samples.count { $0.outcome != .good }, lostSessions: findings.lostSessions, recovery: recovery(after: killed, samples),
-            phase: .init(samples: samples, seconds: seconds, events: [.init(at: killed, label: "instance killed")]))
+            phase: .init(samples: samples, seconds: seconds, events: [.init(at: killed, label: "killed")]))
         return (kill, findings)
     }
 
@@ -45,7 +45,7 @@ struct Faults: Sendable {
         await workload.audit(cluster.site, auditLog)
         let addition = StrategyResult.Addition(
             bad: samples.count { $0.outcome != .good }, serves: served.map { $0 - started }, known: known,
-            phase: .init(samples: samples, seconds: seconds, events: [.init(at: started, label: "instance added")]))
+            phase: .init(samples: samples, seconds: seconds, events: [.init(at: started, label: "added")]))
         return (addition, log.findings + auditLog.findings)
     }
 

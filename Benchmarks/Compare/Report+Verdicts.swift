@@ -3,14 +3,14 @@
 extension Report {
     /// What each strategy lost or kept: one row each, coloured.
     var verdicts: String {
-        HTML.table(
-            heads: [
-                "strategy", "an instance killed", "an instance added", "Redis stopped for \(Text.number(plan.faultSeconds)) s",
-                "stale reads",
-                "lost updates", "two tabs at once", "a copied cookie after the sign-out",
-            ],
+        let heads = [
+            "strategy", "an instance killed", "an instance added", "Redis stopped for \(Text.number(plan.faultSeconds)) s",
+            "stale reads", "lost updates", "two tabs at once", "a copied cookie after the sign-out",
+        ]
+        return HTML.table(
+            heads: heads,
             rows: results.map { result in
-                [
+                let cells = [
                     HTML.text(result.strategy.id), killed(result), added(result), outage(result), stale(result),
                     cell(
                         result.findings.lostUpdates == 0, "\(result.findings.lostUpdates)",
@@ -22,6 +22,8 @@ extension Report {
                         result.copies.replays.part == 0, "\(result.copies.replays.part) of \(result.copies.replays.total) work",
                         result.copies.replays.part == 0 ? "signed out means out" : "the copy stays valid until it expires"),
                 ]
+                // A narrow screen has no room for columns: each cell says there what it is about.
+                return cells.enumerated().map { $0 == 0 ? $1 : "<td data-head=\"\(heads[$0])\"" + $1.dropFirst(3) }
             }, style: "verdicts")
     }
 

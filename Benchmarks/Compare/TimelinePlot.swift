@@ -11,11 +11,11 @@ struct TimelinePlot: Sendable {
         ("answered", "part-instances"), ("refused with 503", "refused"), ("no answer, or another status", "failed"),
     ].map { (name: $0.0, style: $0.1) }
 
-    private static let width = 520.0
+    private static let width = 420.0
     private static let left = 30.0
     private static let plotTop = 34.0
-    private static let plotHeight = 96.0
-    private static let height = 152.0
+    private static let plotHeight = 84.0
+    private static let height = 138.0
 
     /// The highest rate that occurs.
     static func top(_ results: [StrategyResult]) -> Double {
