@@ -40,8 +40,9 @@ struct Storefront: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try Settings(self)
-        let (store, services) = try settings.strategy.store(with: settings)
-        let sessions = try SessionManager(store: store, cookie: settings.isPlainHTTP ? .plainHTTP() : SessionCookie())
+        let cookie = settings.isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
+        let (store, services) = try settings.strategy.store(with: settings, cookie: cookie)
+        let sessions = try SessionManager(store: store, cookie: cookie)
         let departure = Departure()
         let shop = Shop(sessions: sessions, strategy: settings.strategy, instance: settings.instance, departure: departure)
 

@@ -18,15 +18,18 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
     case replicated
 
     /// The store, and what has to run for it.
-    func store(with settings: Settings) throws -> (store: any SessionStore, services: [any Service]) {
+    func store(with settings: Settings, cookie: SessionCookie) throws -> (store: any SessionStore, services: [any Service]) {
         switch self {
         case .redis:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
             return (try RedisSessionStore(redis), [redis])
         case .memory:
             return (try MemorySessionStore(), [])
-        case .sealed, .replicated:
-            throw ValidationError("--store \(rawValue) is not there yet; use redis or memory.")
+        case .sealed:
+            guard let keys = settings.sealKeys else { throw ValidationError("--store sealed needs --seal-keys.") }
+            return (try SealedSessionStore(try SealKeyRing(parsing: keys), application: "storefront", cookie: cookie), [])
+        case .replicated:
+            throw ValidationError("--store replicated is not there yet; use redis, memory or sealed.")
         }
     }
 

@@ -69,6 +69,17 @@ import Testing
         #expect(try await shop.redis.keys().isEmpty)
     }
 
+    @Test func `with sealed cookies there is no list of devices, and the page says so`() async throws {
+        let key = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+        let keys = "demo:\(key.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: ""))"
+        let shop = try await Shop(store: "sealed", "--seal-keys", keys)
+        #expect(try await shop.status("--data", "name=Ada", "/sign-in") == "303")
+        let page = try await shop.curl("--include", "/devices")
+        #expect(page.hasPrefix("HTTP/1.1 501 ") && page.contains("<h1>No list here</h1>"))
+        #expect(try await shop.status("--data", "", "/devices/sign-out-others") == "501")
+        #expect(try await shop.curl("/").contains("id=\"user\">Ada<"), "nobody was signed out by that")
+    }
+
     @Test func `an unknown store in the environment ends with a sentence`() async throws {
         let shop = try ChildProcess(Shop.program, [], environment: ["STOREFRONT_STORE": "floppy"])
         #expect(try await shop.wait(seconds: 20) != 0)
@@ -77,7 +88,7 @@ import Testing
 
     @Test(arguments: [
         ["--port", "70000"], ["--port", "x"], ["--redis", "http://127.0.0.1"], ["--instance", "two words"], ["--nonsense"],
-        ["--store", "floppy"],
+        ["--store", "floppy"], ["--store", "sealed"], ["--store", "sealed", "--seal-keys", "demo:c2hvcnQ"],
     ]) func `settings that cannot be used end with a sentence`(arguments: [String]) async throws {
         let shop = try ChildProcess(Shop.program, arguments)
         #expect(try await shop.wait(seconds: 20) != 0)
@@ -100,12 +111,12 @@ private struct Shop {
     let jar = Jar()
     private let child: ChildProcess
 
-    init(store: String = "redis") async throws {
+    init(store: String = "redis", _ further: String...) async throws {
         redis = try await RedisServer()
         let port = try freePort()
         url = "http://127.0.0.1:\(port)"
         let place = ["--port", "\(port)", "--store", store, "--redis", redis.url]
-        child = try ChildProcess(Self.program, place + ["--plain-http", "--instance", "one"])
+        child = try ChildProcess(Self.program, place + ["--plain-http", "--instance", "one"] + further)
         let ready = url + "/readyz"
         let isReady = await poll(seconds: 20) { (try? await run("curl", ["--fail", "--silent", ready])) != nil }
         try #require(isReady, "the Storefront did not start: \(child.text)")
