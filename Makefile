@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
-TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools openssl iproute2
+TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream openssl iproute2
 
 SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snippets)
 
@@ -17,19 +17,23 @@ SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snipp
 CONFIG ?= release
 # 1: `make demo` plays a scripted visitor and exits with 0 or 1, instead of waiting for browsers.
 CHECK ?=
+# How the demo keeps its sessions; hybrid: in Redis, with a balancer that pins visitors.
+STRATEGY ?= redis
+STRATEGIES := redis memory sealed replicated hybrid
 # The port of the demo's balancer; empty: a free one.
 PORT ?=
 # Options of `make compare`: --visitors 100 --strategies redis,memory; --help lists them.
 ARGS ?=
 
 help: ## This list.
-	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [FILTER=test-name] [ARGS=\"--visitors 100\"]"
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name] [ARGS=\"--visitors 100\"]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-demo: ## Redis, three instances and a balancer on this machine, until Ctrl-C; CHECK=1: a scripted visitor.
+demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
+	@[[ " $(STRATEGIES) " == *" $(STRATEGY) "* ]] || { echo "make: STRATEGY is one of $(STRATEGIES), not $(STRATEGY)" >&2; exit 2; }
 	@Scripts/install.sh $(DEMO_PACKAGES)
 	swift build -c $(CONFIG) --product Storefront
-	@CHECK=$(CHECK) PORT=$(PORT) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
+	@CHECK=$(CHECK) PORT=$(PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
 
 compare: ## All strategies under one workload and one plan of faults: tables, and a report with plots.
 	@Scripts/install.sh $(DEMO_PACKAGES)

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs a small shop as a cluster on this machine: a private Redis, three instances, HAProxy in front; loopback only.
+# Runs a small shop as a cluster on this machine: three instances, HAProxy in front, and a private Redis where the strategy
+# needs one; loopback only.
 #
 #   Scripts/demo.sh PROGRAM            until Ctrl-C
 #   CHECK=1 Scripts/demo.sh PROGRAM    a scripted visitor (Scripts/visitor.sh) instead; exits with 0 or 1
 #
-# PORT chooses the balancer's port; without it a free one is taken. Nothing survives the script, and its folder of logs
+# STRATEGY says where sessions are kept: redis (without it), memory, sealed or replicated, with a balancer that pins visitors
+# for memory; hybrid is Redis with a balancer that pins. PORT chooses the balancer's port; without it a free one is taken. Nothing survives the script, and its folder of logs
 # is removed; when something goes wrong, the end of each log is shown first.
 set -uo pipefail
 
@@ -14,6 +16,24 @@ program=${1:?"usage: Scripts/demo.sh PROGRAM"}
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$PATH:/usr/sbin
 readonly instances=(app1 app2 app3)
+readonly strategy=${STRATEGY:-redis}
+
+case $strategy in
+    redis | replicated) store=$strategy balancer=Samples/haproxy.cfg parts=(redis "${instances[@]}") ;;
+    hybrid) store=redis balancer=Samples/balancers/haproxy-cookie.cfg parts=(redis "${instances[@]}") ;;
+    memory) store=memory balancer=Samples/balancers/haproxy-cookie.cfg parts=("${instances[@]}") ;;
+    sealed) store=sealed balancer=Samples/haproxy.cfg parts=("${instances[@]}") ;;
+    *) echo "demo: STRATEGY is redis, memory, sealed, replicated or hybrid, not “$strategy”" >&2 && exit 2 ;;
+esac
+# Whether the balancer leads a visitor to the same instance each time, and whether there is a Redis.
+is_pinned() { [[ $balancer == */balancers/* ]]; }
+has_redis() { [[ ${parts[0]} == redis ]]; }
+
+# random BYTES: that much random text, in the alphabet of cookies.
+random() { head -c "$1" /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+# The same for all instances, as long as the demo runs.
+seal_keys=demo:$(random 32)
+aliases=("$(random 12)" "$(random 12)" "$(random 12)")
 
 folder=$(mktemp -d -t storefront-XXXXXX)
 declare -A pids ports
@@ -99,6 +119,8 @@ start_instance() {
     launch "$1" env \
         STOREFRONT_HOST=127.0.0.1 \
         STOREFRONT_PORT="${ports[$1]}" \
+        STOREFRONT_STORE="$store" \
+        STOREFRONT_SEAL_KEYS="$seal_keys" \
         STOREFRONT_REDIS="redis://127.0.0.1:${ports[redis]}" \
         STOREFRONT_INSTANCE="$1" \
         STOREFRONT_PLAIN_HTTP=true \
@@ -112,7 +134,8 @@ start_balancer() {
         APP1="127.0.0.1:${ports[app1]}" \
         APP2="127.0.0.1:${ports[app2]}" \
         APP3="127.0.0.1:${ports[app3]}" \
-        haproxy -db -f "$home/Samples/haproxy.cfg"
+        ALIAS1="${aliases[0]}" ALIAS2="${aliases[1]}" ALIAS3="${aliases[2]}" PLAIN_HTTP=1 \
+        haproxy -db -f "$home/$balancer"
     until_ready haproxy 10 curl --fail --silent --max-time 2 "http://127.0.0.1:${ports[haproxy]}/healthz"
 }
 
@@ -121,7 +144,7 @@ for name in redis "${instances[@]}" haproxy; do free_port "$name"; done
 [[ -z ${PORT:-} ]] || ports[haproxy]=$PORT
 url=http://127.0.0.1:${ports[haproxy]}
 
-start_redis
+if has_redis; then start_redis; fi
 for name in "${instances[@]}"; do start_instance "$name"; done
 start_balancer
 
@@ -136,19 +159,24 @@ fi
 
 echo
 echo "  The shop is open:  $url"
-echo "  Three instances behind one address: reload, and see another one answer. Ctrl-C stops everything."
+if is_pinned; then
+    echo "  Three instances behind one address; the balancer keeps you on one of them. Ctrl-C stops everything."
+else
+    echo "  Three instances behind one address: reload, and see another one answer. Ctrl-C stops everything."
+fi
 echo
 for name in "${instances[@]}"; do
     echo "  $name   http://127.0.0.1:${ports[$name]}   try: kill -9 ${pids[$name]}"
 done
-echo "  redis  redis://127.0.0.1:${ports[redis]}   try: kill -9 ${pids[redis]}"
+if has_redis; then echo "  redis  redis://127.0.0.1:${ports[redis]}   try: kill -9 ${pids[redis]}"; fi
 echo
 echo "  What is killed comes back after five seconds, as a supervisor would have it."
+if [[ $strategy == memory ]]; then echo "  Sessions are in the instances' memory alone: who was on an instance that is killed is signed out."; fi
 echo
 
 while is_running haproxy; do
     wait -n 2>/dev/null
-    for name in redis "${instances[@]}"; do
+    for name in "${parts[@]}"; do
         is_running "$name" && continue
         echo "  $name has ended; it comes back in five seconds"
         sleep 5

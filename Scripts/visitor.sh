@@ -122,66 +122,171 @@ roll() {
     sleep 1.5
 }
 
-visit() {
-    echo "A visitor walks through $url"
+# What a strategy promises. Pinned visitors are always on one instance; memory dies with its instance; a sealed cookie is
+# the session itself, so nobody but its holder can change or end it.
+if is_pinned; then where="on the same instance each time"; else where="on each instance"; fi
+survives_instances() { [[ $strategy != memory ]]; }
+is_kept_on_servers() { [[ $strategy != sealed ]]; }
 
+# everywhere JAR COMMAND…: the command holds wherever the balancer leads that visitor.
+everywhere() {
+    local jar=$1 name running=0 home
+    shift
+    for name in "${instances[@]}"; do is_running "$name" && running=$((running + 1)); done
+    if ! is_pinned; then
+        on_each "$jar" "$running" "$@"
+        return
+    fi
+    ask "$jar" GET /
+    home=$instance
+    for _ in {1..12}; do
+        ask "$jar" GET /
+        [[ $status == 200 && $instance == "$home" ]] && "$@" || return 1
+    done
+}
+
+# find_instance JAR: leaves in $instance where that visitor is led to.
+find_instance() { ask "$1" GET /; }
+
+# settle_elsewhere JAR USER INSTANCE: signs in on another instance than that one, where visitors are pinned.
+settle_elsewhere() {
+    for _ in {1..10}; do
+        rm -f "$folder/$1.jar"
+        find_instance "$1"
+        ! is_pinned || [[ $instance != "$3" ]] && break
+    done
+    post "$1" /sign-in name="$2"
+}
+
+shopping() {
     post ada /cart product=lamp
     ask ada GET /
     expect "an anonymous visitor has a cart" has_items 1
     cp "$folder/ada.jar" "$folder/before.jar"
     expect "Ada signs in" post ada /sign-in name=Ada
-    expect "Ada is signed in on each of the three instances, and her cart came along" on_each ada 3 is_ada_with_items 1
-    expect "the cookie from before the sign-in opens nothing" on_each before 3 is_anonymous_with_nothing
+    expect "Ada is signed in $where, and her cart came along" everywhere ada is_ada_with_items 1
+    if is_kept_on_servers; then
+        expect "the cookie from before the sign-in opens nothing" everywhere before is_anonymous_with_nothing
+    else
+        expect "the cookie from before the sign-in opens the cart from before, and no more" everywhere before is_anonymous
+    fi
     for product in mug mug chair; do post ada /cart product="$product" || break; done
-    expect "four things are in the cart, seen from each instance" on_each ada 3 is_ada_with_items 4
+    expect "four things are in the cart, seen $where" everywhere ada is_ada_with_items 4
+}
 
+crash() {
+    local victim
+    find_instance ada
+    victim=$instance
+    settle_elsewhere bob Bob "$victim"
     # Reads that are in flight on an instance that is killed may be cut; the balancer repeats them on another one.
     cp "$folder/ada.jar" "$folder/reader.jar"
-    meanwhile reader GET / -- kill_outright app2
-    expect "app2 is killed (kill -9): none of $(count reader 200) reads in the meantime failed (the balancer repeats a read that was cut)" \
+    meanwhile reader GET / -- kill_outright "$victim"
+    expect "$victim is killed (kill -9): none of $(count reader 200) reads in the meantime failed (the balancer repeats a read that was cut)" \
         [ "$(other reader 200)" -eq 0 ]
-    expect "Ada is still signed in on the other two, with her cart complete" on_each ada 2 is_ada_with_items 4
+    if survives_instances; then
+        expect "Ada is still signed in $where, with her cart complete" everywhere ada is_ada_with_items 4
+    else
+        expect "Ada was on $victim and is lost with it: anonymous, with an empty cart" everywhere ada is_anonymous_with_nothing
+        expect "Bob was on another one and sees nothing of it" everywhere bob is_signed_in_as Bob
+        expect "Ada signs in again" post ada /sign-in name=Ada
+        for product in lamp mug mug chair; do post ada /cart product="$product" || break; done
+    fi
     post ada /cart product=lamp
-    expect "and she goes on shopping" on_each ada 2 is_ada_with_items 5
-    start_instance app2
-    expect "app2 is back and knows her" on_each ada 3 is_ada_with_items 5
+    expect "and she goes on shopping" everywhere ada is_ada_with_items 5
+    start_instance "$victim"
+    # Long enough for the balancer to see it.
+    sleep 1
+    expect "$victim is back, and Ada has what she had" everywhere ada is_ada_with_items 5
+}
 
-    ask bob GET /
-    post bob /sign-in name=Bob
-    meanwhile bob POST /cart product=mug -- roll app3
-    local bought
+restart() {
+    local victim bought tab
+    find_instance ada
+    settle_elsewhere bob Bob "$instance"
+    find_instance bob
+    victim=$instance
+    meanwhile bob POST /cart product=mug -- roll "$victim"
     bought=$(count bob 303)
-    expect "app3 is restarted while Bob goes on buying in three tabs: none of his $bought purchases failed, without a retry" \
+    expect "$victim is restarted while Bob goes on buying in three tabs: none of his $bought purchases failed, without a retry" \
         [ "$(other bob 303)" -eq 0 ]
-    expect "and each of them is in his cart: no update was lost" on_each bob 3 has_items "$bought"
-    expect "Ada saw nothing of it" on_each ada 3 is_ada_with_items 5
+    if ! is_kept_on_servers; then
+        for tab in 1 2 3; do
+            expect "each purchase is in the cookie of its tab (tab $tab)" everywhere bob-$tab has_items "$(grep -cx 303 "$folder/bob-$tab.statuses")"
+        done
+    elif survives_instances; then
+        expect "and each of them is in his cart: no update was lost" everywhere bob has_items "$bought"
+    else
+        expect "but what was in the memory of $victim is gone: Bob is anonymous, with an empty cart" everywhere bob is_anonymous_with_nothing
+    fi
+    expect "Ada saw nothing of it" everywhere ada is_ada_with_items 5
+}
 
-    post laptop /sign-in name=Ada
-    expect "Ada signs in on a second device: each instance lists both" on_each laptop 3 is_signed_in_as Ada
+devices() {
+    local home
+    find_instance ada
+    home=$instance
+    settle_elsewhere laptop Ada "$home"
+    expect "Ada signs in on a second device" everywhere laptop is_signed_in_as Ada
     ask ada GET /devices
+    if ! is_kept_on_servers; then
+        expect "there is no list of devices in browsers, and the page says so" [ "$status" = 501 ]
+        return
+    fi
+    if ! survives_instances; then
+        expect "her device list knows only the one on $home" [ "$(shown device-count)" = 1 ]
+        return
+    fi
     expect "her device list has two entries" [ "$(shown device-count)" = 2 ]
     expect "she signs out all other devices" post ada /devices/sign-out-others
-    expect "the other device is signed out on each instance" on_each laptop 3 is_anonymous
-    expect "this one is not" on_each ada 3 is_ada_with_items 5
+    expect "the other device is signed out $where" everywhere laptop is_anonymous
+    expect "this one is not" everywhere ada is_ada_with_items 5
+}
 
+signing_out() {
     cp "$folder/ada.jar" "$folder/kept.jar"
     expect "Ada signs out" post ada /sign-out
-    expect "she is signed out on each instance" on_each ada 3 is_anonymous
-    expect "a copy of her cookie is worth nothing on any instance" on_each kept 3 is_anonymous
+    expect "she is signed out $where" everywhere ada is_anonymous
+    if is_kept_on_servers; then
+        expect "a copy of her cookie is worth nothing $where" everywhere kept is_anonymous
+    else
+        expect "a copy of her cookie stays valid until it expires: nobody remembers that she left" everywhere kept is_signed_in_as Ada
+    fi
+}
 
+outage() {
+    if ! has_redis; then
+        echo "      there is no Redis that could go away"
+        return
+    fi
+    post bob /sign-in name=Bob
     cp "$folder/bob.jar" "$folder/outage.jar"
     stop TERM redis
-    ask outage GET /
-    expect "without Redis the answer is 503" [ "$status" = 503 ]
+    if [[ $strategy == replicated ]]; then
+        expect "without Redis, Bob is known $where: each has a copy" everywhere outage is_signed_in_as Bob
+        ask outage POST /cart product=mug
+    else
+        ask outage GET /
+    fi
+    expect "what needs Redis is answered with 503" [ "$status" = 503 ]
     expect "it says when to come back (Retry-After: $(header Retry-After))" [ -n "$(header Retry-After)" ]
     expect "it does not touch the cookie" [ -z "$(header Set-Cookie)" ]
     start_redis
     local end=$((SECONDS + 10))
-    until on_each bob 3 true || ((SECONDS >= end)); do sleep 0.2; done
-    expect "Redis is back, empty: Bob is cleanly anonymous on each instance" on_each bob 3 is_anonymous
+    until everywhere bob true || ((SECONDS >= end)); do sleep 0.2; done
+    expect "Redis is back, empty: Bob is cleanly anonymous $where" everywhere bob is_anonymous
     expect "and can sign in again" post bob /sign-in name=Bob
-    expect "on each instance" on_each bob 3 is_signed_in_as Bob
+    expect "and is known $where" everywhere bob is_signed_in_as Bob
+}
 
+visit() {
+    echo "A visitor walks through $url; strategy: $strategy"
+    shopping
+    crash
+    restart
+    devices
+    signing_out
+    outage
     if [[ $failures -gt 0 ]]; then
         echo "$failures observations FAILED"
         return 1

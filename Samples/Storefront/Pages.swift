@@ -25,7 +25,9 @@ enum Page {
             """)
     }
 
-    static func devices(_ devices: [SessionSummary], current: SessionHandle?, now: SessionInstant, _ frame: Frame) -> HTML {
+    static func devices(
+        _ devices: [SessionSummary], note: String, current: SessionHandle?, now: SessionInstant, _ frame: Frame
+    ) -> HTML {
         let others: HTML = """
             <form method="post" action="/devices/sign-out-others"><button class="danger">Sign out all other devices</button></form>
             """
@@ -34,7 +36,7 @@ enum Page {
             """
             <section aria-labelledby="devices"><h1 id="devices">Your devices
             <span class="count" id="device-count">\(devices.count)</span></h1>
-            <p>Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance.</p>
+            <p>\(note)</p>
             <ul class="devices">\(devices.map { device($0, isCurrent: $0.handle == current, now: now) })</ul>
             \(devices.count > 1 ? others : "")</section>
             """)
@@ -46,6 +48,7 @@ enum Page {
             case 400: ("That did not work", "The form was not filled in as expected.")
             case 403: ("Not from here", "The form was sent from another site, so nothing was changed.")
             case 404: ("Nothing here", "There is no such page.")
+            case 501: ("No list here", "The shop keeps sessions in the browsers alone, so it has no list of yours.")
             case 503: ("One moment, please", "Your session cannot be looked up just now. You are not signed out; try again soon.")
             default: ("Something went wrong", "The shop could not answer. Nothing was changed.")
             }

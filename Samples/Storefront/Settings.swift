@@ -7,13 +7,17 @@ import Foundation
 struct Settings {
     let host: String
     let port: Int
+    let strategy: Strategy
     let redis: String
+    let sealKeys: String?
     let instance: String
     let isPlainHTTP: Bool
 
     init(_ command: Storefront, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let given = { (name: String) in environment["STOREFRONT_\(name)"].flatMap { $0.isEmpty ? nil : $0 } }
         host = command.host ?? given("HOST") ?? "127.0.0.1"
+        strategy = try command.store ?? Self.strategy(given("STORE") ?? "redis")
+        sealKeys = command.sealKeys ?? given("SEAL_KEYS")
         redis = command.redis ?? given("REDIS") ?? "redis://127.0.0.1"
         port = try command.port ?? Self.port(given("PORT") ?? "8080")
         instance = command.instance ?? given("INSTANCE") ?? "storefront-\(port)"
@@ -28,6 +32,14 @@ struct Settings {
     private static func port(_ text: String) throws -> Int {
         guard let port = Int(text) else { throw ValidationError("STOREFRONT_PORT: “\(text)” is no number.") }
         return port
+    }
+
+    private static func strategy(_ text: String) throws -> Strategy {
+        guard let strategy = Strategy(rawValue: text) else {
+            let known = Strategy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("STOREFRONT_STORE: give one of \(known), not “\(text)”.")
+        }
+        return strategy
     }
 
     private static func truth(_ text: String) throws -> Bool {

@@ -13,6 +13,7 @@ struct Shop: Sendable {
     typealias Context = BasicSessionRequestContext
 
     let sessions: SessionManager
+    let strategy: Strategy
     let instance: String
     let departure: Departure
 
@@ -76,7 +77,8 @@ struct Shop: Sendable {
     private func devices(_ context: Context) async throws -> Response {
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        return try Page.devices(try await sessions.list(for: user), current: session.handle, now: Self.now, frame(session)).response
+        let list = try await sessions.list(for: user)
+        return try Page.devices(list, note: strategy.deviceNote, current: session.handle, now: Self.now, frame(session)).response
     }
 
     private func frame(_ session: Session) throws -> Page.Frame {

@@ -97,13 +97,13 @@ public struct RedisSessionStore: SessionStore {
         return try answer(reply, replacing: ticket, by: fresh)
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) {
-        guard let ticket = SessionTicket(record.credential) else { return }
+    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        guard let ticket = SessionTicket(record.credential) else { return nil }
         var command = RedisCommand(script: Self.touchScript, keys: [keys.session(ticket.handle)], readOnly: true)
         command.append(digester.digest(of: ticket))
         // Only the retirement of an old secret must have happened when the response leaves; a moved deadline need not.
-        guard record.hasPredecessor else { return redis.submit(command) }
-        _ = try await send(command)
+        if record.hasPredecessor { _ = try await send(command) } else { redis.submit(command) }
+        return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {

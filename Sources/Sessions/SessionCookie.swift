@@ -81,9 +81,19 @@ public struct SessionCookie: Sendable, Equatable {
 // MARK: - Reading
 
 extension SessionCookie {
-    /// What the request's `Cookie` fields say about this cookie.
+    /// What the request's `Cookie` fields say about this cookie, its further parts included.
     package func read(_ fields: HTTPFields) -> CookieReading {
-        CookieHeader.read(name, in: fields)
+        let head = CookieHeader.read(name, in: fields)
+        guard case .value(let text) = head, let count = CookieParts.count(in: text) else { return head }
+        var texts = [text]
+        for part in 1..<count {
+            switch CookieHeader.read(CookieParts.name(part, of: name), in: fields) {
+            case .value(let text): texts.append(text)
+            case .absent: return .malformed
+            case let reading: return reading
+            }
+        }
+        return CookieParts.join(texts, name: name).map(CookieReading.value) ?? .malformed
     }
 }
 
@@ -93,43 +103,51 @@ extension SessionCookie {
     /// The longest lifetime that browsers grant: 400 days (RFC 6265bis §5.5).
     private static let maximumAgeSeconds: Int64 = 400 * 86_400
 
-    /// The value of a `Set-Cookie` field that hands out `value`.
+    /// The values of the `Set-Cookie` fields that hand out `value`: one, and more only when it is too long for one cookie.
     ///
     /// Pure, so call it before anything is committed: a ticket that does not fit must not be stored either.
     /// - Parameters:
     ///   - value: The ticket; cookie-octets only.
     ///   - remainingLifetime: Until the session's absolute deadline, `nil` for no end. Only a persistent cookie uses it.
     ///   - now: When the response is written.
-    /// - Throws: `invalidConfiguration` if `validate()` would, or if `value` has bytes that a cookie cannot carry; `tooLarge` if name
-    ///   and value exceed 4096 bytes, which browsers drop without a word (R49). Neither holds the value.
-    package func setField(value: String, remainingLifetime: Duration?, now: Date) throws(SessionError) -> String {
+    ///   - request: The fields of the request; parts of an earlier, longer value that it carries are deleted (R68).
+    /// - Throws: `invalidConfiguration` if `validate()` would, or if `value` has bytes that a cookie cannot carry; `tooLarge` if it is
+    ///   longer than `CookieParts.maximumBytes`. Neither holds the value.
+    package func setFields(
+        value: String, remainingLifetime: Duration?, now: Date, replacing request: HTTPFields = [:]
+    ) throws(SessionError) -> [String] {
         try validate()
-        guard value.utf8.allSatisfy(Self.isCookieOctet) else {
+        guard value.utf8.allSatisfy(Self.isCookieOctet), CookieParts.count(in: value) == nil else {
             throw SessionError(.invalidConfiguration, "The session ticket holds bytes that a cookie cannot carry; write it in base64url.")
         }
-        let size = name.utf8.count + value.utf8.count
-        guard size <= 4096 else {
-            throw SessionError(
-                .tooLarge,
-                "The session cookie's name and value have \(size) bytes, browsers keep 4096; store less in it or use a server-side store."
-            )
-        }
-        var field = head(value: value)
+        var lifetime = ""
         if persistence == .persistent {
             let now = Int64(exactly: now.timeIntervalSince1970.rounded(.down)) ?? 0
             let remaining = remainingLifetime?.components.seconds ?? .max
             let age = min(max(remaining, 0), Self.maximumAgeSeconds)
-            field += "; Max-Age=\(age); Expires=\(HTTPDate(secondsSince1970: now.addingReportingOverflow(age).partialValue))"
+            lifetime = "; Max-Age=\(age); Expires=\(HTTPDate(secondsSince1970: now.addingReportingOverflow(age).partialValue))"
         }
-        return field
+        let parts = try CookieParts.split(value, name: name)
+        let fields = parts.enumerated().map { head(part: $0, value: $1) + lifetime }
+        return fields + staleParts(from: parts.count, in: request).map(deletionField)
     }
 
-    /// The value of a `Set-Cookie` field that makes the browser forget the cookie.
+    /// The values of the `Set-Cookie` fields that make the browser forget the cookie and the parts of it that `request` carries.
     ///
     /// Repeats every attribute, because browsers keep a cookie whose deletion differs in name, path, domain or partition, and
     /// refuse a `__Host-` name without `Secure` even for deletion (R27). The configuration must have passed `validate()`.
-    package func deletionField() -> String {
-        head(value: "") + "; Max-Age=0; Expires=\(HTTPDate(secondsSince1970: 0))"
+    package func deletionFields(replacing request: HTTPFields = [:]) -> [String] {
+        [deletionField(part: 0)] + staleParts(from: 1, in: request).map(deletionField)
+    }
+
+    private func deletionField(part: Int) -> String {
+        head(part: part, value: "") + "; Max-Age=0; Expires=\(HTTPDate(secondsSince1970: 0))"
+    }
+
+    /// The parts from `first` on that the request carries, whatever it says about their number.
+    private func staleParts(from first: Int, in request: HTTPFields) -> [Int] {
+        guard request[.cookie] != nil else { return [] }
+        return (first..<CookieParts.maximum).filter { CookieHeader.read(CookieParts.name($0, of: name), in: request) != .absent }
     }
 
     /// Whether a response of this status may carry the cookie.
@@ -140,27 +158,30 @@ extension SessionCookie {
         status.kind != .informational && status != .notModified
     }
 
-    /// Puts a field made by `setField` or `deletionField` into the response as the only one for this name (R48).
+    /// Puts fields made by `setFields` or `deletionFields` into the response as the only ones for these names (R48).
     /// - Returns: `false`, with the response unchanged, if its status may not carry the cookie.
-    package func write(_ field: String, to response: inout HTTPResponse) -> Bool {
+    package func write(_ fields: [String], to response: inout HTTPResponse) -> Bool {
         guard Self.isPermitted(on: response.status) else { return false }
         response.headerFields.removeAll { $0.name == .setCookie && setsThisCookie($0.value) }
-        var field = HTTPField(name: .setCookie, value: field)
-        // Keeps the secret out of HTTP/2 compression state (RFC 7541 §7.1.3).
-        field.indexingStrategy = .disallow
-        response.headerFields.append(field)
+        for field in fields {
+            var field = HTTPField(name: .setCookie, value: field)
+            // Keeps the secret out of HTTP/2 compression state (RFC 7541 §7.1.3).
+            field.indexingStrategy = .disallow
+            response.headerFields.append(field)
+        }
         return true
     }
 
     private func setsThisCookie(_ setCookie: String) -> Bool {
         let pair = setCookie.utf8.prefix { $0 != UInt8(ascii: ";") }
         guard let equalsSign = pair.firstIndex(of: UInt8(ascii: "=")) else { return false }
-        return pair[..<equalsSign].trimmed.elementsEqual(name.utf8)
+        let set = pair[..<equalsSign].trimmed
+        return (0..<CookieParts.maximum).contains { set.elementsEqual(CookieParts.name($0, of: name).utf8) }
     }
 
     /// Name, value and the attributes that a deletion repeats, in a stable order.
-    private func head(value: String) -> String {
-        var field = "\(name)=\(value); Path=\(path)"
+    private func head(part: Int, value: String) -> String {
+        var field = "\(CookieParts.name(part, of: name))=\(value); Path=\(path)"
         if let domain { field += "; Domain=\(domain)" }
         if isSecure { field += "; Secure" }
         field += "; HttpOnly; SameSite=\(sameSite.rawValue)"
@@ -181,6 +202,7 @@ extension SessionCookie {
     ///   Source: R46, R47; RFC 6265bis §4.1.1, §4.1.3, §5.7.
     public func validate() throws(SessionError) {
         try check(!name.isEmpty && name.utf8.allSatisfy(Self.isTokenByte), "its name may have only letters, digits and !#$%&'*+-.^_`|~")
+        try check(name.utf8.count <= 128, "its name is longer than 128 bytes, which leaves too little room for the ticket")
         try checkPrefix()
         try check(path.utf8.first == UInt8(ascii: "/"), "path must start with \"/\"")
         try check(

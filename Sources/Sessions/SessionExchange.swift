@@ -9,6 +9,7 @@ import Synchronization
 /// A request that never asks costs nothing and its response stays as it is, cacheable included (R73).
 public final class SessionExchange: Sendable {
     private let manager: SessionManager
+    private let request: HTTPFields
     private let reading: CookieReading
     private let state = Mutex(State())
 
@@ -21,6 +22,7 @@ public final class SessionExchange: Sendable {
 
     init(_ request: HTTPFields, manager: SessionManager) {
         self.manager = manager
+        self.request = request
         reading = manager.cookie.read(request)
     }
 
@@ -68,7 +70,8 @@ public final class SessionExchange: Sendable {
         }
         var exposure = CachePolicy.Exposure.touched
         let delivery = try await manager.commit(session, canSetCookie: SessionCookie.isPermitted(on: response.status))
-        if let field = try field(for: delivery), manager.cookie.write(field, to: &response) { exposure = .cookieSet }
+        let fields = try fields(for: delivery)
+        if !fields.isEmpty, manager.cookie.write(fields, to: &response) { exposure = .cookieSet }
         CachePolicy.apply(to: &response.headerFields, exposure: exposure)
     }
 
@@ -93,12 +96,12 @@ public final class SessionExchange: Sendable {
     /// `close` does it by itself; for answers to failures.
     public func markPersonal(_ response: inout HTTPResponse) { CachePolicy.apply(to: &response.headerFields, exposure: .touched) }
 
-    private func field(for delivery: SessionManager.Delivery) throws(SessionError) -> String? {
+    private func fields(for delivery: SessionManager.Delivery) throws(SessionError) -> [String] {
         switch delivery {
-        case .keep, .dropped: nil
+        case .keep, .dropped: []
         case .send(let value, let remaining):
-            try manager.cookie.setField(value: value, remainingLifetime: remaining, now: Date())
-        case .delete: manager.cookie.deletionField()
+            try manager.cookie.setFields(value: value, remainingLifetime: remaining, now: Date(), replacing: request)
+        case .delete: manager.cookie.deletionFields(replacing: request)
         }
     }
 
@@ -112,4 +115,10 @@ public final class SessionExchange: Sendable {
         }
         return nil
     }
+}
+
+/// The request's cookies are secrets: they must not show when somebody dumps the exchange (R75).
+extension SessionExchange: CustomReflectable {
+    /// Shows nothing.
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

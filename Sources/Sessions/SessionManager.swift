@@ -45,6 +45,10 @@ public final class SessionManager: Sendable {
         try policy.validate()
         try cookie.validate()
         try limits.validate()
+        if let bound = (store as? any CookieKeeping)?.cookieNames, !bound.isSubset(of: [cookie.name]) {
+            throw SessionError(
+                .invalidConfiguration, "The store seals sessions for another cookie than the manager's; give both the same SessionCookie.")
+        }
         self.store = store
         self.policy = policy
         self.cookie = cookie
@@ -100,6 +104,8 @@ public final class SessionManager: Sendable {
         case .found: break
         case .absent(.malformed): events.emit(.malformed)
         case .absent(.unknown): events.emit(.unknown)
+        case .absent(.forged): events.emit(.forged)
+        case .absent(.unknownKey): events.emit(.unknownKey)
         case .absent(.ended): events.emit(.ended)
         case .absent(.unreadable): events.emit(.unreadable)
         case .absent(.superseded(let handle, replay: false)): events.emit(.superseded, handle)
@@ -127,6 +133,9 @@ public final class SessionManager: Sendable {
         do {
             var isEnded = false
             if let record = state.ending {
+                guard canSetCookie || (store as? any CookieKeeping)?.endsWithItsCookie(record) != true else {
+                    throw SessionError(.unsupported, "The session is kept in the cookie, and nothing can delete it here; it was not ended.")
+                }
                 isEnded = try await store.end(record)
                 if isEnded { events.emit(.signedOut, record.handle) }
             }
@@ -148,13 +157,13 @@ public final class SessionManager: Sendable {
         for _ in 0..<Self.attempts {
             guard let record = state.record else { return try await create(&state, canSetCookie: canSetCookie) }
             guard let change = try change(for: state, record, canSetCookie: canSetCookie) else {
-                if policy.isTouchDue(record, jitter: .random(in: 0..<1)) { await touch(record) }
-                return .keep
+                return await use(record, canSetCookie: canSetCookie)
             }
             switch try await store.commit(change, to: record) {
             case .committed(let handle, _, let credential, let remaining):
                 guard let credential else { return .keep }
-                events.emit(state.journal.isSignIn ? .signedIn : .renewed, handle)
+                if state.journal.isSignIn { events.emit(.signedIn, handle) }
+                if change.rotation == .renew { events.emit(.renewed, handle) }
                 return .send(credential.value, remaining: remaining)
             case .conflict(let fresh):
                 if gated == nil {
@@ -188,10 +197,14 @@ public final class SessionManager: Sendable {
             rotation = .none
         }
         guard !state.journal.operations.isEmpty || rotation != .none else { return nil }
+        guard canSetCookie || !store.isHeldByClient(record) else {
+            throw SessionError(
+                .unsupported, "The session is kept in the cookie, and nothing can carry a new one here; nothing was changed.")
+        }
         if !state.journal.operations.isEmpty { try limits.check(state.journal.attributes, replacing: record.attributes) }
         return SessionChange(
             operations: state.journal.operations, needsVersion: state.journal.dependsOnBase, rotation: rotation, policy: policy,
-            maximumBytes: limits.bytes)
+            maximumBytes: limits.bytes, deliversCredential: canSetCookie)
     }
 
     private func create(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
@@ -213,7 +226,21 @@ public final class SessionManager: Sendable {
         return .send(credential.value, remaining: remaining)
     }
 
-    private func touch(_ record: SessionRecord) async {
-        do { try await store.touch(record) } catch { events.emit(.touchFailed, record.handle, detail: "\(error)") }
+    /// Ends a request that changed nothing.
+    private func use(_ record: SessionRecord, canSetCookie: Bool) async -> Delivery {
+        var credential = record.reissue
+        if policy.isTouchDue(record, jitter: .random(in: 0..<1)), canSetCookie || !store.isHeldByClient(record) {
+            credential = await touch(record) ?? credential
+        }
+        guard let credential, canSetCookie else { return .keep }
+        return .send(credential.value, remaining: record.deadline - record.now)
+    }
+
+    @discardableResult
+    private func touch(_ record: SessionRecord) async -> SessionCredential? {
+        do { return try await store.touch(record) } catch {
+            events.emit(.touchFailed, record.handle, detail: "\(error)")
+            return nil
+        }
     }
 }

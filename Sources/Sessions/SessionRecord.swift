@@ -16,6 +16,10 @@ public struct SessionRecord: Sendable {
     public let handle: SessionHandle
     /// What the client presented.
     public let credential: SessionCredential
+    /// What its cookie should carry after this response even if nothing changes; nil when that is what it presented.
+    ///
+    /// Set by stores whose credential tells what the client has seen, or under which key it was sealed.
+    public let reissue: SessionCredential?
     /// Which of the record's secrets that is.
     public let standing: Standing
     /// Whether the previous secret still works and is to be retired, because the current one has now been presented.
@@ -46,10 +50,12 @@ public struct SessionRecord: Sendable {
     public init(
         handle: SessionHandle, credential: SessionCredential, standing: Standing, hasPredecessor: Bool, version: Int,
         principal: String?, attributes: [String: [UInt8]], created: SessionInstant, lastUsed: SessionInstant,
-        rotated: SessionInstant, deadline: SessionInstant, idleTimeout: Duration, now: SessionInstant
+        rotated: SessionInstant, deadline: SessionInstant, idleTimeout: Duration, now: SessionInstant,
+        reissue: SessionCredential? = nil
     ) {
         self.handle = handle
         self.credential = credential
+        self.reissue = reissue
         self.standing = standing
         self.hasPredecessor = hasPredecessor
         self.version = version

@@ -13,6 +13,8 @@
 ///   change depends on what was read, the version is still the one that was read. All of a change is stored, or nothing.
 /// * **Touch extends a deadline.** It creates nothing, changes no attribute, never passes the absolute deadline, and may fail
 ///   without anybody noticing.
+/// * **Each answer may carry a new credential.** A store that keeps the session, or what a copy of it must know, in the cookie
+///   hands out a new one with each change; the caller delivers it.
 /// * **Writes run to their end.** `create`, `commit` and `end` are not interrupted by the cancellation of the calling task (a
 ///   browser that hangs up); the store's own deadline bounds them.
 /// * **Everything stored expires.**
@@ -29,13 +31,26 @@ public protocol SessionStore: Sendable {
     /// Restarts the idle timeout; if the presented credential is the current one, retires its predecessor.
     ///
     /// When `record.hasPredecessor` the call returns only after that took effect; otherwise it may return at once.
-    func touch(_ record: SessionRecord) async throws(SessionError)
+    ///
+    /// - Returns: what the cookie must carry from now on; nil when it stays as it is.
+    @discardableResult
+    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential?
 
     /// Ends the session. False when it was over already or the credential no longer holds: then nothing was changed.
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool
 
     /// Returns when the store can serve, throws `.storeUnavailable` when it can not. For readiness checks.
     func check() async throws(SessionError)
+
+    /// Whether changes to this session exist only in the credential that they are answered with.
+    ///
+    /// Then they need a response that can still carry a cookie: not a streaming body, not a job. False where it is not stated.
+    func isHeldByClient(_ record: SessionRecord) -> Bool
+}
+
+extension SessionStore {
+    /// False: the session is kept by a server.
+    public func isHeldByClient(_ record: SessionRecord) -> Bool { false }
 }
 
 /// A store that knows which sessions a user has, and can end them.
@@ -78,6 +93,10 @@ public enum SessionAbsence: Hashable, Sendable {
     ///
     /// - Parameter replay: the secret was once valid and came back after its grace: somebody may have a copy (R16).
     case superseded(SessionHandle, replay: Bool)
+    /// The credential was sealed for this form of cookie, but not with our key, or not for this cookie, or it was changed since.
+    case forged
+    /// The credential names a seal key that is not in the ring, perhaps no longer.
+    case unknownKey
     /// The record is there but can not be used: wrong type, missing fields, no time to live, a future format. Left untouched.
     case unreadable
 }
@@ -144,17 +163,22 @@ public struct SessionChange: Sendable {
     public var rotation: Rotation
     /// The time limits for a sign-in, and the grace for a renewal.
     public var policy: SessionPolicy
+    /// Whether a credential in the answer reaches the client.
+    ///
+    /// Not from a streaming body or a job: then only a store whose session is not `isHeldByClient` is asked.
+    public var deliversCredential: Bool
 
     /// Creates a change.
     public init(
         operations: [String: Operation], needsVersion: Bool = false, rotation: Rotation = .none, policy: SessionPolicy,
-        maximumBytes: Int = SessionLimits().bytes
+        maximumBytes: Int = SessionLimits().bytes, deliversCredential: Bool = true
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
         self.maximumBytes = maximumBytes
         self.rotation = rotation
         self.policy = policy
+        self.deliversCredential = deliversCredential
     }
 }
 

@@ -63,9 +63,9 @@ public final class FaultyStore: SessionDirectory {
         return try await store.commit(change, to: record)
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) {
+    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
         try await enter(.touch)
-        try await store.touch(record)
+        return try await store.touch(record)
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
@@ -77,6 +77,8 @@ public final class FaultyStore: SessionDirectory {
         try await enter(.check)
         try await store.check()
     }
+
+    public func isHeldByClient(_ record: SessionRecord) -> Bool { store.isHeldByClient(record) }
 
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await enter(.list)

@@ -14,6 +14,9 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     case memory
 
     var testDescription: String { rawValue }
+
+    /// Whether instances answer from copies that may be behind.
+    var hasLocalCopies: Bool { false }
 }
 
 /// Several running instances that tests share: what one test stores is separated from the others' by its cookies.
@@ -123,7 +126,12 @@ extension RedisServer {
               elseif kind == 'zset' then values = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
               elseif kind == 'set' then values = redis.call('SMEMBERS', key)
               elseif kind == 'list' then values = redis.call('LRANGE', key, 0, -1)
-              elseif kind == 'string' then values = {redis.call('GET', key)} end
+              elseif kind == 'string' then values = {redis.call('GET', key)}
+              elseif kind == 'stream' then
+                for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+                  for _, value in ipairs(entry[2]) do values[#values + 1] = value end
+                end
+              end
               for _, value in ipairs(values) do parts[#parts + 1] = value end
             end
             local all = table.concat(parts, ' ')

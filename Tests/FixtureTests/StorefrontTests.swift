@@ -61,8 +61,23 @@ import Testing
         #expect(try await shop.curl("/").contains("action=\"/sign-in\""))
     }
 
+    @Test func `with memory, each instance has its own list of devices and says so`() async throws {
+        let shop = try await Shop(store: "memory")
+        #expect(try await shop.status("--data", "name=Ada", "/sign-in") == "303")
+        let page = try await shop.curl("/devices")
+        #expect(page.contains("id=\"device-count\">1<") && page.contains("signed in on this instance; others keep their own lists"))
+        #expect(try await shop.redis.keys().isEmpty)
+    }
+
+    @Test func `an unknown store in the environment ends with a sentence`() async throws {
+        let shop = try ChildProcess(Shop.program, [], environment: ["STOREFRONT_STORE": "floppy"])
+        #expect(try await shop.wait(seconds: 20) != 0)
+        #expect(shop.text.contains("STOREFRONT_STORE: give one of redis, memory"))
+    }
+
     @Test(arguments: [
         ["--port", "70000"], ["--port", "x"], ["--redis", "http://127.0.0.1"], ["--instance", "two words"], ["--nonsense"],
+        ["--store", "floppy"],
     ]) func `settings that cannot be used end with a sentence`(arguments: [String]) async throws {
         let shop = try ChildProcess(Shop.program, arguments)
         #expect(try await shop.wait(seconds: 20) != 0)
@@ -85,11 +100,12 @@ private struct Shop {
     let jar = Jar()
     private let child: ChildProcess
 
-    init() async throws {
+    init(store: String = "redis") async throws {
         redis = try await RedisServer()
         let port = try freePort()
         url = "http://127.0.0.1:\(port)"
-        child = try ChildProcess(Self.program, ["--port", "\(port)", "--redis", redis.url, "--plain-http", "--instance", "one"])
+        let place = ["--port", "\(port)", "--store", store, "--redis", redis.url]
+        child = try ChildProcess(Self.program, place + ["--plain-http", "--instance", "one"])
         let ready = url + "/readyz"
         let isReady = await poll(seconds: 20) { (try? await run("curl", ["--fail", "--silent", ready])) != nil }
         try #require(isReady, "the Storefront did not start: \(child.text)")

@@ -140,8 +140,8 @@ import Testing
         await check { _ = try SessionKey<String>(validating: "@" + Self.planted) }
         await check { _ = try SessionKey<String>(validating: Self.planted + "\u{E9}") }
         await check { _ = try SessionDigester(pepper: Array(Self.planted.utf8)) }
-        await check { _ = try SessionCookie().setField(value: Self.planted + ";", remainingLifetime: nil, now: Date()) }
-        await check { _ = try SessionCookie().setField(value: long + long + long, remainingLifetime: nil, now: Date()) }
+        await check { _ = try SessionCookie().setFields(value: Self.planted + ";", remainingLifetime: nil, now: Date()) }
+        await check { _ = try SessionCookie().setFields(value: String(repeating: long, count: 20), remainingLifetime: nil, now: Date()) }
         await check { try await site.manager.withSession(SessionCredential(Self.planted)) { _ in } }
         await check { try await session.amend { _ in } }
         try session.set(.item, Self.planted)

@@ -9,7 +9,7 @@ import Testing
     let now = Date(timeIntervalSince1970: 1_793_000_000)
 
     private func set(_ cookie: SessionCookie, _ value: String = "abc", lifetime: Duration? = nil, now: Date? = nil) throws -> String {
-        try cookie.setField(value: value, remainingLifetime: lifetime, now: now ?? self.now)
+        try #require(try cookie.setFields(value: value, remainingLifetime: lifetime, now: now ?? self.now).first)
     }
 
     private func isValid(_ cookie: SessionCookie) -> Bool {
@@ -97,13 +97,13 @@ import Testing
                             persistence: persistence
                         )
                         let attributes = try set(cookie).dropFirst("s=abc".count).components(separatedBy: "; Max-Age")[0]
-                        #expect(cookie.deletionField() == "s=\(attributes); Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+                        #expect(cookie.deletionFields()[0] == "s=\(attributes); Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
                     }
                 }
             }
         }
         #expect(
-            SessionCookie().deletionField()
+            SessionCookie().deletionFields()[0]
                 == "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         )
     }
@@ -235,20 +235,9 @@ import Testing
     }
 
     @Test func `an error does not repeat the value`() {
-        for value in ["sekret;", String(repeating: "sekret", count: 1000)] {
+        for value in ["sekret;", String(repeating: "sekret", count: 2000)] {
             let error = #expect(throws: SessionError.self) { try set(SessionCookie(), value) }
             #expect(error.map { !"\($0)".contains("sekret") && !String(reflecting: $0).contains("sekret") } == true)
-        }
-    }
-
-    // MARK: Size (R49)
-
-    @Test func `name and value fit 4096 bytes or throw`() throws {
-        for name in ["s", "__Host-session"] {
-            let cookie = SessionCookie(name: name)
-            func value(total: Int) -> String { String(repeating: "x", count: total - name.utf8.count) }
-            for total in [4095, 4096] { _ = try set(cookie, value(total: total)) }
-            #expect(throws: SessionError(.tooLarge, "")) { try set(cookie, value(total: 4097)) }
         }
     }
 
@@ -263,8 +252,8 @@ import Testing
             "theme=dark; Path=/", "__Host-session2=x", "__host-session=x", "x=__Host-session=y", "__Host-session", "=__Host-session=z", "",
         ]
         response.headerFields[values: .setCookie] = ["__Host-session=handler; Path=/"] + others + [" __Host-session\t= again"]
-        #expect(cookie.write(try set(cookie, "first"), to: &response))
-        #expect(cookie.write(try set(cookie, "second"), to: &response))
+        #expect(cookie.write([try set(cookie, "first")], to: &response))
+        #expect(cookie.write([try set(cookie, "second")], to: &response))
         #expect(cookies(response) == others + ["__Host-session=second; Path=/; Secure; HttpOnly; SameSite=Lax"])
     }
 
@@ -274,8 +263,8 @@ import Testing
             response.headerFields[.setCookie] = "__Host-session=handler"
             let isPermitted = code >= 200 && code != 304
             #expect(SessionCookie.isPermitted(on: response.status) == isPermitted)
-            #expect(SessionCookie().write(SessionCookie().deletionField(), to: &response) == isPermitted)
-            #expect(cookies(response) == [isPermitted ? SessionCookie().deletionField() : "__Host-session=handler"])
+            #expect(SessionCookie().write(SessionCookie().deletionFields(), to: &response) == isPermitted)
+            #expect(cookies(response) == [isPermitted ? SessionCookie().deletionFields()[0] : "__Host-session=handler"])
         }
     }
 

@@ -206,7 +206,7 @@ struct FixedStore: SessionStore {
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad { answer }
     func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit { .gone(.unreadable) }
     func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit { .gone(.unreadable) }
-    func touch(_ record: SessionRecord) async throws(SessionError) {}
+    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? { nil }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { false }
     func check() async throws(SessionError) {}
 }

@@ -38,6 +38,12 @@ public struct Reply: Sendable {
     }
 }
 
+/// What listens for HTTP on a loopback port: an instance, or a balancer in front of some.
+public protocol Listener: Sendable {
+    /// The port on 127.0.0.1.
+    var port: Int { get }
+}
+
 /// A visitor with a cookie jar that talks to any number of instances, as if a balancer stood between.
 ///
 /// The jar is verified (`CookieJarTests`) and treats the connection as secure, as behind a proxy that ends TLS. `clone()` is a
@@ -60,6 +66,7 @@ public final class Browser: Sendable {
     public let cookieName: String
     private let jar: Mutex<CookieJar>
     private let isSecure: Bool
+    private let source: String?
     private let received: (@Sendable (String) -> Void)?
 
     /// A browser with an empty jar.
@@ -67,10 +74,14 @@ public final class Browser: Sendable {
     /// - Parameters:
     ///   - cookieName: the session cookie's name.
     ///   - isSecure: whether cookies are kept and sent as over TLS.
+    ///   - source: the address to connect from, of this machine; nil for the usual one.
     ///   - received: told every session ticket that a server hands out.
-    public init(cookieName: String = "__Host-session", isSecure: Bool = true, received: (@Sendable (String) -> Void)? = nil) {
+    public init(
+        cookieName: String = "__Host-session", isSecure: Bool = true, source: String? = nil, received: (@Sendable (String) -> Void)? = nil
+    ) {
         self.cookieName = cookieName
         self.isSecure = isSecure
+        self.source = source
         self.received = received
         jar = Mutex(CookieJar())
     }
@@ -78,6 +89,7 @@ public final class Browser: Sendable {
     private init(copy other: Browser) {
         cookieName = other.cookieName
         isSecure = other.isSecure
+        source = other.source
         received = other.received
         let copied = other.jar.withLock { $0 }
         jar = Mutex(copied)
@@ -88,6 +100,9 @@ public final class Browser: Sendable {
 
     /// The session cookie's value in the jar.
     public var ticket: String? { jar.withLock { $0.value(cookieName, for: place) } }
+
+    /// The value of any cookie in the jar.
+    public func cookie(_ name: String) -> String? { jar.withLock { $0.value(name, for: place) } }
 
     /// The part of the ticket that may be shown.
     public var handle: String? { ticket.map { String($0.prefix { $0 != "." }) } }
@@ -106,7 +121,7 @@ public final class Browser: Sendable {
     /// Sends a `GET`.
     @discardableResult
     public func get(
-        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: FixtureApp, cookies: [String]? = nil
+        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil
     ) async throws -> Reply {
         try await send("GET", path, query, on: app, cookies: cookies)
     }
@@ -114,18 +129,19 @@ public final class Browser: Sendable {
     /// Sends a `POST` without a body.
     @discardableResult
     public func post(
-        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: FixtureApp, cookies: [String]? = nil
+        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil
     ) async throws -> Reply {
         try await send("POST", path, query, on: app, cookies: cookies)
     }
 
     /// Sends a request with the jar's cookies, or with exactly these `Cookie` fields, and takes in what comes back.
     public func send(
-        _ method: String, _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: FixtureApp, cookies: [String]? = nil,
+        _ method: String, _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil,
         headers: KeyValuePairs<String, String> = [:], seconds: Int64 = 30
     ) async throws -> Reply {
         var request = HTTPClientRequest(url: "http://127.0.0.1:\(app.port)\(path)\(Self.encode(query))")
         request.method = .init(rawValue: method)
+        request.localAddress = source
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         let kept = jar.withLock { $0.cookieField(for: place) }
         for field in cookies ?? kept.map({ [$0] }) ?? [] { request.headers.add(name: "Cookie", value: field) }

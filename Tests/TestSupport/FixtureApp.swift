@@ -7,7 +7,7 @@ import NIOHTTP1
 import Synchronization
 
 /// One running `fixture-app`: its own process on its own loopback port, stopped by its own pid.
-public final class FixtureApp: Sendable {
+public final class FixtureApp: Listener {
     /// What the instance is started with; each becomes a flag of the program.
     public struct Options: Sendable {
         /// The kind of store.
@@ -20,6 +20,8 @@ public final class FixtureApp: Sendable {
         public var idleSeconds: Int?
         /// `--lifetime-seconds`.
         public var lifetimeSeconds: Int?
+        /// `--notice-seconds`: how long it serves on, unhealthy, when it is told to stop.
+        public var noticeSeconds: Int?
         /// Whether the cookie is plain `session` instead of `__Host-session`.
         public var isPlainHTTP = false
         /// Further arguments, as they are.
@@ -43,6 +45,7 @@ public final class FixtureApp: Sendable {
             if let prefix { list += ["--prefix", prefix] }
             if let idleSeconds { list += ["--idle-seconds", "\(idleSeconds)"] }
             if let lifetimeSeconds { list += ["--lifetime-seconds", "\(lifetimeSeconds)"] }
+            if let noticeSeconds { list += ["--notice-seconds", "\(noticeSeconds)"] }
             if isPlainHTTP { list.append("--plain-http") }
             return list + extra
         }
@@ -82,8 +85,8 @@ public final class FixtureApp: Sendable {
     /// Everything this instance has printed, earlier lives included.
     public var output: String { state.withLock { $0.earlierOutput + $0.child.text } }
 
-    /// Asks it to end (`SIGTERM`) and waits.
-    public func terminate() async { await child.stop(SIGTERM) }
+    /// Asks it to end (`SIGTERM`) and waits; after `seconds` it is killed.
+    public func terminate(seconds: Double = 5) async { await child.stop(SIGTERM, seconds: seconds) }
 
     /// Ends it at once (`SIGKILL`).
     public func kill9() async { await child.stop(SIGKILL) }

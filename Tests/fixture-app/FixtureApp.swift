@@ -7,6 +7,8 @@ import Hummingbird
 import HummingbirdSessions
 import Logging
 import RedisSessions
+import ServiceLifecycle
+import UnixSignals
 
 /// One instance of the application that outside test programs drive over HTTP.
 ///
@@ -17,6 +19,8 @@ struct FixtureApp: AsyncParsableCommand {
 
     enum Store: String, ExpressibleByArgument, CaseIterable {
         case redis, redisCached = "redis-cached", memory, sealed, replicated
+        /// Sealed cookies with a small record in Redis for each, or in Redis from the sign-in on.
+        case sealedGuarded = "sealed-guarded", sealedTiered = "sealed-tiered"
     }
 
     @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
@@ -28,6 +32,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "Name shown in X-Instance.") var instance = variable("INSTANCE") ?? "fixture"
     @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
     @Option(help: "Absolute lifetime.") var lifetimeSeconds = variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
+    @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
+    var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
@@ -37,7 +43,7 @@ struct FixtureApp: AsyncParsableCommand {
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
-        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS"] {
+        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS"] {
             if let text = Self.variable(name), Int(text) == nil { throw ValidationError("SESSIONS_\(name) is not a number: \(text)") }
         }
         if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
@@ -59,35 +65,22 @@ struct FixtureApp: AsyncParsableCommand {
     private func serve() async throws {
         var logger = Logger(label: instance)
         logger.logLevel = .notice
-        var client: RedisClient?
-        let sessionStore: any SessionStore
-        switch store {
-        case .redis:
-            var configuration = try RedisConfiguration(url: self.redis)
-            if let redisCa = redisCa ?? Self.variable("REDIS_CA") {
-                guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
-                configuration.tls?.caFile = redisCa
-            }
-            let redis = RedisClient(configuration, logger: logger)
-            sessionStore = try RedisSessionStore(redis, prefix: prefix)
-            client = redis
-        case .memory:
-            sessionStore = try MemorySessionStore()
-        case .redisCached, .sealed, .replicated:
-            throw ValidationError("--store \(store.rawValue) is not there yet; use redis or memory.")
-        }
+        let cookie = isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
+        let backend = try Backend(self, cookie: cookie, logger: logger)
         let sessions = try SessionManager(
-            store: sessionStore,
-            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)),
-            cookie: isPlainHTTP ? .plainHTTP() : SessionCookie(), logger: logger)
+            store: backend.store,
+            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)), cookie: cookie, logger: logger)
         let router = Router(context: BasicSessionRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))
-        addRoutes(to: router, limits: sessions.limits)
+        let departure = Departure(notice: .seconds(noticeSeconds))
+        addRoutes(to: router, limits: sessions.limits, departure: departure)
         let app = Application(
             router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            services: client.map { [$0] } ?? [], logger: logger)
-        try await app.runService()
+            services: backend.services, logger: logger)
+        // Told to stop, a group stops its last service first: requests are served until the notice is over.
+        let services = ServiceGroup(services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        try await services.run()
     }
 }
 

@@ -6,10 +6,11 @@ import Hummingbird
 import HummingbirdSessions
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
-func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits) {
+func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits, departure: Departure) {
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
+    router.get("/healthz") { _, _ in json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok) }
 }
 
 private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
@@ -75,14 +76,17 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
         return json(["ok": .bool(true)])
     }
     router.post("/logout-others") { _, context in
+        try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
         return json(["revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.handle))])
     }
     router.post("/logout-all") { request, context in
+        try requireDirectory(context)
         let user = try request.parameter("user")
         return json(["revoked": .number(try await context.sessions.revokeAll(of: user))])
     }
     router.get("/devices") { _, context in
+        try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
         let devices = try await context.sessions.list(for: principal)
         return json([
@@ -96,6 +100,7 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
         ])
     }
     router.post("/revoke") { request, context in
+        try requireDirectory(context)
         guard let handle = SessionHandle(try request.parameter("handle")) else { throw Problem(.badRequest, "bad-parameter", "handle") }
         let (session, principal) = try await signedIn(context)
         if handle == session.handle {
@@ -148,7 +153,6 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
         response.headers[.cacheControl] = "public, max-age=60"
         return response
     }
-    router.get("/healthz") { _, _ in json(["ok": .bool(true)]) }
     router.get("/readyz") { _, context in
         try await context.sessions.store.check()
         return json(["ok": .bool(true)])
@@ -165,6 +169,11 @@ private func refusal(_ write: () throws -> Void) -> String {
 private func store(_ session: Session, _ key: SessionKey<String>, _ value: String) async -> Bool {
     do { try await session.amend { try $0.set(key, value) } } catch { return false }
     return true
+}
+
+/// Says so before anything else when this instance's store can neither list nor revoke.
+private func requireDirectory(_ context: BasicSessionRequestContext) throws {
+    guard context.sessions.store is any SessionDirectory else { throw SessionError(.unsupported, "This store keeps no list.") }
 }
 
 private func signedIn(_ context: BasicSessionRequestContext) async throws -> (Session, String) {

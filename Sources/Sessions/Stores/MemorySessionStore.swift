@@ -103,14 +103,15 @@ public final class MemorySessionStore: SessionDirectory {
         }
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) {
-        guard let ticket = SessionTicket(record.credential) else { return }
+    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        guard let ticket = SessionTicket(record.credential) else { return nil }
         let now = now()
         contents.withLock { contents in
             guard case .live(var session, let standing) = find(ticket, in: contents, at: now) else { return }
             session.touch(standing, at: now)
             contents.replace(ticket.handle, session)
         }
+        return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Hiredis
+import RedisSessions
+import ServiceLifecycle
+import Sessions
+
+/// Where the shop keeps its sessions.
+enum Strategy: String, CaseIterable, ExpressibleByArgument {
+    /// In one Redis that all instances ask.
+    case redis
+    /// In the memory of each instance; the balancer has to pin visitors.
+    case memory
+    /// In the visitor's cookie, sealed.
+    case sealed
+    /// In the memory of every instance, kept alike by a log in Redis.
+    case replicated
+
+    /// The store, and what has to run for it.
+    func store(with settings: Settings) throws -> (store: any SessionStore, services: [any Service]) {
+        switch self {
+        case .redis:
+            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            return (try RedisSessionStore(redis), [redis])
+        case .memory:
+            return (try MemorySessionStore(), [])
+        case .sealed, .replicated:
+            throw ValidationError("--store \(rawValue) is not there yet; use redis or memory.")
+        }
+    }
+
+    /// What somebody who looks at the list of devices should know.
+    var deviceNote: String {
+        switch self {
+        case .memory: "Each entry is a browser that is signed in on this instance; others keep their own lists."
+        default: "Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance."
+        }
+    }
+}

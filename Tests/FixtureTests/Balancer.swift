@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// The configurations under `Samples/balancers`.
+enum Pinning: String, CaseIterable, CustomTestStringConvertible {
+    case haproxySource = "haproxy-source.cfg"
+    case haproxyCookie = "haproxy-cookie.cfg"
+    case haproxyHash = "haproxy-hash.cfg"
+    case nginxSource = "nginx-source.conf"
+    case nginxCookie = "nginx-cookie.conf"
+    case nginxHash = "nginx-hash.conf"
+
+    /// Those that look at cookies.
+    static let byCookie: [Pinning] = [.haproxyCookie, .haproxyHash, .nginxCookie, .nginxHash]
+    /// Those that send a browser back to its first instance when that one is back.
+    var returnsHome: Bool { ![.haproxyCookie, .nginxCookie].contains(self) }
+    /// Whether the route is an alias that names an instance.
+    var hasAliases: Bool { !returnsHome }
+    var isHAProxy: Bool { rawValue.hasPrefix("haproxy") }
+    var testDescription: String { rawValue }
+
+    /// The file.
+    var url: URL {
+        var root = URL(filePath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        return root.appending(path: "Samples/balancers/\(rawValue)")
+    }
+}
+
+/// A real HAProxy or nginx with one of the sample configurations, on a free loopback port.
+final class Balancer: Listener {
+    /// Why it does not serve.
+    struct Failure: Error { let description: String }
+
+    let port: Int
+    /// What stands for the instances in route cookies, in their order.
+    let aliases: [String]
+    private let pinning: Pinning
+    private let text: String
+    private let settings: [String: String]
+    private let folder: URL
+    private let child: ChildProcess
+
+    /// Starts it and waits until it forwards requests.
+    ///
+    /// - Parameters:
+    ///   - plainHTTP: whether the documented switch for development without TLS is thrown.
+    init(_ pinning: Pinning, before servers: [any Listener], plainHTTP: Bool = false) async throws {
+        self.pinning = pinning
+        port = try freePort()
+        aliases = servers.map { _ in String(format: "%016lx", UInt64.random(in: 0...UInt64.max)) }
+        var settings = ["LISTEN": "127.0.0.1:\(port)"]
+        for (index, server) in servers.enumerated() {
+            settings["APP\(index + 1)"] = "127.0.0.1:\(server.port)"
+            settings["ALIAS\(index + 1)"] = aliases[index]
+        }
+        folder = FileManager.default.temporaryDirectory.appending(path: "balancer-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        // Where Debian has them, and not everybody looks.
+        var environment = ["PATH": "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"]
+        if pinning.isHAProxy {
+            text = ""
+            environment.merge(settings) { $1 }
+            if plainHTTP { environment["PLAIN_HTTP"] = "1" }
+            child = try ChildProcess("haproxy", ["-db", "-f", pinning.url.path], environment: environment)
+        } else {
+            let sample = try String(contentsOf: pinning.url, encoding: .utf8)
+            // What the file's comment says: sed 's/__Host-//; s/ Secure;//'.
+            text = plainHTTP ? sample.replacing("__Host-", with: "").replacing(" Secure;", with: "") : sample
+            try Self.main(including: pinning).write(to: folder.appending(path: "main.conf"), atomically: false, encoding: .utf8)
+            try Self.fill(text, settings).write(to: folder.appending(path: pinning.rawValue), atomically: false, encoding: .utf8)
+            child = try ChildProcess(
+                "nginx", ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"], environment: environment)
+        }
+        self.settings = settings
+        let isUp = await poll(seconds: 20, every: .milliseconds(20)) {
+            guard self.child.isRunning else { return true }
+            return (try? await Browser().get("/healthz", on: self).status) == 200
+        }
+        guard isUp, child.isRunning else {
+            await stop()
+            throw Failure(description: "\(pinning.rawValue) does not serve:\n\(child.text.suffix(2000))")
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    /// Everything it has printed.
+    var output: String { child.text }
+
+    /// Ends it, worker processes included.
+    func stop() async { await child.stop(SIGTERM) }
+
+    /// Takes an instance out before it stops, where the balancer does not ask for its health: what an operator of nginx does.
+    func takeOut(_ server: any Listener) async throws {
+        let marked = Self.fill(text, settings).replacing("server 127.0.0.1:\(server.port)", with: "server 127.0.0.1:\(server.port) down")
+        try marked.write(to: folder.appending(path: pinning.rawValue), atomically: false, encoding: .utf8)
+        child.send(SIGHUP)
+        let isTaken = await poll(seconds: 10) { self.child.text.contains("gracefully shutting down") }
+        guard isTaken else { throw Failure(description: "no reload:\n\(child.text.suffix(2000))") }
+    }
+
+    /// What `envsubst` does.
+    private static func fill(_ text: String, _ settings: [String: String]) -> String {
+        settings.reduce(text) { $0.replacing("${\($1.key)}", with: $1.value) }
+    }
+
+    /// The file that includes the sample, as Debian's does, but with everything that is written in one folder.
+    private static func main(including pinning: Pinning) -> String {
+        let module = "/usr/lib/nginx/modules/ngx_stream_module.so"
+        let start = "daemon off;\npid nginx.pid;\nerror_log stderr notice;\nevents {}\n"
+        if pinning == .nginxSource {
+            // Elsewhere than on Debian it is compiled in.
+            let load = FileManager.default.fileExists(atPath: module) ? "load_module \(module);\n" : ""
+            return "\(load)\(start)include \(pinning.rawValue);\n"
+        }
+        let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \($0);" }.joined(separator: " ")
+        return "\(start)http { access_log off; \(folders) include \(pinning.rawValue); }\n"
+    }
+}
