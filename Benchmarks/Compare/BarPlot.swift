@@ -21,7 +21,7 @@ struct BarPlot: Sendable {
 
     private static let width = 380.0
     private static let labelWidth = 104.0
-    private static let textWidth = 98.0
+    private static let textWidth = 112.0
     private static let rowHeight = 26.0
 
     var html: String {

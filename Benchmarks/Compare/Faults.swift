@@ -74,7 +74,7 @@ struct Faults: Sendable {
             good: hit.count { $0.outcome == .good }, lostSessions: findings.lostSessions, recovery: recovery(after: back, samples),
             phase: .init(
                 samples: samples, seconds: seconds,
-                events: [.init(at: stopped, label: "Redis stopped"), .init(at: back, label: "Redis back")]))
+                events: [.init(at: stopped, label: "Redis stopped"), .init(at: back, label: "back")]))
         return (outage, findings)
     }
 

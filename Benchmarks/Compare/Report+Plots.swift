@@ -20,6 +20,10 @@ extension Report {
                     "\(Text.number($0.steady.p50)) / \(Text.milliseconds($0.steady.p99))"
                 )
             },
+            single("Time of a change", "Less is better: the median of the requests that change a session.") {
+                let time = $0.steady.p50ByKind[.write] ?? 0
+                return (time, Text.milliseconds(time))
+            },
             parts(
                 "Processor time per request", "Less is better. The client's own share is the same work for all.",
                 [("balancer", "part-balancer"), ("instances", "part-instances"), ("Redis", "part-redis")]

@@ -178,7 +178,7 @@ import Testing
         {
             #expect(!page.contains(reference), "\(reference)")
         }
-        #expect(page.components(separatedBy: "<svg").count - 1 == 8 + 2)
+        #expect(page.components(separatedBy: "<svg").count - 1 == 9 + 2)
         for heading in ["What breaks, and what does not", "What it costs", "Machine"] { #expect(page.contains(">\(heading)</h2>")) }
     }
 
