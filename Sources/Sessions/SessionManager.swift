@@ -161,9 +161,9 @@ public final class SessionManager: Sendable {
             }
             switch try await store.commit(change, to: record) {
             case .committed(let handle, _, let credential, let remaining):
-                guard let credential else { return .keep }
-                if state.journal.isSignIn { events.emit(.signedIn, handle) }
-                if change.rotation == .renew { events.emit(.renewed, handle) }
+                if credential != nil, state.journal.isSignIn { events.emit(.signedIn, handle) }
+                if credential != nil, change.rotation == .renew { events.emit(.renewed, handle) }
+                guard let credential = credential ?? record.reissue else { return .keep }
                 return .send(credential.value, remaining: remaining)
             case .conflict(let fresh):
                 if gated == nil {

@@ -42,6 +42,8 @@ public struct SessionRecord: Sendable {
     public let idleTimeout: Duration
     /// The store's time at the moment of reading.
     public let now: SessionInstant
+    /// Which of two stores gave it, where one stands in front of both; else nil.
+    package private(set) var origin: Origin?
 
     /// The instant from which the session counts as absent, unless it is used again.
     public var end: SessionInstant { SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline) }
@@ -67,6 +69,31 @@ public struct SessionRecord: Sendable {
         self.deadline = deadline
         self.idleTimeout = idleTimeout
         self.now = now
+    }
+}
+
+extension SessionRecord {
+    /// The record as one of two stores gave it.
+    package indirect enum Origin: Sendable {
+        case old(SessionRecord)
+        case new(SessionRecord)
+    }
+
+    /// The same record under another credential, and perhaps in another version.
+    package func presented(
+        as credential: SessionCredential, version: Int? = nil, reissue: SessionCredential? = nil
+    ) -> SessionRecord {
+        SessionRecord(
+            handle: handle, credential: credential, standing: standing, hasPredecessor: hasPredecessor, version: version ?? self.version,
+            principal: principal, attributes: attributes, created: created, lastUsed: lastUsed, rotated: rotated, deadline: deadline,
+            idleTimeout: idleTimeout, now: now, reissue: reissue)
+    }
+
+    /// The same record, which remembers where it came from.
+    package func from(_ origin: Origin) -> SessionRecord {
+        var record = self
+        record.origin = origin
+        return record
     }
 }
 

@@ -10,7 +10,7 @@ import Synchronization
 /// Otherwise it hands on to a real one.
 ///
 /// For the faults that a real store can not produce at will: an outage between load and commit, a race at a chosen point.
-public final class FaultyStore: SessionDirectory {
+public final class FaultyStore: SessionDirectory, CookieKeeping {
     /// What a store is asked to do.
     public enum Operation: Hashable, Sendable, CaseIterable {
         case load, create, commit, touch, end, check, list, revoke
@@ -76,6 +76,12 @@ public final class FaultyStore: SessionDirectory {
     public func check() async throws(SessionError) {
         try await enter(.check)
         try await store.check()
+    }
+
+    package var cookieNames: Set<String> { (store as? any CookieKeeping)?.cookieNames ?? [] }
+
+    package func endsWithItsCookie(_ record: SessionRecord) -> Bool {
+        (store as? any CookieKeeping)?.endsWithItsCookie(record) == true
     }
 
     public func isHeldByClient(_ record: SessionRecord) -> Bool { store.isHeldByClient(record) }

@@ -5,7 +5,7 @@ import Sessions
 /// Secrets, races, and the sessions of a user.
 extension SessionStoreContract {
     static let rotationRules = [
-        Rule("a sign-in replaces the secret at once and drops what it was not told to keep") { harness in
+        Rule("a sign-in replaces the secret at once and drops what it was not told to keep", needs: .replacedCredentials) { harness in
             let old = try await harness.create(["cart": "1", "csrf": "2"])
             let before = try await harness.found(old)
             let new = try await harness.rotate(before, .signIn(principal: "ann", keeping: ["cart", "missing"]))
@@ -31,7 +31,7 @@ extension SessionStoreContract {
             let attributes = try await harness.found(new).attributes.mapValues { String(decoding: $0, as: UTF8.self) }
             try expect(attributes == ["n": "7", "new": "x"], "wrong attributes: \(attributes.keys.sorted())")
         },
-        Rule("after a renewal the old secret works until the new one is presented") { harness in
+        Rule("after a renewal the old secret works until the new one is presented", needs: .gracefulRenewal) { harness in
             let old = try await harness.create(["a": "1"], principal: "ann")
             let new = try await harness.rotate(try await harness.found(old), .renew)
             let late = try await harness.found(old)
@@ -44,20 +44,20 @@ extension SessionStoreContract {
             try expect(try await !harness.found(new).hasPredecessor, "the old secret is still listed")
             try expect(isGone(try await harness.commit(["c": .text("3")], to: late)), "the old secret could write")
         },
-        Rule("a commit with the new secret retires the old one too") { harness in
+        Rule("a commit with the new secret retires the old one too", needs: .replacedCredentials) { harness in
             let old = try await harness.create()
             let new = try await harness.rotate(try await harness.found(old), .renew)
             try await harness.commit(["a": .text("1")], to: try await harness.found(new))
             try expect(isSuperseded(try await harness.absent(old)), "the old secret survived")
         },
-        Rule("after a renewal the old secret works no longer than the grace") { harness in
+        Rule("after a renewal the old secret works no longer than the grace", needs: .replacedCredentials) { harness in
             let old = try await harness.create()
             let new = try await harness.rotate(try await harness.found(old), .renew)
             try await harness.advance(.seconds(31))
             try expect(isSuperseded(try await harness.absent(old), replay: true), "the old secret outlived its grace")
             _ = try await harness.found(new)
         },
-        Rule("one renewal wins, and the old secret can not renew") { harness in
+        Rule("one renewal wins, and the old secret can not renew", needs: .gracefulRenewal) { harness in
             let old = try await harness.create()
             let record = try await harness.found(old)
             let new = try await harness.rotate(record, .renew)
@@ -65,7 +65,9 @@ extension SessionStoreContract {
             guard case .committed(_, _, nil, _) = second else { throw Mismatch("a second renewal issued a secret: \(second)", #line) }
             try expect(try await harness.value("a", new) == "1", "the change that came with it was lost")
         },
-        Rule("the holder of the old secret may still sign in during the grace, and then both are worth nothing") { harness in
+        Rule(
+            "the holder of the old secret may still sign in during the grace, and then both are worth nothing", needs: .replacedCredentials
+        ) { harness in
             let old = try await harness.create()
             let new = try await harness.rotate(try await harness.found(old), .renew)
             let signedIn = try await harness.rotate(try await harness.found(old), .signIn(principal: "ann", keeping: []))
@@ -75,7 +77,7 @@ extension SessionStoreContract {
     ]
 
     static let raceRules = [
-        Rule("100 increments at once are 100") { harness in
+        Rule("100 increments at once are 100", needs: .mergedWrites) { harness in
             let credential = try await harness.create()
             let record = try await harness.found(credential)
             try await withThrowingTaskGroup { group in
@@ -84,21 +86,23 @@ extension SessionStoreContract {
             }
             try expect(try await harness.value("n", credential) == "100", "increments were lost")
         },
-        Rule("of 20 commits for the same version exactly one succeeds") { harness in
+        Rule("of 20 commits for the same version exactly one succeeds", needs: .detectedConflicts) { harness in
             let credential = try await harness.create()
             let record = try await harness.found(credential)
             let wins = try await withThrowingTaskGroup { group in
                 for number in 0..<20 {
                     group.addTask {
-                        let commit = try await harness.commit(["a": .text("\(number)")], to: record, needsVersion: true)
-                        if case .committed = commit { return 1 } else { return 0 }
+                        do {
+                            let commit = try await harness.commit(["a": .text("\(number)")], to: record, needsVersion: true)
+                            if case .committed = commit { return 1 } else { return 0 }
+                        } catch let error as SessionError where error.code == .conflict { return 0 }
                     }
                 }
                 return try await group.reduce(0, +)
             }
             try expect(wins == 1, "\(wins) commits succeeded")
         },
-        Rule("of 20 sign-ins at once exactly one succeeds") { harness in
+        Rule("of 20 sign-ins at once exactly one succeeds", needs: .replacedCredentials) { harness in
             let record = try await harness.found(try await harness.create())
             let wins = try await withThrowingTaskGroup { group in
                 for number in 0..<20 {
@@ -118,13 +122,14 @@ extension SessionStoreContract {
                 withUnsafeCurrentTask { $0?.cancel() }
                 return try await harness.commit(["a": .text("1")], to: record)
             }
-            guard case .committed = try await task.value else { throw Mismatch("the commit did not succeed", #line) }
-            try expect(try await harness.value("a", credential) == "1", "the commit was interrupted")
+            let commit = try await task.value
+            guard case .committed = commit else { throw Mismatch("the commit did not succeed", #line) }
+            try expect(try await harness.value("a", commit.next(after: credential)) == "1", "the commit was interrupted")
         },
     ]
 
     static let directoryRules = [
-        directoryRule("a user's sessions are listed, and nobody else's") { harness, directory in
+        directoryRule("a user's sessions are listed, and nobody else's", needs: .listedAttributes) { harness, directory in
             let first = try await harness.found(try await harness.create(["name": "\"phone\""], principal: "ann"))
             try await harness.advance(.seconds(10))
             let anonymous = try await harness.create()
@@ -198,7 +203,7 @@ extension SessionStoreContract {
                 try expect(try await directory.revokeAll(of: "ann", except: nil) == alive, "not all sessions were ended")
             }
         },
-        directoryRule("a theft policy can end a session by its name alone") { harness, directory in
+        directoryRule("a theft policy can end a session by its name alone", needs: .finalEnds) { harness, directory in
             let credential = try await harness.create()
             try await directory.revoke(try await harness.found(credential).handle)
             try expect(try await harness.absent(credential) == .ended(.revocation), "the session is alive")
@@ -206,9 +211,10 @@ extension SessionStoreContract {
     ]
 
     private static func directoryRule(
-        _ description: String, _ body: @escaping @Sendable (SessionStoreHarness, any SessionDirectory) async throws -> Void
+        _ description: String, needs: Guarantees = [],
+        _ body: @escaping @Sendable (SessionStoreHarness, any SessionDirectory) async throws -> Void
     ) -> Rule {
-        Rule(description) { harness in
+        Rule(description, needs: needs) { harness in
             guard let directory = harness.store as? any SessionDirectory else { return }
             try await body(harness, directory)
         }

@@ -12,16 +12,48 @@ public import Sessions
 /// }
 /// ```
 ///
-/// Give each rule a store of its own, or one whose sessions no other test touches.
+/// Give each rule a store of its own, or one whose sessions no other test touches. A store that can not keep all of it, because
+/// the client holds the session, declares what it does keep: `rules(for: [.finalEnds])`. The other rules should then be seen
+/// to fail: a limit that is declared and not real is a rule that nobody checks.
 public enum SessionStoreContract {
+    /// What a store promises beyond what all of them do.
+    public struct Guarantees: OptionSet, Sendable {
+        /// One bit for each.
+        public let rawValue: Int
+        /// Creates a set from its bits.
+        public init(rawValue: Int) { self.rawValue = rawValue }
+
+        /// What was ended stays ended, for every holder of a credential.
+        public static let finalEnds = Guarantees(rawValue: 1)
+        /// A credential that a sign-in or a renewal replaced is worth nothing, at once or after its grace.
+        public static let replacedCredentials = Guarantees(rawValue: 2)
+        /// After a renewal the previous credential may write until the new one is presented.
+        public static let gracefulRenewal = Guarantees(rawValue: 4)
+        /// Of several commits for one version exactly one succeeds.
+        public static let detectedConflicts = Guarantees(rawValue: 8)
+        /// Commits that do not depend on a version all take effect, and a conflict comes with the fresh record.
+        public static let mergedWrites = Guarantees(rawValue: 16)
+        /// The list of a user's sessions shows what they hold.
+        public static let listedAttributes = Guarantees(rawValue: 32)
+        /// All of them: what a store on a server promises.
+        public static let all: Guarantees = [
+            .finalEnds, .replacedCredentials, .gracefulRenewal, .detectedConflicts, .mergedWrites, .listedAttributes,
+        ]
+    }
+
     /// One sentence of the contract.
     public struct Rule: Sendable, CustomStringConvertible {
         /// The sentence.
         public let description: String
+        /// What the store must promise for it.
+        public let needs: Guarantees
         private let body: @Sendable (SessionStoreHarness) async throws -> Void
 
-        init(_ description: String, _ body: @escaping @Sendable (SessionStoreHarness) async throws -> Void) {
+        init(
+            _ description: String, needs: Guarantees = [], _ body: @escaping @Sendable (SessionStoreHarness) async throws -> Void
+        ) {
             self.description = description
+            self.needs = needs
             self.body = body
         }
 
@@ -43,6 +75,9 @@ public enum SessionStoreContract {
     ///
     /// Those about lists and revocations pass by themselves for a store that is no `SessionDirectory`.
     public static let rules: [Rule] = absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
+
+    /// The rules for a store that promises no more than this.
+    public static func rules(for guarantees: Guarantees) -> [Rule] { rules.filter { guarantees.isSuperset(of: $0.needs) } }
 }
 
 /// A store under test together with a way to let its time pass.
@@ -50,13 +85,26 @@ public struct SessionStoreHarness: Sendable {
     /// The store.
     public let store: any SessionStore
     let advance: @Sendable (Duration) async throws -> Void
+    let splice: @Sendable (SessionCredential, SessionCredential) -> SessionCredential
 
     /// Creates a harness.
     ///
-    /// - Parameter advance: makes the store believe that this much time has passed since whatever it did before.
-    public init(store: any SessionStore, advance: @escaping @Sendable (Duration) async throws -> Void) {
+    /// - Parameters:
+    ///   - splice: makes one credential of two, as a forger would; the first part of one and the rest of the other by default,
+    ///     divided at the first point.
+    ///   - advance: makes the store believe that this much time has passed since whatever it did before.
+    public init(
+        store: any SessionStore, splice: (@Sendable (SessionCredential, SessionCredential) -> SessionCredential)? = nil,
+        advance: @escaping @Sendable (Duration) async throws -> Void
+    ) {
         self.store = store
         self.advance = advance
+        self.splice =
+            splice ?? { first, second in
+                SessionCredential(
+                    String(first.value.prefix { $0 != "." })
+                        + String(second.value[(second.value.firstIndex(of: ".") ?? second.value.endIndex)...]))
+            }
     }
 
     /// 10 minutes idle, 1 hour in all, 30 seconds of grace.
@@ -93,10 +141,15 @@ public struct SessionStoreHarness: Sendable {
 
     /// Rotates and gives the new credential.
     func rotate(_ record: SessionRecord, _ rotation: SessionChange.Rotation, line: Int = #line) async throws -> SessionCredential {
-        guard case .committed(record.handle, _, let credential?, _) = try await commit([:], to: record, rotation: rotation) else {
+        guard case .committed(_, _, let credential?, _) = try await commit([:], to: record, rotation: rotation) else {
             throw Mismatch("the secret was not replaced", line)
         }
         return credential
+    }
+
+    /// Restarts the idle timeout and gives what the cookie then carries.
+    func touch(_ credential: SessionCredential) async throws -> SessionCredential {
+        try await store.touch(try await found(credential)) ?? credential
     }
 
     func value(_ name: String, _ credential: SessionCredential, line: Int = #line) async throws -> String? {
@@ -117,6 +170,13 @@ struct Mismatch: Error {
 
 func expect(_ condition: Bool, _ message: String, line: Int = #line) throws {
     guard condition else { throw Mismatch(message, line) }
+}
+
+extension SessionCommit {
+    /// What the cookie carries after this answer.
+    func next(after credential: SessionCredential) -> SessionCredential {
+        if case .committed(_, _, let next?, _) = self { next } else { credential }
+    }
 }
 
 func isGone(_ commit: SessionCommit) -> Bool { if case .gone = commit { true } else { false } }

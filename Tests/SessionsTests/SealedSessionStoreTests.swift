@@ -187,7 +187,7 @@ extension HTTPResponse {
         let flipped = token.dropLast(5) + (token.dropLast(4).last == "A" ? "B" : "A") + token.suffix(4)
         let tokens: [(String, SessionEvent.Kind)] = [
             (String(flipped), .forged), (foreign, .forged), ("s1.zz." + token.dropFirst(5), .unknownKey),
-            (String(token.dropLast(4)), .forged),
+            (String(token.prefix((token.count - 5) / 4 * 4 + 1)), .forged),
             ("s1.a", .malformed), ("s2" + token.dropFirst(2), .malformed), (token + "=", .malformed), ("x", .malformed),
         ]
         for (token, kind) in tokens {

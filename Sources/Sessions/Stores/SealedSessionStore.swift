@@ -71,13 +71,23 @@ public struct SealedSessionStore: SessionStore, CookieKeeping {
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+        try create(draft, within: maximumBytes)
+    }
+
+    /// Makes a session whose cookie value is no longer than `limit` bytes, or throws `.tooLarge`.
+    func create(_ draft: SessionDraft, within limit: Int) throws(SessionError) -> SessionCommit {
         let session = SealedSession(draft, now: now())
         return .committed(
-            handle: session.handle, version: 1, credential: try sealed(session, within: maximumBytes - Self.reserve),
+            handle: session.handle, version: 1, credential: try sealed(session, within: min(limit, maximumBytes - Self.reserve)),
             remaining: session.deadline - session.issued)
     }
 
     public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+        try commit(change, to: record, within: maximumBytes)
+    }
+
+    /// Changes a session if its cookie value is then no longer than `limit` bytes, or throws `.tooLarge`.
+    func commit(_ change: SessionChange, to record: SessionRecord, within limit: Int) throws(SessionError) -> SessionCommit {
         let now = now()
         var session: SealedSession
         switch open(record.credential, at: now) {
@@ -87,7 +97,8 @@ public struct SealedSessionStore: SessionStore, CookieKeeping {
         if change.needsVersion, session.version != record.version { return .conflict(session.record(record.credential, at: now)) }
         try session.apply(change, at: now)
         return .committed(
-            handle: session.handle, version: session.version, credential: try sealed(session, within: maximumBytes - Self.reserve),
+            handle: session.handle, version: session.version,
+            credential: try sealed(session, within: min(limit, maximumBytes - Self.reserve)),
             remaining: session.deadline - session.issued)
     }
 
