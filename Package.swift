@@ -36,7 +36,10 @@ let package = Package(
         ),
         .target(
             name: "RedisSessions",
-            dependencies: ["Hiredis", "Sessions"],
+            dependencies: [
+                "Hiredis", "Sessions",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             resources: [.embedInCode("Scripts")]
         ),
         .target(

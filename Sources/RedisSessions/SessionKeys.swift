@@ -9,10 +9,11 @@ import Sessions
 /// | `PREFIX:s:{HANDLE}` | hash, one session: `@…` fields are its own, `a:NAME` are attributes as JSON | idle timeout, cut at the absolute deadline |
 /// | `PREFIX:s:{HANDLE}` | hash with `@gone` only: a tombstone | 5 minutes by default |
 /// | `PREFIX:u:{DIGEST OF USER}` | sorted set, the user's handles by absolute deadline | the longest of its entries |
+/// | `PREFIX:log` | stream of `ReplicatedSessionStore`, field `e` of each entry: see `LogCodec` | retention and a day |
 ///
 /// The braces keep each key in a cluster slot of its own. No key, field or value holds a secret, a ticket or a user name.
 struct SessionKeys: Sendable {
-    private let prefix: String
+    let prefix: String
 
     /// - Throws: `.invalidConfiguration` for a prefix that is empty, long, or has characters with a meaning in patterns and ACLs.
     init(prefix: String) throws(SessionError) {
@@ -25,6 +26,9 @@ struct SessionKeys: Sendable {
         }
         self.prefix = prefix
     }
+
+    /// The log of a replicated store.
+    var log: String { "\(prefix):log" }
 
     func session(_ handle: SessionHandle) -> String { "\(prefix):s:{\(handle)}" }
 

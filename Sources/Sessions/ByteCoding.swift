@@ -51,7 +51,9 @@ package struct ByteWriter: Sendable {
 /// reserved before its bytes are there.
 package struct ByteReader: Sendable {
     /// The bytes are not what a writer writes.
-    package struct Malformed: Error {}
+    package struct Malformed: Error {
+        package init() {}
+    }
 
     private var rest: ArraySlice<UInt8>
 

@@ -24,12 +24,18 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
 
     package init?(ascii: ArraySlice<UInt8>) {
         guard ascii.count == 22, let bytes = Base64URL.decode(ascii) else { return nil }
-        high = bytes[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+        self.init(bytes: bytes)
     }
 
     /// The 16 bytes.
     package var bytes: [UInt8] { [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } } }
+
+    /// The handle of 16 bytes; nil for any other number of them.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == 16 else { return nil }
+        high = bytes[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+    }
 
     /// The text for logs and messages; holds no secret.
     public var description: String { String(decoding: Base64URL.encode(bytes), as: UTF8.self) }
@@ -61,6 +67,15 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
             let word = generator.next()
             return (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
         }
+        self.version = version
+    }
+
+    /// The same ticket for a client that has seen `version`.
+    package func seen(_ version: Int) -> SessionTicket { SessionTicket(handle: handle, secret: secret, version: version) }
+
+    private init(handle: SessionHandle, secret: [UInt8], version: Int?) {
+        self.handle = handle
+        self.secret = secret
         self.version = version
     }
 
@@ -144,6 +159,15 @@ package struct SessionDigester: Sendable {
         var mac = HMAC<SHA256>(key: key)
         mac.update(data: Array("principal".utf8))
         mac.update(data: Array(principal.utf8))
+        return Array(mac.finalize())
+    }
+
+    /// What proves that `bytes` come from somebody with the same pepper, and were made for this use: 32 bytes.
+    package func seal(of bytes: [UInt8], for use: String) -> [UInt8] {
+        var mac = HMAC<SHA256>(key: key)
+        mac.update(data: Array("log".utf8))
+        mac.update(data: Array(use.utf8) + [0])
+        mac.update(data: bytes)
         return Array(mac.finalize())
     }
 

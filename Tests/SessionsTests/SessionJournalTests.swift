@@ -59,11 +59,16 @@ import Testing
         let digester = try SessionDigester(pepper: nil)
         let policy = SessionPolicy()
         let now = ManualClock().now
-        var session = StoredSession(SessionDraft(attributes: base, policy: policy), digest: [0], digester: digester, now: now)
+        let ticket = SessionTicket()
+        let plain = { (name: String) in Array(name.utf8) }
+        let draft = StoredDraft(SessionDraft(attributes: base, policy: policy), for: ticket, digester, seal: plain)
+        var session = StoredSession(draft, now: now)
         let change = SessionChange(
             operations: journal.operations, needsVersion: journal.dependsOnBase, rotation: journal.rotation, policy: policy)
-        _ = try session.apply(change, standing: .current, newDigest: [1], digester: digester, at: now)
-        let record = session.record(SessionTicket(), standing: .current, at: now)
+        let stored = StoredChange(change, fresh: SessionTicket(), principal: nil, digester, seal: plain)
+        _ = try session.apply(stored, to: 1, standing: .current, at: now)
+        let principal = session.name(for: .current).map { String(decoding: $0, as: UTF8.self) }
+        let record = session.record(ticket, standing: .current, principal: principal, at: now)
         return Model(attributes: record.attributes, principal: record.principal)
     }
 

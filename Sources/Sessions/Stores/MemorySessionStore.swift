@@ -52,8 +52,10 @@ public final class MemorySessionStore: SessionDirectory {
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
         guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
         let now = now()
-        switch contents.withLock({ find(ticket, in: $0, at: now) }) {
-        case .live(let session, let standing): return .found(session.record(ticket, standing: standing, at: now))
+        let digest = digester.digest(of: ticket)
+        guard let session = contents.withLock({ $0.sessions[ticket.handle] }) else { return .absent(.unknown) }
+        switch session.presence(of: digest, ticket.handle, at: now) {
+        case .live(let standing): return .found(record(session, ticket, standing, at: now))
         case .absent(let absence): return .absent(absence)
         }
     }
@@ -61,7 +63,7 @@ public final class MemorySessionStore: SessionDirectory {
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
         let ticket = SessionTicket()
         let now = now()
-        let session = StoredSession(draft, digest: digester.digest(of: ticket), digester: digester, now: now)
+        let session = StoredSession(StoredDraft(draft, for: ticket, digester) { Array($0.utf8) }, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
             let isFull = contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
@@ -78,27 +80,26 @@ public final class MemorySessionStore: SessionDirectory {
         guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
         let now = now()
         let fresh = SessionTicket(handle: ticket.handle)
+        let digest = digester.digest(of: ticket)
+        let change = StoredChange(change, fresh: fresh, principal: record.principal, digester) { Array($0.utf8) }
         return try contents.withLock { (contents: inout Contents) throws(SessionError) -> SessionCommit in
-            var session: StoredSession
+            guard var session = contents.sessions[ticket.handle] else { return .gone(.unknown) }
             let standing: SessionRecord.Standing
-            switch find(ticket, in: contents, at: now) {
+            switch session.presence(of: digest, ticket.handle, at: now) {
             case .absent(let absence): return .gone(absence)
-            case .live(let found, let foundStanding): (session, standing) = (found, foundStanding)
+            case .live(let found): standing = found
             }
-            let current = session.record(ticket, standing: standing, at: now)
-            if change.needsVersion, record.version != current.version { return .conflict(current) }
             let before = session.size
-            let stale = record.version != current.version
-            let isRotated = try session.apply(
-                change, standing: standing, newDigest: digester.digest(of: fresh), digester: digester, at: now)
-            if stale, session.size > max(before, change.maximumBytes) { return .conflict(current) }
+            guard let isRotated = try session.apply(change, to: record.version, standing: standing, at: now) else {
+                return .conflict(self.record(session, ticket, standing, at: now))
+            }
             if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
             guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
             }
             contents.replace(ticket.handle, session)
             return .committed(
-                handle: ticket.handle, version: current.version + 1, credential: isRotated ? fresh.credential : nil,
+                handle: ticket.handle, version: session.version, credential: isRotated ? fresh.credential : nil,
                 remaining: session.remaining(at: now))
         }
     }
@@ -106,8 +107,9 @@ public final class MemorySessionStore: SessionDirectory {
     public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
         guard let ticket = SessionTicket(record.credential) else { return nil }
         let now = now()
+        let digest = digester.digest(of: ticket)
         contents.withLock { contents in
-            guard case .live(var session, let standing) = find(ticket, in: contents, at: now) else { return }
+            guard case (var session, let standing)? = contents.live(ticket.handle, digest, at: now) else { return }
             session.touch(standing, at: now)
             contents.replace(ticket.handle, session)
         }
@@ -117,8 +119,9 @@ public final class MemorySessionStore: SessionDirectory {
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
         guard let ticket = SessionTicket(record.credential) else { return false }
         let now = now()
+        let digest = digester.digest(of: ticket)
         return contents.withLock { contents in
-            guard case .live = find(ticket, in: contents, at: now) else { return false }
+            guard contents.live(ticket.handle, digest, at: now) != nil else { return false }
             return contents.bury(ticket.handle, .signOut, until: now + tombstone)
         }
     }
@@ -157,21 +160,11 @@ public final class MemorySessionStore: SessionDirectory {
 
     // MARK: Inside
 
-    private enum Finding {
-        case live(StoredSession, SessionRecord.Standing)
-        case absent(SessionAbsence)
-    }
-
-    private func find(_ ticket: SessionTicket, in contents: Contents, at now: SessionInstant) -> Finding {
-        guard let session = contents.sessions[ticket.handle] else { return .absent(.unknown) }
-        guard session.isAlive(at: now) else {
-            return .absent(session.end.flatMap { session.isBuried(at: now) ? .ended($0) : nil } ?? .unknown)
-        }
-        switch session.standing(of: digester.digest(of: ticket), at: now) {
-        case .current: return .live(session, .current)
-        case .predecessor: return .live(session, .predecessor)
-        case .wrong(let replay): return .absent(.superseded(ticket.handle, replay: replay))
-        }
+    private func record(
+        _ session: StoredSession, _ ticket: SessionTicket, _ standing: SessionRecord.Standing, at now: SessionInstant
+    ) -> SessionRecord {
+        let principal = session.name(for: standing).map { String(decoding: $0, as: UTF8.self) }
+        return session.record(ticket, standing: standing, principal: principal, at: now)
     }
 }
 
@@ -197,6 +190,11 @@ extension MemorySessionStore.Contents {
         session.bury(end, until: until)
         replace(handle, session)
         return true
+    }
+
+    fileprivate func live(_ handle: SessionHandle, _ digest: [UInt8], at now: SessionInstant) -> (StoredSession, SessionRecord.Standing)? {
+        guard let session = sessions[handle], case .live(let standing) = session.presence(of: digest, handle, at: now) else { return nil }
+        return (session, standing)
     }
 
     fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionHandle: StoredSession] {

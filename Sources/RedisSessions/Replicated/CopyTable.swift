@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// The sessions of a replica by handle, by user, and by when the log last held them whole.
+struct CopyTable: Sendable {
+    struct Row: Hashable, Sendable {
+        var copy: LogEntry.Copy
+        /// From where on the log must be there for somebody who joins to get this session.
+        var logged: LogPosition
+    }
+
+    private(set) var rows: [SessionHandle: Row] = [:]
+    private var handles: [[UInt8]: Set<SessionHandle>] = [:]
+    /// Bytes of the names and values of all attributes.
+    private(set) var bytes = 0
+    private var queue = RelogQueue()
+
+    init() {}
+
+    /// A table of rows that were made elsewhere.
+    init(_ rows: [SessionHandle: Row]) {
+        for (handle, row) in rows.sorted(by: { $0.value.logged < $1.value.logged }) {
+            self[handle] = row.copy
+            note(handle, logged: row.logged)
+        }
+    }
+
+    var count: Int { rows.count }
+
+    /// The session of that name; set to change, add or forget it.
+    subscript(handle: SessionHandle) -> LogEntry.Copy? {
+        get { rows[handle]?.copy }
+        set {
+            let old = rows[handle]
+            if let old {
+                bytes -= old.copy.session.size
+                if let user = old.copy.session.user, user != newValue?.session.user {
+                    handles[user]?.remove(handle)
+                    if handles[user]?.isEmpty == true { handles[user] = nil }
+                }
+            }
+            guard let newValue else {
+                rows[handle] = nil
+                return
+            }
+            bytes += newValue.session.size
+            rows[handle] = Row(copy: newValue, logged: old?.logged ?? .start)
+            if let user = newValue.session.user, user != old?.copy.session.user { handles[user, default: []].insert(handle) }
+        }
+    }
+
+    /// The handles of a user's sessions that are alive.
+    func live(_ user: [UInt8], at now: SessionInstant) -> [SessionHandle] {
+        (handles[user] ?? []).filter { rows[$0]?.copy.session.isAlive(at: now) ?? false }
+    }
+
+    /// Forgets what has been over for a minute; nobody decides anything by it any more.
+    ///
+    /// - Parameter now: the log's own time, which is never ahead of any entry that is still to come.
+    mutating func sweep(at now: SessionInstant) {
+        for handle in rows.filter({ Self.isOver($0.value, at: now) }).keys { self[handle] = nil }
+    }
+
+    private static func isOver(_ row: Row, at now: SessionInstant) -> Bool { row.copy.session.expiry + .seconds(60) <= now }
+
+    // MARK: Logging again
+
+    /// The log holds the session whole, for those who have it from `position` on.
+    mutating func note(_ handle: SessionHandle, logged position: LogPosition) {
+        guard let row = rows[handle], row.logged < position else { return }
+        rows[handle]?.logged = position
+        queue.append(handle, position)
+    }
+
+    /// From where on the log must be kept; nil when nothing in it is needed.
+    mutating func oldest(at now: SessionInstant) -> LogPosition? {
+        queue.dropWhile { [rows] handle, position in
+            guard let row = rows[handle], row.logged == position else { return true }
+            return Self.isOver(row, at: now)
+        }
+        return queue.first
+    }
+
+    /// Takes sessions that were logged whole before `bound`, oldest first; those taken before are left out until `retry`.
+    mutating func due(before bound: LogPosition, at now: SessionInstant, limit: Int) -> [(SessionHandle, LogEntry.Copy)] {
+        _ = oldest(at: now)
+        var due: [(SessionHandle, LogEntry.Copy)] = []
+        while due.count < limit, let (handle, position) = queue.next(before: bound) {
+            if let row = rows[handle], row.logged == position, !Self.isOver(row, at: now) { due.append((handle, row.copy)) }
+        }
+        return due
+    }
+
+    /// What was taken has not reached the log, as far as anybody knows.
+    mutating func retry() { queue.rewind() }
+}
+
+/// Handles in the order in which the log came to hold their sessions, with those that have been taken and not dropped yet.
+private struct RelogQueue: Sendable {
+    private var items: [(handle: SessionHandle, position: LogPosition)] = []
+    private var head = 0
+    private var cursor = 0
+
+    var first: LogPosition? { head < items.count ? items[head].position : nil }
+
+    mutating func append(_ handle: SessionHandle, _ position: LogPosition) { items.append((handle, position)) }
+
+    mutating func dropWhile(_ isStale: (SessionHandle, LogPosition) -> Bool) {
+        while head < items.count, isStale(items[head].handle, items[head].position) { head += 1 }
+        cursor = max(cursor, head)
+        guard head > 1024, head > items.count / 2 else { return }
+        items.removeFirst(head)
+        (head, cursor) = (0, cursor - head)
+    }
+
+    mutating func next(before bound: LogPosition) -> (SessionHandle, LogPosition)? {
+        guard cursor < items.count, items[cursor].position < bound else { return nil }
+        cursor += 1
+        return items[cursor - 1]
+    }
+
+    mutating func rewind() { cursor = head }
+}

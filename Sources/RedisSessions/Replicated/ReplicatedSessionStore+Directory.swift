@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Sessions
+import Synchronization
+
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionDirectory`.
+/// The sessions of a user, from the copies but exact: one round trip shows where the log ends, and that much is waited for.
+extension ReplicatedSessionStore: SessionDirectory {
+    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await check()
+        let user = digester.digest(ofPrincipal: principal)
+        return log.state.withLock { state -> [SessionSummary] in
+            guard let table = state.serving?.table else { return [] }
+            let now = state.now
+            return table.live(user, at: now).compactMap { handle in table[handle].map { $0.session.summary(handle) } }
+        }.sorted { $0.lastUsed > $1.lastUsed }
+    }
+
+    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+        try await check()
+        let user = digester.digest(ofPrincipal: principal)
+        // Only what is there is worth an entry, or anybody could fill the log with them.
+        guard log.state.withLock({ $0.serving?.table[handle]?.session.user == user }) else { return false }
+        return try await count(.revoke(handle, user: user, tombstone: tombstone)) == 1
+    }
+
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+        try await count(.revokeAll(user: digester.digest(ofPrincipal: principal), except: kept, tombstone: tombstone))
+    }
+
+    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
+        try await check()
+        guard log.state.withLock({ $0.serving?.table[handle] != nil }) else { return }
+        _ = try await count(.revoke(handle, user: nil, tombstone: tombstone))
+    }
+}

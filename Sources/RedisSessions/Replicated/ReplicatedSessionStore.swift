@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Hiredis
+public import ServiceLifecycle
+public import Sessions
+import Synchronization
+
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`.
+/// Sessions in the memory of every instance, kept equal by one log in Redis: reads cost no round trip.
+///
+/// Changes are appended to one Redis stream. Every instance, the writer included, applies the stream in order, so that
+/// everywhere the same one of two conflicting changes wins; a change is done when its own entry has come back. The ticket's
+/// version is a place in the log: an instance that is not there yet waits for it, so that no client sees less than it has seen.
+///
+/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until it has been read.
+///
+/// What it declares:
+/// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and revocations are
+///   exact: they ask Redis.
+/// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance knows are read from
+///   its copies, unless the client has seen a newer state; about all others it does not know, and says so.
+/// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions included. Lost is
+///   what only instances knew that died with Redis, or did not come back within a second or so.
+/// * Whoever may write to Redis can delay, repeat and delete entries, but without the pepper not make any.
+///
+/// Needs Redis 6.2 and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD PEXPIRE PING EVALSHA`, what
+/// the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an operator loads them.
+public struct ReplicatedSessionStore: SessionStore, Service {
+    /// All scripts of the store, for operators whose ACL does not let applications load any.
+    public static let scripts = ReplicatedLog.scripts
+
+    let log: ReplicatedLog
+    let digester: SessionDigester
+    let tombstone: Duration
+    private let maximumSessions: Int
+    private let maximumBytes: Int
+
+    /// Creates a store; opens no connection.
+    ///
+    /// - Parameters:
+    ///   - redis: the client; the store keeps one of its dedicated connections for itself.
+    ///   - prefix: first part of the log's key. Two applications on one Redis must differ here (R37).
+    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and proves entries (R33).
+    ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
+    ///   - retention: how far back the log reaches, the same on all instances. An unchanged session is logged again about twice
+    ///     in this time; an instance that was cut off for longer reads everything again.
+    ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are remembered.
+    ///   - maximumBytes: how many bytes all attributes together may have.
+    /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
+    public init(
+        _ redis: RedisClient, prefix: String = "sessions", pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300),
+        retention: Duration = .seconds(3600), maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20
+    ) throws(SessionError) {
+        guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
+            throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
+        }
+        var options = ReplicatedLog.Options()
+        options.retention = retention
+        try self.init(
+            redis, prefix: prefix, pepper: pepper, tombstone: tombstone, maximumSessions: maximumSessions, maximumBytes: maximumBytes,
+            options: options)
+    }
+
+    init(
+        _ redis: RedisClient, prefix: String, pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300), maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20, options: ReplicatedLog.Options
+    ) throws(SessionError) {
+        guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
+            throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
+        }
+        guard maximumSessions > 0, maximumBytes > 0 else {
+            throw SessionError(.invalidConfiguration, "maximumSessions and maximumBytes must be above zero.")
+        }
+        self.tombstone = tombstone
+        self.maximumSessions = maximumSessions
+        self.maximumBytes = maximumBytes
+        digester = try SessionDigester(pepper: pepper)
+        log = ReplicatedLog(redis, keys: try SessionKeys(prefix: prefix), digester: digester, options: options)
+    }
+
+    /// What the store holds and has done.
+    public var statistics: ReplicatedSessionStatistics {
+        log.state.withLock { state in
+            var statistics = state.statistics
+            statistics.sessions = state.serving?.table.count ?? 0
+            statistics.bytes = state.serving?.table.bytes ?? 0
+            statistics.position = (state.serving?.applied ?? .start).description
+            return statistics
+        }
+    }
+
+    /// Reads the log and keeps it, until graceful shutdown or cancellation.
+    public func run() async throws {
+        log.state.withLock { $0.started() }
+        defer { log.state.withLock { $0.stopped() }() }
+        await withTaskGroup { group in
+            group.addTask { [log] in
+                var reader = LogReader(log)
+                await reader.run()
+            }
+            group.addTask { [log] in
+                var keeper = LogKeeper(log)
+                await keeper.run()
+            }
+            group.addTask { [log] in await LogKeeper.watch(log) }
+            try? await gracefulShutdown()
+            group.cancelAll()
+        }
+    }
+
+    /// Runs `hook` before each batch of entries is applied; a batch for which it throws is read again. For tests.
+    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
+
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+        guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
+        let digest = digester.digest(of: ticket)
+        let freshness = try await log.refresh(for: ticket.version ?? 0)
+        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
+        switch copy?.session.presence(of: digest, ticket.handle, at: now) ?? .absent(.unknown) {
+        case .absent(.unknown) where freshness == .cutOff:
+            throw SessionError(.storeUnavailable, "Redis does not answer, and this instance does not know the session.")
+        case .absent(let absence): return .absent(absence)
+        case .live(let standing):
+            guard let copy else { return .absent(.unknown) }
+            return record(copy.session, ticket, standing, seen: copy.changed, at: now).map { .found($0) } ?? .absent(.unreadable)
+        }
+    }
+
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+        let ticket = SessionTicket()
+        let stored = StoredDraft(draft, for: ticket, digester) { digester.seal(principal: $0, for: ticket) }
+        try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
+        let answer = try await log.append(.create(ticket.handle, stored))
+        return try commit(answer, ticket, by: ticket)
+    }
+
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+        guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
+        let fresh = SessionTicket(handle: ticket.handle)
+        let digest = digester.digest(of: ticket)
+        let stored = StoredChange(change, fresh: fresh, principal: record.principal, digester) { digester.seal(principal: $0, for: fresh) }
+        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
+        if var session = copy?.session, let changed = copy?.changed {
+            switch session.presence(of: digest, ticket.handle, at: now) {
+            // What is over here is over everywhere.
+            case .absent(.ended(let end)): return .gone(.ended(end))
+            case .live(let standing):
+                // Versions only grow: the log would say the same.
+                if change.needsVersion, session.version > record.version,
+                    let record = self.record(session, ticket, standing, seen: changed, at: now)
+                {
+                    return .conflict(record)
+                }
+                let before = session.size
+                if (try? session.apply(stored, to: record.version, standing: standing, at: now)) != nil, session.size > before {
+                    try makeRoom(for: 0, bytes: session.size - before)
+                }
+            default: break
+            }
+        }
+        let answer = try await log.append(.commit(ticket.handle, digest: digest, version: record.version, stored))
+        return try commit(answer, ticket, by: fresh)
+    }
+
+    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        guard let ticket = SessionTicket(record.credential) else { return nil }
+        let entry = LogEntry.Content.touch(ticket.handle, digest: digester.digest(of: ticket))
+        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline need not.
+        if record.hasPredecessor { _ = try await log.append(entry) } else { log.submit(entry) }
+        return nil
+    }
+
+    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+        guard let ticket = SessionTicket(record.credential) else { return false }
+        return try await count(.end(ticket.handle, digest: digester.digest(of: ticket), tombstone: tombstone)) == 1
+    }
+
+    public func check() async throws(SessionError) {
+        guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
+            throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being filled.")
+        }
+    }
+
+    // MARK: Inside
+
+    /// Appends what ends sessions; gives how many.
+    func count(_ entry: LogEntry.Content) async throws(SessionError) -> Int {
+        if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
+    }
+
+    private func commit(_ answer: LogState.Answer, _ ticket: SessionTicket, by fresh: SessionTicket) throws(SessionError) -> SessionCommit {
+        switch answer.outcome {
+        case .stored(let session, let isRotated):
+            let now = log.options.time(answer.position.instant)
+            var next: SessionTicket? = isRotated ? fresh : nil
+            // An old secret is never sent again.
+            if !isRotated, session.presence(of: digester.digest(of: ticket), ticket.handle, at: now) == .live(.current) { next = ticket }
+            return .committed(
+                handle: ticket.handle, version: session.version, credential: next?.seen(answer.position.version).credential,
+                remaining: session.remaining(at: now))
+        case .conflict(let session, let standing):
+            let now = log.state.withLock { $0.now }
+            return record(session, ticket, standing, seen: answer.position, at: now).map { .conflict($0) } ?? .gone(.unreadable)
+        case .gone(let absence): return .gone(absence)
+        case .invalid(let error): throw error
+        default: throw SessionError(.storeUnavailable, "The log answered in a form that the store does not use.")
+        }
+    }
+
+    /// Nil when the principal was sealed by somebody else.
+    private func record(
+        _ session: StoredSession, _ ticket: SessionTicket, _ standing: SessionRecord.Standing, seen position: LogPosition,
+        at now: SessionInstant
+    ) -> SessionRecord? {
+        var principal: String?
+        if let sealed = session.name(for: standing) {
+            principal = digester.openPrincipal(sealed, with: ticket)
+            guard let principal, session.user == digester.digest(ofPrincipal: principal) else { return nil }
+        }
+        let isNews = standing == .current && position.version > ticket.version ?? 0
+        return session.record(
+            ticket, standing: standing, principal: principal, at: now, reissue: isNews ? ticket.seen(position.version).credential : nil)
+    }
+
+    private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {
+        let full: (Int, Int)? = log.state.withLock { state in
+            state.tend { table, now in
+                func isFull() -> Bool { table.count + sessions > maximumSessions || table.bytes + bytes > maximumBytes }
+                if isFull() { table.sweep(at: now) }
+                return isFull() ? (table.count, table.bytes) : nil
+            } ?? nil
+        }
+        if let full { throw SessionError(.storeFull, "The session memory is full: \(full.0) sessions, \(full.1) bytes.") }
+    }
+}

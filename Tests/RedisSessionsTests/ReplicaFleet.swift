@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+@testable import RedisSessions
+import SessionsTesting
+import Synchronization
+import TestSupport
+
+/// Time at the server → time of the sessions: jumps where a test says so, the same for everybody.
+final class TimeJumps: Sendable {
+    private let jumps = Mutex<[(from: SessionInstant, total: Duration)]>([])
+
+    func map(_ instant: SessionInstant) -> SessionInstant {
+        jumps.withLock { jumps in instant + (jumps.last { $0.from < instant }?.total ?? .zero) }
+    }
+
+    func jump(_ duration: Duration, from instant: SessionInstant) {
+        jumps.withLock { $0.append((instant, ($0.last?.total ?? .zero) + duration)) }
+    }
+}
+
+/// Several replicated stores on one log, each as in a process of its own.
+final class ReplicaFleet: Sendable {
+    let server: RedisServer
+    let prefix = "t\(UUID().uuidString.prefix(8))"
+    let jumps = TimeJumps()
+    private let members: [Member]
+
+    struct Member: Sendable {
+        let client: RedisClient
+        let store: ReplicatedSessionStore
+        let running: Task<Void, Never>
+    }
+
+    var stores: [ReplicatedSessionStore] { members.map(\.store) }
+
+    /// Starts stores; returns when all of them have read the log.
+    init(
+        _ count: Int, on server: RedisServer, pepper: [UInt8]? = nil, maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20,
+        options adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
+    ) async throws {
+        self.server = server
+        var options = Self.quickOptions
+        options.time = { [jumps] in jumps.map($0) }
+        adjust(&options)
+        members = try (0..<count).map { [prefix] _ in
+            try Self.member(
+                server.url, prefix, pepper: pepper, maximumSessions: maximumSessions, maximumBytes: maximumBytes, options: options)
+        }
+        for store in stores { try await store.ready() }
+    }
+
+    deinit { for member in members { member.running.cancel() } }
+
+    /// Patient with a busy machine, and quick to open a new log.
+    static var quickOptions: ReplicatedLog.Options {
+        var options = ReplicatedLog.Options()
+        options.quiet = .milliseconds(60)
+        options.patience = .seconds(20)
+        return options
+    }
+
+    static func member(
+        _ url: String, _ prefix: String, pepper: [UInt8]? = nil, maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20,
+        options: ReplicatedLog.Options = quickOptions
+    ) throws -> Member {
+        var configuration = try RedisConfiguration(url: url)
+        configuration.commandTimeout = options.patience
+        let client = RedisClient(configuration)
+        let store = try ReplicatedSessionStore(
+            client, prefix: prefix, pepper: pepper, maximumSessions: maximumSessions, maximumBytes: maximumBytes, options: options)
+        return Member(client: client, store: store, running: Task { try? await store.run() })
+    }
+
+    /// Waits until every store has applied what is in the log now.
+    func settle() async throws {
+        for member in members { _ = try await member.client.send(RedisCommand("PING")) }
+        for store in stores { try await store.check() }
+    }
+
+    /// Lets time pass for everybody at once.
+    func advance(_ duration: Duration) async throws {
+        try await settle()
+        let text = try await server.admin("TIME").split(whereSeparator: \.isNewline).compactMap { Int64($0) }
+        let time = SessionInstant(milliseconds: text[0] * 1000 + text[1] / 1000)
+        let before = jumps.map(time + .milliseconds(1))
+        jumps.jump(duration, from: time)
+        let hasPassed = await poll(seconds: 10) { self.stores.allSatisfy { $0.log.state.withLock { $0.now } >= before + duration } }
+        guard hasPassed else { throw ChildProcess.Failure(description: "time does not pass") }
+    }
+
+    var harness: SessionStoreHarness { SessionStoreHarness(store: Router(fleet: self)) { try await self.advance($0) } }
+}
+
+extension ReplicatedSessionStore {
+    /// Returns when the log has been read.
+    func ready() async throws {
+        let isReady = await poll(seconds: 20) { (try? await self.check()) != nil }
+        if !isReady { try await check() }
+    }
+}
+
+/// A client with one cookie jar, whose requests land on any of several stores.
+///
+/// Presents the newest version of each ticket that it was given, as a browser does. Where the answer of a store brings no
+/// new cookie, the news is waited for, because a replicated store promises the others' ends within a second only.
+struct Router: SessionDirectory {
+    let fleet: ReplicaFleet
+    private let jar = Jar()
+
+    init(fleet: ReplicaFleet) { self.fleet = fleet }
+
+    private var store: ReplicatedSessionStore { fleet.stores.randomElement()! }
+
+    private final class Jar: Sendable {
+        private let versions = Mutex<[String: Int]>([:])
+
+        func keep(_ credential: SessionCredential?) {
+            guard let credential, let ticket = SessionTicket(credential), let version = ticket.version else { return }
+            versions.withLock { $0[Self.key(credential)] = max(version, $0[Self.key(credential)] ?? 0) }
+        }
+
+        func newest(_ credential: SessionCredential) -> SessionCredential {
+            guard let ticket = SessionTicket(credential), let version = versions.withLock({ $0[Self.key(credential)] }) else {
+                return credential
+            }
+            return ticket.seen(version).credential
+        }
+
+        private static func key(_ credential: SessionCredential) -> String {
+            credential.value.split(separator: ".").prefix(2).joined(separator: ".")
+        }
+    }
+
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+        let load = try await store.load(jar.newest(credential))
+        if case .found(let record) = load { jar.keep(record.reissue) }
+        return load
+    }
+
+    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+        let commit = try await store.create(draft)
+        if case .committed(_, _, let credential, _) = commit { jar.keep(credential) }
+        return commit
+    }
+
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+        let commit = try await store.commit(change, to: record)
+        switch commit {
+        case .committed(let handle, let version, let credential?, let remaining):
+            jar.keep(credential)
+            // The contract counts a credential as new when its secret is; a new version of the same one is for the jar.
+            guard SessionTicket(credential)?.secret == SessionTicket(record.credential)?.secret else { return commit }
+            return .committed(handle: handle, version: version, credential: nil, remaining: remaining)
+        case .conflict(let record): jar.keep(record.reissue)
+        default: break
+        }
+        return commit
+    }
+
+    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        let credential = try await store.touch(record)
+        try await settle()
+        return credential
+    }
+
+    func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+        let isEnded = try await store.end(record)
+        try await settle()
+        return isEnded
+    }
+
+    func check() async throws(SessionError) { try await store.check() }
+
+    func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] { try await store.sessions(of: principal) }
+
+    func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+        let isRevoked = try await store.revoke(handle, of: principal)
+        try await settle()
+        return isRevoked
+    }
+
+    func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+        let count = try await store.revokeAll(of: principal, except: kept)
+        try await settle()
+        return count
+    }
+
+    func revoke(_ handle: SessionHandle) async throws(SessionError) {
+        try await store.revoke(handle)
+        try await settle()
+    }
+
+    private func settle() async throws(SessionError) {
+        do { try await fleet.settle() } catch { throw SessionError(.storeUnavailable, "\(error)") }
+    }
+}

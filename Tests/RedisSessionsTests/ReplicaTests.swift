@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+@testable import RedisSessions
+import Sessions
+import Testing
+
+/// A log in memory, and somebody who writes everything into it that can be written.
+private struct Script {
+    var generator: SplitMix
+    var entries: [(position: LogPosition, entry: LogEntry)] = []
+    var epoch: UInt64 = 0
+    private var time: UInt64 = 1_800_000_000_000
+    private var sessions: [(handle: SessionHandle, digests: [[UInt8]])] = []
+    private let users: [[UInt8]] = [[1], [2], [3]]
+
+    init(seed: UInt64) {
+        generator = SplitMix(state: seed)
+        begin()
+    }
+
+    mutating func append(_ content: LogEntry.Content) {
+        // Time goes slowly, jumps now and then, and stands still.
+        time += [0, 0, 1, 20, 400, 5000, 30_000][Int(generator.next() % 7)]
+        let sequence = entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
+        entries.append((LogPosition(milliseconds: time, sequence: sequence), LogEntry(epoch: epoch, nonce: generator.next(), content: content)))
+    }
+
+    /// A new log, opened empty.
+    mutating func begin() {
+        epoch += 1
+        append(.origin)
+        append(.open(claim: nil, claims: 0))
+    }
+
+    mutating func step() {
+        if sessions.isEmpty || generator.next() % 6 == 0 {
+            let handle = SessionHandle()
+            let digest = bytes(32)
+            sessions.append((handle, [digest]))
+            append(.create(handle, StoredDraft(
+                attributes: ["n": Array("1".utf8)], name: [9], user: generator.next() % 2 == 0 ? user() : nil, digest: digest,
+                idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+            return
+        }
+        let index = Int(generator.next() % UInt64(sessions.count))
+        let (handle, digests) = sessions[index]
+        let digest = digests[Int(generator.next() % UInt64(digests.count))]
+        let tombstone = Duration.seconds(300)
+        switch generator.next() % 16 {
+        case 0: append(.end(handle, digest: digest, tombstone: tombstone))
+        case 1: append(.revoke(handle, user: generator.next() % 2 == 0 ? user() : nil, tombstone: tombstone))
+        case 2: append(.revokeAll(user: user(), except: generator.next() % 2 == 0 ? handle : nil, tombstone: tombstone))
+        case 3, 4, 5: append(.touch(handle, digest: digest))
+        case 6: append(.tick)
+        default:
+            let next = bytes(32)
+            var rotation = StoredChange.Rotation.none
+            switch generator.next() % 6 {
+            case 0: rotation = .renew(digest: next, name: [8])
+            case 1:
+                rotation = .signIn(
+                    digest: next, name: [7], user: user(), keeping: ["n"], idleTimeout: .seconds(300), lifetime: .seconds(1800))
+            default: break
+            }
+            if rotation != .none { sessions[index].digests.append(next) }
+            let operation: SessionChange.Operation = [.set([1]), .remove, .increment(1)][Int(generator.next() % 3)]
+            append(.commit(handle, digest: digest, version: Int(generator.next() % 4), StoredChange(
+                operations: [["n", "m"][Int(generator.next() % 2)]: operation], needsVersion: generator.next() % 2 == 0,
+                maximumBytes: 100, rotation: rotation, grace: .seconds(30))))
+        }
+    }
+
+    private mutating func user() -> [UInt8] { users[Int(generator.next() % 3)] }
+
+    private mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) } }
+}
+
+/// A generator whose numbers a seed decides.
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
+
+extension Replica {
+    /// Feeds what has not been applied yet.
+    fileprivate mutating func follow(_ entries: some Sequence<(position: LogPosition, entry: LogEntry)>) {
+        for (position, entry) in entries where position > applied { _ = apply(entry, at: position) }
+    }
+
+    /// All that anybody can see of it.
+    fileprivate mutating func sessions() -> [SessionHandle: LogEntry.Copy] {
+        table.sweep(at: now)
+        return table.rows.mapValues(\.copy)
+    }
+}
+
+@Suite struct `Replica of a log` {
+    @Test(arguments: 1...40) func `whoever joins late from a trimmed log is equal to those who were always there`(seed: Int) throws {
+        var script = Script(seed: UInt64(seed))
+        var established = Replica()
+        var helper = Replica()
+        for round in 0..<600 {
+            script.step()
+            established.follow(script.entries.suffix(3))
+            // The helper lags and logs old sessions whole, as of where it is.
+            if round % 5 == 0 { helper.follow(script.entries) }
+            if round % 7 == 0 {
+                let applied = helper.applied
+                let age = UInt64(1_800_000)
+                let bound = LogPosition(milliseconds: applied.milliseconds - min(applied.milliseconds, age), sequence: 0)
+                for (handle, copy) in helper.table.due(before: bound, at: helper.now, limit: 50) {
+                    script.append(.full(handle, asOf: applied, copy))
+                }
+            }
+        }
+        established.follow(script.entries)
+        helper.follow(script.entries)
+        let expected = established.sessions()
+        #expect(expected.count > 3)
+        #expect(helper.sessions() == expected)
+        // Whatever is cut off that nobody needs: what is left suffices.
+        let needed = try #require(established.table.oldest(at: established.now))
+        let retained = script.entries.filter { $0.position >= needed }
+        #expect(retained.count < script.entries.count)
+        var late = Replica()
+        late.follow(retained)
+        late.joined()
+        #expect(late.sessions() == expected)
+        #expect(late.epoch == established.epoch)
+        for user: [UInt8] in [[1], [2], [3]] {
+            #expect(Set(late.table.live(user, at: late.now)) == Set(established.table.live(user, at: established.now)))
+        }
+    }
+
+    @Test func `a state as of a time that the log has forgotten is no state`() {
+        var script = Script(seed: 1)
+        let handle = SessionHandle()
+        let digest = [UInt8](repeating: 1, count: 32)
+        script.append(.create(handle, StoredDraft(
+            attributes: [:], name: nil, user: nil, digest: digest, idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+        var writer = Replica()
+        writer.follow(script.entries)
+        let copy = writer.table[handle]!
+        script.append(.end(handle, digest: digest, tombstone: .seconds(300)))
+        script.append(.full(handle, asOf: writer.applied, copy))
+        var late = Replica()
+        late.follow(script.entries.suffix(1))
+        late.joined()
+        #expect(late.table[handle] == nil)
+        // With the end still in the log it is applied on top.
+        late = Replica()
+        late.follow(script.entries.suffix(3))
+        late.joined()
+        #expect(late.table[handle]?.session.end == .signOut)
+    }
+
+    @Test func `a new log has the sessions of the best claim that is complete, and of no other`() {
+        var script = Script(seed: 2)
+        for _ in 0..<100 { script.step() }
+        var ahead = Replica()
+        ahead.follow(script.entries)
+        var behind = Replica()
+        behind.follow(script.entries.prefix(60))
+        #expect(ahead.sessions() != behind.sessions())
+        let origin = LogEntry(epoch: 9, nonce: 9, content: .origin)
+        guard case .replaced = ahead.apply(origin, at: LogPosition(milliseconds: .max, sequence: 0)) else {
+            return #expect(Bool(false), "a living replica does not end with its log")
+        }
+        script.epoch = 9
+        let start = script.entries.count
+        script.append(.origin)
+        script.append(.claim(rank: behind.applied))
+        let slow = script.entries.last!.entry.nonce
+        script.append(.claim(rank: ahead.applied))
+        let fast = script.entries.last!.entry.nonce
+        script.append(.open(claim: nil, claims: 0))
+        script.append(.open(claim: slow, claims: 2))
+        script.append(.touch(SessionHandle(), digest: []))
+        for (claim, replica) in [(slow, behind), (fast, ahead)] {
+            for (handle, row) in replica.table.rows { script.append(.seed(claim: claim, handle, row.copy)) }
+            script.append(.seeded(claim: claim, count: replica.table.count))
+        }
+        script.append(.open(claim: fast, claims: 1))
+        var fresh = Replica()
+        fresh.follow(script.entries[start...])
+        #expect(!fresh.isLive && fresh.seeding?.claims.first?.nonce == fast)
+        script.append(.open(claim: fast, claims: 2))
+        script.append(.open(claim: slow, claims: 2))
+        script.append(.seed(claim: slow, SessionHandle(), ahead.table.rows.first!.value.copy))
+        fresh.follow(script.entries)
+        #expect(fresh.isLive)
+        #expect(fresh.table.rows.mapValues(\.copy) == ahead.table.rows.mapValues(\.copy))
+    }
+
+    @Test func `an entry written for another log changes nothing`() {
+        var script = Script(seed: 3)
+        for _ in 0..<50 { script.step() }
+        var replica = Replica()
+        replica.follow(script.entries)
+        let before = replica.table.rows
+        script.epoch = 0
+        let count = script.entries.count
+        for _ in 0..<50 { script.step() }
+        for (position, entry) in script.entries[count...] {
+            guard case .refused = replica.apply(entry, at: position) else { return #expect(Bool(false), "applied") }
+        }
+        #expect(replica.table.rows == before)
+        // One from a later log tells that this one was left.
+        guard
+            case .replaced = replica.apply(
+                LogEntry(epoch: 7, nonce: 1, content: .tick), at: LogPosition(milliseconds: .max, sequence: 0))
+        else { return #expect(Bool(false), "not noticed") }
+    }
+}
+
+@Suite struct `Log entry` {
+    private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogCodec {
+        LogCodec(try SessionDigester(pepper: Array(repeating: pepper, count: 32)), prefix: prefix)
+    }
+
+    private var entries: [LogEntry] {
+        var script = Script(seed: 4)
+        for _ in 0..<200 { script.step() }
+        var replica = Replica()
+        replica.follow(script.entries)
+        for (handle, row) in replica.table.rows {
+            script.append(.full(handle, asOf: replica.applied, row.copy))
+            script.append(.seed(claim: 5, handle, row.copy))
+        }
+        script.append(.claim(rank: replica.applied))
+        script.append(.seeded(claim: 5, count: 3))
+        script.append(.open(claim: 5, claims: 1))
+        return script.entries.map(\.entry)
+    }
+
+    @Test func `comes back from its bytes`() throws {
+        let codec = try codec()
+        for entry in entries { #expect(codec.decode(codec.encode(entry)) == entry) }
+    }
+
+    @Test func `is refused when cut, changed, lengthened, or written by somebody else`() throws {
+        let codec = try codec()
+        let others = [try self.codec("b"), try self.codec(pepper: 2)]
+        for entry in entries.suffix(40) {
+            let bytes = codec.encode(entry)
+            for length in 0..<bytes.count { #expect(codec.decode(Array(bytes.prefix(length))) == nil) }
+            for index in bytes.indices {
+                var changed = bytes
+                changed[index] ^= 1 << UInt8(index % 8)
+                #expect(codec.decode(changed) == nil)
+            }
+            #expect(codec.decode(bytes + [0]) == nil)
+            for other in others { #expect(other.decode(bytes) == nil) }
+        }
+    }
+
+    @Test func `has a position that grows, in at most 18 digits`() {
+        let positions = [
+            LogPosition.start, LogPosition(milliseconds: 1_800_000_000_000, sequence: 0),
+            LogPosition(milliseconds: 1_800_000_000_000, sequence: 1), LogPosition(milliseconds: 1_800_000_000_001, sequence: 0),
+            LogPosition(milliseconds: 3_900_000_000_000, sequence: 1 << 20), LogPosition(milliseconds: .max, sequence: .max),
+        ]
+        for (left, right) in zip(positions, positions.dropFirst()) { #expect(left < right && left.version <= right.version) }
+        #expect(positions[1].version < positions[2].version && positions[2].version < positions[3].version)
+        #expect(positions.allSatisfy { "\($0.version)".count <= 18 && LogPosition("\($0)") == $0 })
+        for text in ["", "1", "-", "1-", "-1", "1-1-1", "a-1", "+", "1-18446744073709551616"] { #expect(LogPosition(text) == nil) }
+    }
+}
