@@ -86,7 +86,7 @@ final class ReplicaFleet: Sendable {
         let before = jumps.map(time + .milliseconds(1))
         jumps.jump(duration, from: time)
         let hasPassed = await poll(seconds: 10) { self.stores.allSatisfy { $0.log.state.withLock { $0.now } >= before + duration } }
-        guard hasPassed else { throw ChildProcess.Failure(description: "time does not pass") }
+        guard hasPassed else { throw SessionError(.storeUnavailable, "time does not pass") }
     }
 
     var harness: SessionStoreHarness { SessionStoreHarness(store: Router(fleet: self)) { try await self.advance($0) } }

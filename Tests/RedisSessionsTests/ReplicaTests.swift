@@ -66,7 +66,7 @@ private struct Script {
             let operation: SessionChange.Operation = [.set([1]), .remove, .increment(1)][Int(generator.next() % 3)]
             append(.commit(handle, digest: digest, version: Int(generator.next() % 4), StoredChange(
                 operations: [["n", "m"][Int(generator.next() % 2)]: operation], needsVersion: generator.next() % 2 == 0,
-                maximumBytes: 100, rotation: rotation, grace: .seconds(30))))
+                maximumBytes: 100, rotation: rotation, grace: rotation == .none ? .zero : .seconds(30))))
         }
     }
 
@@ -126,7 +126,8 @@ extension Replica {
         #expect(expected.count > 3)
         #expect(helper.sessions() == expected)
         // Whatever is cut off that nobody needs: what is left suffices.
-        let needed = try #require(established.table.oldest(at: established.now))
+        let oldest = established.table.oldest(at: established.now)
+        let needed = try #require(oldest)
         let retained = script.entries.filter { $0.position >= needed }
         #expect(retained.count < script.entries.count)
         var late = Replica()

@@ -58,7 +58,10 @@ struct LogState: Sendable {
     private var readers: [(need: Need, continuation: CheckedContinuation<Bool, Never>, until: Instant)] = []
     private let time: @Sendable (SessionInstant) -> SessionInstant
 
-    init(time: @escaping @Sendable (SessionInstant) -> SessionInstant) { self.time = time }
+    init(time: @escaping @Sendable (SessionInstant) -> SessionInstant) {
+        self.time = time
+        building = Replica(time: time)
+    }
 
     /// The store's time.
     var now: SessionInstant {
