@@ -5,8 +5,9 @@
 /// Moves a running site from one strategy to another without signing anybody out.
 ///
 /// Reads ask the new store first and then the old one. New sessions are made in the new store. A session of the old one moves with the
-/// first change that is answered with a cookie: it is made anew in the new store, with the change, with the same user and no
-/// later deadline, and then the old record is claimed for the move, on the condition that nobody changed it meanwhile. So:
+/// first change that is answered with a cookie: it is made anew in the new store, with the change, with the same user and
+/// deadline (but for the moment the request takes), and then the old record is claimed for the move, on the condition that nobody
+/// changed it meanwhile. So:
 ///
 /// * **Nothing forks and nothing is lost.** Of two requests that move the same session one wins; the other finds the moved session
 ///   and applies its change there.
