@@ -50,6 +50,7 @@ import Testing
     /// A site on a server of its own, whose commands can be counted.
     private func site(_ store: (RedisSessionStore) throws -> any SessionStore) async throws -> Site {
         let redis = try await RedisFixture(server: RedisServer())
+        _ = try await redis.client.send(RedisCommand("PING"))
         let events = Events()
         let manager = try SessionManager(store: try store(redis.store), onEvent: { events.note($0.kind) })
         return Site(redis: redis, manager: manager, events: events)
