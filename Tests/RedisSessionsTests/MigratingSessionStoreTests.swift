@@ -114,6 +114,9 @@ import Testing
         try await Visitor(move.after, jar: during.cookies).send { #expect($0[.item] == "tea" && $0.principal == "ann") }
         let late = Visitor(move.during, jar: before.cookies)
         try await late.send { #expect($0.principal == nil) }
+        // What it writes must not put another cookie over that of the sign-in; a sealed store does not know that it is late.
+        let write = try await late.send { try $0.set(.item, "late") }
+        #expect(write.headerFields[values: .setCookie].isEmpty == (direction != .sealedToRedis))
     }
 
     @Test(arguments: Direction.allCases) private func `a sign-out ends it where it is`(direction: Direction) async throws {
