@@ -123,8 +123,3 @@ package struct SealedSession: Sendable, Equatable {
         }
     }
 }
-
-extension SessionHandle {
-    /// The handle of 16 bytes; nil for another number of them.
-    init?(bytes: [UInt8]) { self.init(ascii: Base64URL.encode(bytes)[...]) }
-}
