@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-@testable import RedisSessions
 import SessionsTesting
 import Synchronization
 import TestSupport
+
+@testable import RedisSessions
 
 /// Time at the server → time of the sessions: jumps where a test says so, the same for everybody.
 final class TimeJumps: Sendable {

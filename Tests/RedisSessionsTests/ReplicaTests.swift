@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@testable import RedisSessions
 import Sessions
 import Testing
+
+@testable import RedisSessions
 
 /// A log in memory, and somebody who writes everything into it that can be written.
 private struct Script {
@@ -22,7 +23,8 @@ private struct Script {
         // Time goes slowly, jumps now and then, and stands still.
         time += [0, 0, 1, 20, 400, 5000, 30_000][Int(generator.next() % 7)]
         let sequence = entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
-        entries.append((LogPosition(milliseconds: time, sequence: sequence), LogEntry(epoch: epoch, nonce: generator.next(), content: content)))
+        entries.append(
+            (LogPosition(milliseconds: time, sequence: sequence), LogEntry(epoch: epoch, nonce: generator.next(), content: content)))
     }
 
     /// A new log, opened empty.
@@ -37,9 +39,12 @@ private struct Script {
             let handle = SessionHandle()
             let digest = bytes(32)
             sessions.append((handle, [digest]))
-            append(.create(handle, StoredDraft(
-                attributes: ["n": Array("1".utf8)], name: [9], user: generator.next() % 2 == 0 ? user() : nil, digest: digest,
-                idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+            append(
+                .create(
+                    handle,
+                    StoredDraft(
+                        attributes: ["n": Array("1".utf8)], name: [9], user: generator.next() % 2 == 0 ? user() : nil, digest: digest,
+                        idleTimeout: .seconds(600), lifetime: .seconds(3600))))
             return
         }
         let index = Int(generator.next() % UInt64(sessions.count))
@@ -64,9 +69,12 @@ private struct Script {
             }
             if rotation != .none { sessions[index].digests.append(next) }
             let operation: SessionChange.Operation = [.set([1]), .remove, .increment(1)][Int(generator.next() % 3)]
-            append(.commit(handle, digest: digest, version: Int(generator.next() % 4), StoredChange(
-                operations: [["n", "m"][Int(generator.next() % 2)]: operation], needsVersion: generator.next() % 2 == 0,
-                maximumBytes: 100, rotation: rotation, grace: rotation == .none ? .zero : .seconds(30))))
+            append(
+                .commit(
+                    handle, digest: digest, version: Int(generator.next() % 4),
+                    StoredChange(
+                        operations: [["n", "m"][Int(generator.next() % 2)]: operation], needsVersion: generator.next() % 2 == 0,
+                        maximumBytes: 100, rotation: rotation, grace: rotation == .none ? .zero : .seconds(30))))
         }
     }
 
@@ -144,8 +152,11 @@ extension Replica {
         var script = Script(seed: 1)
         let handle = SessionHandle()
         let digest = [UInt8](repeating: 1, count: 32)
-        script.append(.create(handle, StoredDraft(
-            attributes: [:], name: nil, user: nil, digest: digest, idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+        script.append(
+            .create(
+                handle,
+                StoredDraft(
+                    attributes: [:], name: nil, user: nil, digest: digest, idleTimeout: .seconds(600), lifetime: .seconds(3600))))
         var writer = Replica()
         writer.follow(script.entries)
         let copy = writer.table[handle]!

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-@testable import RedisSessions
 import SessionsTesting
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import RedisSessions
 
 /// One server for the suite; each test has a log of its own.
 private let shared = Task { try await RedisServer() }
@@ -170,7 +171,9 @@ extension SessionStore {
         let fleet = try await ReplicaFleet(1, on: try await shared.value, maximumSessions: 3, maximumBytes: 100)
         let store = fleet.stores[0]
         let record = try await store.make(["a": [UInt8](repeating: 1, count: 90)])
-        await #expect(throws: SessionError(.storeFull, "")) { try await store.set("b", 1, try await store.make(["c": Array(repeating: 1, count: 20)])) }
+        await #expect(throws: SessionError(.storeFull, "")) {
+            try await store.set("b", 1, try await store.make(["c": Array(repeating: 1, count: 20)]))
+        }
         let change = SessionChange(operations: ["b": .set(Array(repeating: 1, count: 20))], policy: SessionPolicy())
         await #expect(throws: SessionError(.storeFull, "")) { try await store.commit(change, to: record) }
         try await store.set("a", 1, record)

@@ -77,7 +77,9 @@ struct LogCodec: Sendable {
     func decode(_ bytes: [UInt8]) -> LogEntry? {
         guard bytes.count > 1 + Self.tagLength, bytes[0] == Self.format else { return nil }
         let body = Array(bytes[(1 + Self.tagLength)...])
-        guard SessionDigester.areEqual(digester.seal(of: body, for: use).prefix(Self.tagLength), bytes[1...Self.tagLength]) else { return nil }
+        guard SessionDigester.areEqual(digester.seal(of: body, for: use).prefix(Self.tagLength), bytes[1...Self.tagLength]) else {
+            return nil
+        }
         var reader = ByteReader(body)
         do throws(ByteReader.Malformed) {
             let entry = LogEntry(epoch: try reader.word(), nonce: try reader.word(), content: try LogEntry.Content(from: &reader))

@@ -45,7 +45,7 @@ struct LogReader {
         command.append(log.key)
         command.append(before.description)
         isAtEnd = false
-        let replies = try await connection.send([command, log.extentCommand], timeout: log.options.blocking + .seconds(1))
+        let replies = try await connection.send([command, log.extentCommand(before)], timeout: log.options.blocking + .seconds(1))
         let received = ContinuousClock.now
         if let error = replies[0].error ?? replies[1].error {
             if error.prefix == "WRONGTYPE" { log.state.withLock { $0.statistics.refused += 1 } }
@@ -65,15 +65,15 @@ struct LogReader {
         wake { state, wake in state.reachedEnd(at: asked, &wake) }
     }
 
-    /// Whether the log still has what was applied; if not, reading starts over.
+    /// Whether the log still has the entry that was applied last; if not, reading starts over.
     private func isSameLog(_ extent: ReplicatedLog.Extent, read before: LogPosition, at instant: ContinuousClock.Instant) -> Bool {
         log.state.withLock { state in
             state.clock.heard(extent.time, at: instant)
             guard before != .start else { return true }
-            let isLost = extent.last.map { $0 < before } ?? true
-            let isTrimmed = extent.first.map { $0 > before } ?? true
-            if isLost || isTrimmed { state.startOver(isLost: isLost) }
-            return !(isLost || isTrimmed)
+            // Gone with the rest, trimmed away because this instance was away for long, or never there: a Redis that came back
+            // with less than it had goes on with other entries after a shorter log.
+            if !extent.isFound { state.startOver(isLost: extent.last.map { $0 < before } ?? true) }
+            return extent.isFound
         }
     }
 

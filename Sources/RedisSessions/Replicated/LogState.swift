@@ -79,12 +79,15 @@ struct LogState: Sendable {
 
     /// Reading starts over; requests go on seeing what they saw.
     mutating func startOver(isLost: Bool) {
+        statistics.replays += 1
         building = Replica(time: time)
         self.isLost = isLost
         confirmed = nil
     }
 
-    /// An entry came; nil for one that is not ours. False when the rest of what was read is of no use.
+    /// An entry came; nil for one that is not ours.
+    ///
+    /// False when the rest of what was read is of no use.
     mutating func came(_ entry: LogEntry?, at position: LogPosition, _ wake: inout Wake) -> Bool {
         guard let entry else {
             statistics.refused += 1
@@ -113,7 +116,6 @@ struct LogState: Sendable {
     mutating func reachedEnd(at instant: Instant, _ wake: inout Wake) {
         if building?.epoch != nil, building?.seeding == nil {
             building?.joined()
-            statistics.replays += 1
             promote()
         }
         guard building == nil else { return }
@@ -201,7 +203,9 @@ struct LogState: Sendable {
     /// Those whose time is over; all of them for nil.
     mutating func overdue(at now: Instant?) -> Wake {
         var wake = Wake()
-        for reader in readers where now.map({ reader.until <= $0 }) ?? true { wake.readers.append((reader.continuation, isMet(reader.need))) }
+        for reader in readers where now.map({ reader.until <= $0 }) ?? true {
+            wake.readers.append((reader.continuation, isMet(reader.need)))
+        }
         readers.removeAll { reader in now.map { reader.until <= $0 } ?? true }
         for case (let nonce, .waiting(let continuation, let until)) in writers where now.map({ until <= $0 }) ?? true {
             wake.writers.append((continuation, nil))

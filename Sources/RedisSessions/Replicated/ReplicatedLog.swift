@@ -33,13 +33,16 @@ final class ReplicatedLog: Sendable {
         let last: LogPosition?
         /// Microseconds since 1970 at the server.
         let time: Int64
+        /// Whether the entry that was asked for is there.
+        let isFound: Bool
 
         init?(_ reply: RedisReply) {
-            guard reply.count == 3, let first = reply[0].string, let last = reply[1].string, let time = reply[2].string.flatMap(Int64.init)
+            guard reply.count == 4, let first = reply[0].string, let last = reply[1].string, let time = reply[2].string.flatMap(Int64.init)
             else { return nil }
             self.first = LogPosition(first)
             self.last = LogPosition(last)
             self.time = time
+            isFound = reply[3].integer == 1
         }
     }
 
@@ -71,7 +74,9 @@ final class ReplicatedLog: Sendable {
         redis.preload(Self.scripts)
     }
 
-    /// Called before each batch of entries is applied; what it throws loses the batch. For tests that delay the news.
+    /// Called before each batch of entries is applied; for tests that delay the news.
+    ///
+    /// A batch for which it throws is read again.
     var beforeApplying: (@Sendable () async throws -> Void)? {
         get { hook.withLock { $0 } }
         set { hook.withLock { $0 = newValue } }
@@ -181,7 +186,12 @@ final class ReplicatedLog: Sendable {
         if try await redis.send(command).integer == 1 { state.withLock { $0.created = epoch } }
     }
 
-    var extentCommand: RedisCommand { RedisCommand(script: Self.stateScript, keys: [key], readOnly: true) }
+    /// - Parameter position: an entry to look for; `.start` for none.
+    func extentCommand(_ position: LogPosition = .start) -> RedisCommand {
+        var command = RedisCommand(script: Self.stateScript, keys: [key], readOnly: true)
+        command.append(position == .start ? "" : position.description)
+        return command
+    }
 
     // MARK: Reading
 
@@ -233,7 +243,7 @@ final class ReplicatedLog: Sendable {
     /// Where the log begins and ends; nil when Redis does not tell.
     private func extent() async -> Extent? {
         do {
-            let extent = Extent(try await redis.send(extentCommand, cancellation: .ignore))
+            let extent = Extent(try await redis.send(extentCommand(), cancellation: .ignore))
             state.withLock { $0.failed = nil }
             return extent
         } catch {

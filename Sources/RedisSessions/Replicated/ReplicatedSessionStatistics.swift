@@ -10,9 +10,9 @@ public struct ReplicatedSessionStatistics: Sendable, Hashable {
     public var appended = 0
     /// Bytes of these entries.
     public var bytesAppended = 0
-    /// How often the retained log was read from its beginning.
+    /// How often reading started over, because the log was another one or had been trimmed too far.
     public var replays = 0
-    /// How often a new log was filled, the first one included.
+    /// How many logs were seen to open, the first one included.
     public var reseeds = 0
     /// Sessions in memory, ended ones included for as long as they are remembered.
     public var sessions = 0

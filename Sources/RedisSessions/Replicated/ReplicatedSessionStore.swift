@@ -20,6 +20,7 @@ import Synchronization
 ///   exact: they ask Redis.
 /// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance knows are read from
 ///   its copies, unless the client has seen a newer state; about all others it does not know, and says so.
+/// * When Redis comes back with a shorter log than it had, what is missing there is undone everywhere.
 /// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions included. Lost is
 ///   what only instances knew that died with Redis, or did not come back within a second or so.
 /// * Whoever may write to Redis can delay, repeat and delete entries, but without the pepper not make any.
@@ -109,7 +110,9 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         }
     }
 
-    /// Runs `hook` before each batch of entries is applied; a batch for which it throws is read again. For tests.
+    /// Runs `hook` before each batch of entries is applied; for tests that delay the news.
+    ///
+    /// A batch for which it throws is read again.
     package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
