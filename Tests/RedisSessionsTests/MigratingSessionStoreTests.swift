@@ -309,6 +309,35 @@ import Testing
         #expect(try await move.during.list(for: "ann").isEmpty)
     }
 
+    @Test(arguments: [false, true]) func `a guarded site moves, too, in both directions`(toGuarded: Bool) async throws {
+        let redis = try await RedisFixture()
+        let records = FaultyStore(try RedisSessionStore(redis.client, prefix: redis.prefix + ":g"))
+        let guarded = try GuardedSessionStore(try Self.keys.get(), application: "shop", backing: records)
+        let (before, during, after): (SessionManager, SessionManager, SessionManager)
+        if toGuarded {
+            before = try SessionManager(store: sealed())
+            during = try SessionManager(store: MigratingSessionStore(from: sealed(), to: guarded))
+            after = try SessionManager(store: guarded)
+        } else {
+            before = try SessionManager(store: guarded)
+            during = try SessionManager(store: MigratingSessionStore(from: guarded, to: redis.store))
+            after = try SessionManager(store: redis.store)
+        }
+        let visitor = Visitor(during, jar: try await self.visitor(before, as: "ann").cookies)
+        try await visitor.send { #expect($0.principal == "ann" && $0[.item] == "tea") }
+        let second = Visitor(during, jar: visitor.cookies)
+        if !toGuarded {
+            // Of two that move it at once one is told to try again: what the other one took along is in a cookie.
+            records.before(.commit) {
+                do { try await visitor.send { try $0.set(.other, "first") } } catch { Issue.record(error) }
+            }
+            await #expect(throws: SessionError(.conflict, "")) { try await second.send { try $0.set(.item, "second") } }
+            #expect(try await redis.store.sessions(of: "ann").count == 1)
+        }
+        try await visitor.send { try $0.signIn(as: "bob", keeping: ["item"]) }
+        try await Visitor(after, jar: visitor.cookies).send { #expect($0.principal == "bob" && $0[.item] == "tea") }
+    }
+
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract from Redis to Redis`(rule: SessionStoreContract.Rule) async throws
     {
         let redis = try await RedisFixture()

@@ -86,7 +86,6 @@ import Testing
         let keys = try await site.redis.server.keys(site.redis.prefix)
         let record = try #require(keys.first { $0.contains(":s:") })
         let bytes = try #require(Int(try await site.redis.server.admin("MEMORY", "USAGE", record)))
-        print("a guarded record takes \(bytes) bytes of Redis, the cookie \(visitor.cookieField?.utf8.count ?? 0)")
         #expect(bytes < 1100)
         let fields = try await site.redis.server.admin("HKEYS", record)
         #expect(!fields.contains("a:"))
