@@ -167,10 +167,7 @@ extension SessionStoreContract {
         },
         Rule("a sign-in restarts the lifetime") { harness in
             var credential = try await harness.create()
-            for _ in 0..<6 {
-                try await harness.advance(.seconds(560))
-                credential = try await harness.touch(credential)
-            }
+            for _ in 0..<6 { credential = try await harness.touch(credential, after: .seconds(560)) }
             credential = try await harness.rotate(try await harness.found(credential), .signIn(principal: "ann", keeping: []))
             try await harness.advance(.seconds(500))
             let record = try await harness.found(credential)

@@ -148,8 +148,9 @@ public struct SessionStoreHarness: Sendable {
     }
 
     /// Restarts the idle timeout and gives what the cookie then carries.
-    func touch(_ credential: SessionCredential) async throws -> SessionCredential {
-        try await store.touch(try await found(credential)) ?? credential
+    func touch(_ credential: SessionCredential, after pause: Duration = .zero) async throws -> SessionCredential {
+        try await advance(pause)
+        return try await store.touch(try await found(credential)) ?? credential
     }
 
     func value(_ name: String, _ credential: SessionCredential, line: Int = #line) async throws -> String? {
