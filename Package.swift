@@ -152,7 +152,10 @@ let package = Package(
         ),
         .testTarget(
             name: "RedisSessionsTests",
-            dependencies: ["RedisSessions", "SessionsTesting", "TestSupport"]
+            dependencies: [
+                "RedisSessions", "SessionsTesting", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]
         ),
         .testTarget(
             name: "HummingbirdSessionsTests",

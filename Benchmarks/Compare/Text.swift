@@ -16,7 +16,7 @@ enum Text {
 
     static func milliseconds(_ value: Double) -> String { value >= 1000 ? "\(number(value / 1000)) s" : "\(number(value)) ms" }
 
-    static func microseconds(_ value: Double) -> String { "\(number(value)) µs" }
+    static func microseconds(_ value: Double) -> String { value < 1 ? "0 µs" : "\(number(value)) µs" }
 
     /// Powers of 1024 above a few kilobytes, so that small differences stay visible.
     static func bytes(_ value: Double) -> String {

@@ -29,7 +29,9 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
             guard let keys = settings.sealKeys else { throw ValidationError("--store sealed needs --seal-keys.") }
             return (try SealedSessionStore(try SealKeyRing(parsing: keys), application: "storefront", cookie: cookie), [])
         case .replicated:
-            throw ValidationError("--store replicated is not there yet; use redis, memory or sealed.")
+            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            let replicated = try ReplicatedSessionStore(redis)
+            return (replicated, [redis, replicated])
         }
     }
 

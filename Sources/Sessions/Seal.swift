@@ -73,7 +73,8 @@ package struct Seal: Sendable {
     /// Seals with the first key of the ring.
     package func seal(_ plaintext: [UInt8]) throws(SessionError) -> String {
         var generator = SystemRandomNumberGenerator()
-        return try seal(plaintext, salt: (0..<Self.saltBytes).map { _ in generator.next() })
+        let words: [UInt64] = [generator.next(), generator.next()]
+        return try seal(plaintext, salt: words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) } })
     }
 
     /// Seals with a given salt, for known answers.

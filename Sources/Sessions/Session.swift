@@ -212,9 +212,9 @@ public final class Session: Sendable {
     /// Changes the stored session when the response is already on its way, for example from a streaming body.
     ///
     /// Loads it afresh, runs `body`, commits. No cookie can be sent any more, so signing in, renewing and creating a session
-    /// are not possible here; signing out is. Two round trips.
+    /// are not possible here; signing out is. Two round trips. What is kept in the cookie can not be changed any more.
     ///
-    /// - Throws: `.noSession` when nothing is stored for this client; what `body` throws; store errors.
+    /// - Throws: `.noSession` when nothing is stored for this client; `.unsupported` when it is in the cookie; what `body` throws; store errors.
     public func amend<Result>(_ body: (Session) async throws -> Result) async throws -> Result {
         guard let credential = state.withLock({ $0.issued ?? $0.record?.credential }) else {
             throw SessionError(.noSession, "There is no stored session to change.")

@@ -67,7 +67,7 @@ public final class SessionManager: Sendable {
     /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits.
     ///
     /// Two round trips. No cookie can be sent here: signing in throws `.noSession` at the commit, a renewal does not happen;
-    /// signing out works.
+    /// signing out works. What is kept in the cookie can neither be changed nor ended here: that throws `.unsupported`.
     ///
     /// - Throws: `.noSession` when the credential stands for none; what `body` throws; store errors.
     public func withSession<Result>(_ credential: SessionCredential, _ body: (Session) async throws -> Result) async throws -> Result {

@@ -18,6 +18,9 @@
 /// * **Writes run to their end.** `create`, `commit` and `end` are not interrupted by the cancellation of the calling task (a
 ///   browser that hangs up); the store's own deadline bounds them.
 /// * **Everything stored expires.**
+///
+/// A store that keeps sessions in the cookie can not know that a credential is not the newest one, and says which of this it can
+/// not keep: `SessionStoreContract.Guarantees`.
 public protocol SessionStore: Sendable {
     /// Finds the session that a cookie value stands for. A malformed value costs no I/O.
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad

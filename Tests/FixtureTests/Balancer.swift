@@ -40,6 +40,8 @@ final class Balancer: Listener {
     /// What stands for the instances in route cookies, in their order.
     let aliases: [String]
     private let pinning: Pinning
+    /// Where HAProxy takes orders while it runs.
+    private let orders: Int
     private let text: String
     private let settings: [String: String]
     private let folder: URL
@@ -52,6 +54,7 @@ final class Balancer: Listener {
     init(_ pinning: Pinning, before servers: [any Listener], plainHTTP: Bool = false) async throws {
         self.pinning = pinning
         port = try freePort()
+        orders = try freePort()
         aliases = servers.map { _ in String(format: "%016lx", UInt64.random(in: 0...UInt64.max)) }
         var settings = ["LISTEN": "127.0.0.1:\(port)"]
         for (index, server) in servers.enumerated() {
@@ -66,7 +69,9 @@ final class Balancer: Listener {
             text = ""
             environment.merge(settings) { $1 }
             if plainHTTP { environment["PLAIN_HTTP"] = "1" }
-            child = try ChildProcess("haproxy", ["-db", "-f", pinning.url.path], environment: environment)
+            let socket = folder.appending(path: "orders.cfg")
+            try "global\n    stats socket ipv4@127.0.0.1:\(orders) level admin\n".write(to: socket, atomically: false, encoding: .utf8)
+            child = try ChildProcess("haproxy", ["-db", "-f", pinning.url.path, "-f", socket.path], environment: environment)
         } else {
             let sample = try String(contentsOf: pinning.url, encoding: .utf8)
             // What the file's comment says: sed 's/__Host-//; s/ Secure;//'.
@@ -102,6 +107,13 @@ final class Balancer: Listener {
         child.send(SIGHUP)
         let isTaken = await poll(seconds: 10) { self.child.text.contains("gracefully shutting down") }
         guard isTaken else { throw Failure(description: "no reload:\n\(child.text.suffix(2000))") }
+    }
+
+    /// Leaves an instance the browsers that it has and sends it no others: what an operator of HAProxy can do in advance.
+    func drain(_ server: any Listener) async throws {
+        let name = try #require(settings.first { $0.value == "127.0.0.1:\(server.port)" }).key.lowercased()
+        let answer = try await sendRaw(Array("set server instances/\(name) state drain\n".utf8), port: orders)
+        #expect(answer.trimmingCharacters(in: .whitespacesAndNewlines) == "")
     }
 
     /// What `envsubst` does.

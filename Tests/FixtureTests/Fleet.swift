@@ -12,11 +12,16 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     case redis
     /// One instance that keeps sessions in its own memory.
     case memory
+    /// Three instances that each hold all sessions and follow one log in Redis.
+    case replicated
 
     var testDescription: String { rawValue }
 
     /// Whether instances answer from copies that may be behind.
-    var hasLocalCopies: Bool { false }
+    var hasLocalCopies: Bool { self == .replicated }
+
+    /// Whether it needs a Redis.
+    var hasRedis: Bool { self != .memory }
 }
 
 /// Several running instances that tests share: what one test stores is separated from the others' by its cookies.
@@ -27,6 +32,8 @@ final class Fleet: Sendable {
     let servers: [FixtureApp]
     /// One instance without Redis.
     let memory: FixtureApp
+    /// Three instances with copies of all sessions.
+    let replicas: [FixtureApp]
     private let issued = Mutex<Set<String>>([])
     private let users = Mutex<Set<String>>([])
 
@@ -45,12 +52,25 @@ final class Fleet: Sendable {
         async let two = FixtureApp.started(options, instance: "b")
         async let three = FixtureApp.started(options, instance: "c")
         async let four = FixtureApp.started(FixtureApp.Options(store: "memory"), instance: "m")
+        let replicated = FixtureApp.Options(store: "replicated", redis: redis.url, prefix: "replicas")
+        async let five = FixtureApp.started(replicated, instance: "x")
+        async let six = FixtureApp.started(replicated, instance: "y")
+        async let seven = FixtureApp.started(replicated, instance: "z")
         servers = try await [one, two, three]
         memory = try await four
+        replicas = try await [five, six, seven]
     }
 
     /// Three places to send a request to; with one process, three times the same.
-    func servers(_ store: Store) -> [FixtureApp] { store == .redis ? servers : [memory, memory, memory] }
+    func servers(_ store: Store) -> [FixtureApp] {
+        switch store {
+        case .redis: servers
+        case .memory: [memory, memory, memory]
+        case .replicated: replicas
+        }
+    }
+
+    private var all: [FixtureApp] { servers + replicas + [memory] }
 
     /// A visitor whose tickets are remembered, so that the end of the suite can look for them where they must not be.
     func browser() -> Browser { Browser { ticket in self.issued.withLock { _ = $0.insert(ticket) } } }
@@ -68,9 +88,9 @@ final class Fleet: Sendable {
         #expect(immortal == [], "every key has a deadline")
         let needles = issued.withLock { $0.shuffled().prefix(400) }.flatMap(secretForms) + users.withLock { Array($0) }
         #expect(try await redis.findings(of: needles) == [], "Redis holds no credential and no user name")
-        let logs = (servers + [memory]).map(\.output).joined()
+        let logs = all.map(\.output).joined()
         #expect(needles.filter(logs.contains) == [], "logs hold no credential and no user name")
-        for app in servers + [memory] { await app.terminate() }
+        for app in all { await app.terminate() }
         await redis.crash()
     }
 }

@@ -43,7 +43,7 @@ extension SharedFleet {
     @Suite struct `Session guarantees` {
         let fleet = Fleet.shared
 
-        @Test(arguments: [Store.redis], [false, true])
+        @Test(arguments: [Store.redis, .replicated], [false, true])
         func `hold for 20 clients that hop between the instances while all of them write`(store: Store, isHeld: Bool) async throws {
             let servers = fleet.servers(store)
             // Five sessions with four tabs each, all of them writing.

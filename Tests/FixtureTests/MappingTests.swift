@@ -94,6 +94,18 @@ import Testing
         }
     }
 
+    @Test func `an instance that is drained keeps its users and gets no others`() async throws {
+        try await MappedSite.with(.haproxyCookie, store: "memory") { site in
+            let (users, leaving) = try await site.settle(12)
+            try await site.balancer.drain(leaving)
+            for (user, home) in users {
+                let reply = try await user.get("/peek", ["k": "own"])
+                #expect(reply.instance == home && reply.json["value"] == .string(user.name))
+            }
+            for index in 100..<120 { #expect(try await User(index, site).get("/none").instance != leaving.instance) }
+        }
+    }
+
     /// HAProxy sees the instance's health check fail; nginx has none and is told.
     @Test(arguments: Pinning.allCases) func `an instance that is told to stop ends what is under way, and no request fails`(
         pinning: Pinning

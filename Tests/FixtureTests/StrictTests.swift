@@ -154,7 +154,7 @@ extension SharedFleet {
         @Test(arguments: Store.allCases) func `is never adopted`(store: Store) async throws {
             let fleet = Fleet.shared
             var options = FixtureApp.Options(
-                store: store.rawValue, redis: store == .redis ? fleet.redis.url : nil, prefix: store == .redis ? "brief" : nil)
+                store: store.rawValue, redis: store.hasRedis ? fleet.redis.url : nil, prefix: store.hasRedis ? "brief-\(store)" : nil)
             options.idleSeconds = 1
             let app = try await FixtureApp.started(options)
             let browser = fleet.browser()

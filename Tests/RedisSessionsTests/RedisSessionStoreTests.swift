@@ -23,8 +23,8 @@ struct RedisFixture: Sendable {
     let store: RedisSessionStore
     let prefix = "t\(UUID().uuidString.prefix(8))"
 
-    init(pepper: [UInt8]? = nil) async throws {
-        server = try await shared.value
+    init(pepper: [UInt8]? = nil, server own: RedisServer? = nil) async throws {
+        if let own { server = own } else { server = try await shared.value }
         client = try patientClient(server.url)
         store = try RedisSessionStore(client, prefix: prefix, pepper: pepper)
     }

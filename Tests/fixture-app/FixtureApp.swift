@@ -74,7 +74,7 @@ struct FixtureApp: AsyncParsableCommand {
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))
         let departure = Departure(notice: .seconds(noticeSeconds))
-        addRoutes(to: router, limits: sessions.limits, departure: departure)
+        addRoutes(to: router, limits: sessions.limits, departure: departure, hold: backend.hold)
         let app = Application(
             router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
             services: backend.services, logger: logger)

@@ -6,11 +6,19 @@ import Hummingbird
 import HummingbirdSessions
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
-func addRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits, departure: Departure) {
+func addRoutes(
+    to router: Router<BasicSessionRequestContext>, limits: SessionLimits, departure: Departure,
+    hold: (@Sendable (Duration) async throws -> Void)?
+) {
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
     router.get("/healthz") { _, _ in json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok) }
+    router.post("/hold") { request, _ in
+        guard let hold else { throw SessionError(.unsupported, "This store has no local copies.") }
+        try await hold(.milliseconds(try request.integer("ms")))
+        return json(["ok": .bool(true)])
+    }
 }
 
 private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {

@@ -11,6 +11,8 @@ import ServiceLifecycle
 struct Backend {
     let store: any SessionStore
     var services: [any Service] = []
+    /// Makes an instance with local copies hear of nothing for a while; nil for other stores.
+    var hold: (@Sendable (Duration) async throws -> Void)?
 
     init(_ app: FixtureApp, cookie: SessionCookie, logger: Logger) throws {
         switch app.store {
@@ -20,8 +22,26 @@ struct Backend {
             let redis = try Self.client(app, logger)
             services = [redis]
             store = try RedisSessionStore(redis, prefix: app.prefix)
-        case .redisCached, .sealedGuarded, .sealedTiered, .replicated:
-            throw ValidationError("--store \(app.store.rawValue) is not there yet.")
+        case .sealedGuarded, .sealedTiered:
+            let redis = try Self.client(app, logger)
+            services = [redis]
+            let (keys, backing) = (try Self.keys(app), try RedisSessionStore(redis, prefix: app.prefix))
+            store =
+                app.store == .sealedGuarded
+                ? try GuardedSessionStore(keys, application: app.prefix, cookie: cookie, backing: backing)
+                : try TieredSessionStore(
+                    anonymous: SealedSessionStore(keys, application: app.prefix, cookie: cookie), signedIn: backing)
+        case .replicated:
+            let redis = try Self.client(app, logger)
+            let replicated = try ReplicatedSessionStore(redis, prefix: app.prefix)
+            services = [redis, replicated]
+            store = replicated
+            hold = { duration in
+                let end = ContinuousClock.now + duration
+                replicated.beforeApplying { try await Task.sleep(until: end) }
+                try await Task.sleep(until: end)
+            }
+        case .redisCached: throw ValidationError("--store redis-cached is not there yet.")
         }
     }
 

@@ -204,11 +204,11 @@ final class ReplicatedLog: Sendable {
     func refresh(for version: Int, isStrict: Bool = false) async throws(SessionError) -> Freshness {
         let asked = ContinuousClock.now
         let end = asked + options.patience
-        let (isFresh, isReady, hasFailed) = state.withLock { state in
+        let (isFresh, isReady, hasFailed, applied) = state.withLock { state in
             let isFresh = state.isLive && state.confirmed.map { asked - $0 < options.fresh } ?? false
             let hasSeen = version <= state.serving?.applied.version ?? -1
             let hasFailed = state.failed.map { asked - $0 < .milliseconds(500) } ?? false
-            return (isFresh && hasSeen && !isStrict, state.serving != nil, hasFailed)
+            return (isFresh && hasSeen && !isStrict, state.serving != nil, hasFailed, state.serving?.applied ?? .start)
         }
         if isFresh { return .fresh }
         guard isReady else {
@@ -218,7 +218,8 @@ final class ReplicatedLog: Sendable {
         guard !hasFailed, let extent = await extent() else { return try cutOff(for: version) }
         let (target, isLost) = state.withLock { state -> (LogPosition?, Bool) in
             let isLost = state.isLost || state.building?.seeding != nil
-            return (extent.last, isLost || extent.last ?? .start < state.serving?.applied ?? .start)
+            // Compared with what had been applied before the question: meanwhile the reader may have come further.
+            return (extent.last, isLost || extent.last ?? .start < applied)
         }
         guard let target, !isLost else {
             if let freshness = try? cutOff(for: version) { return freshness }

@@ -5,8 +5,9 @@
 /// Moves a running site from one strategy to another without signing anybody out.
 ///
 /// Reads ask the new store first and then the old one. New sessions are made in the new store. A session of the old one moves with the
-/// first change that is answered with a cookie: it is made anew in the new store, with the change, with the same user and no
-/// later deadline, and then the old record is claimed for the move, on the condition that nobody changed it meanwhile. So:
+/// first change that is answered with a cookie: it is made anew in the new store, with the change, with the same user and
+/// deadline (but for the moment the request takes), and then the old record is claimed for the move, on the condition that nobody
+/// changed it meanwhile. So:
 ///
 /// * **Nothing forks and nothing is lost.** Of two requests that move the same session one wins; the other finds the moved session
 ///   and applies its change there.
@@ -16,7 +17,7 @@
 ///   a failure in the middle has a credential that nobody knows, and expires.
 /// * **What does not fit stays.** Where the new store refuses the size (`.tooLarge`) or is full, the change goes to the old one.
 ///
-/// Ending a session, or a sign-in, ends it in both. A session's handle changes when it moves.
+/// A session is ended where it is; after a sign-in the old cookie is worth nothing. A session's handle changes when it moves.
 ///
 /// With a `SealedSessionStore` on one side its limits are the limits of the move: as *old* store it can not be told that a
 /// session has moved, so parallel writes with the old cookie can each make a session in the new store, of which the browser
@@ -173,30 +174,31 @@ public struct MigratingSessionStore<Old: SessionStore, New: SessionStore>: Sessi
         guard case .committed(let handle, _, let credential?, _) = made else { return made }
         let note = MovedNote(handle: handle, credential: isSignIn ? nil : credential, for: record.credential)
         let answer: SessionCommit
-        do { answer = try await claim(record, leaving: note) } catch {
+        do { answer = try await claim(record, leaving: note, isSignIn: isSignIn) } catch {
             // Unless it is certain that nothing was stored, the note may be there and lead to the new session: leave that alone.
             if error.code == .conflict { await undo(credential) }
             throw error
         }
-        guard case .committed(_, _, let claimed, _) = answer else {
-            await undo(credential)
-            return try await outcome(answer)
-        }
-        if isSignIn || old.isHeldByClient(record) {
-            // Claimed is enough to be worth nothing; this only shortens its life.
-            _ = try? await old.end(record.presented(as: claimed ?? record.credential))
-        }
-        return made
+        // Not ended, but left until it expires: what late requests write with an ended session's cookie goes into a new session,
+        // whose cookie would take the place of the moved one.
+        if case .committed = answer { return made }
+        await undo(credential)
+        return try await outcome(answer)
     }
 
     /// Takes the old record out of use, if it is still the one that was read.
-    private func claim(_ record: SessionRecord, leaving note: MovedNote) async throws(SessionError) -> SessionCommit {
-        var operations: [String: SessionChange.Operation] = [:]
-        if !old.isHeldByClient(record) {
-            operations = record.attributes.mapValues { _ in .remove }
-            operations[MovedNote.key.name] = .set(try SessionCodec.encode(note))
+    private func claim(
+        _ record: SessionRecord, leaving note: MovedNote, isSignIn: Bool = false
+    ) async throws(SessionError) -> SessionCommit {
+        var claim = SessionChange(operations: [:], needsVersion: true, policy: SessionPolicy(renewalGrace: .zero))
+        if old.isHeldByClient(record) {
+            // What is in a cookie can take no note. If there is a record behind it, it now belongs to a cookie that nobody gets.
+            if isSignIn { claim.rotation = .renew }
+        } else {
+            claim.operations = record.attributes.mapValues { _ in .remove }
+            claim.operations[MovedNote.key.name] = .set(try SessionCodec.encode(note))
         }
-        return try await old.commit(SessionChange(operations: operations, needsVersion: true, policy: SessionPolicy()), to: record)
+        return try await old.commit(claim, to: record)
     }
 
     /// An answer of the old store as a caller sees it.
