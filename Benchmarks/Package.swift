@@ -12,6 +12,10 @@ let package = Package(
         .executableTarget(
             name: "redis-throughput",
             dependencies: [.product(name: "Hiredis", package: "swift-sessions")]
-        )
+        ),
+        .executableTarget(
+            name: "replicated-costs",
+            dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
+        ),
     ]
 )

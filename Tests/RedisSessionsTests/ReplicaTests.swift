@@ -173,6 +173,26 @@ extension Replica {
         #expect(late.table[handle]?.session.end == .signOut)
     }
 
+    @Test func `the end of all sessions of a user also ends one that turns up later in the log`() {
+        var script = Script(seed: 5)
+        let handle = SessionHandle()
+        let draft = StoredDraft(
+            attributes: [:], name: [1], user: [42], digest: [1], idleTimeout: .seconds(600), lifetime: .seconds(3600))
+        script.append(.create(handle, draft))
+        var writer = Replica()
+        writer.follow(script.entries)
+        let start = script.entries.count
+        script.append(.tick)
+        writer.follow(script.entries)
+        let copy = writer.table[handle]!
+        script.append(.revokeAll(user: [42], except: nil, tombstone: .seconds(300)))
+        script.append(.full(handle, asOf: writer.applied, copy))
+        var late = Replica()
+        late.follow(script.entries[start...])
+        late.joined()
+        #expect(late.table[handle]?.session.end == .revocation)
+    }
+
     @Test func `a new log has the sessions of the best claim that is complete, and of no other`() {
         var script = Script(seed: 2)
         for _ in 0..<100 { script.step() }
