@@ -151,6 +151,7 @@ struct Experiment: Sendable {
         }
         copies.tabs.total = acknowledged.value
         copies.tabs.part = log.findings.lostUpdates
+        copies.stale = log.findings.staleReads
         var stolen: [String] = []
         for visitor in workload.visitors.prefix(100) where await visitor.isSignedIn {
             if let copy = await visitor.signOutKeepingCopy(site, log) { stolen.append(copy) }

@@ -86,7 +86,11 @@ extension Report {
 
     private func delay(_ result: StrategyResult) -> String {
         let stale = result.findings.staleReads
-        return "\(stale == 0 ? "No" : "\(stale)") stale read\(stale == 1 ? "" : "s"): a copy that is behind waits or asks."
+        let reads =
+            stale == 0
+            ? "No stale read: a copy that is behind waits or asks."
+            : "\(stale) stale read\(stale == 1 ? "" : "s"), \(result.copies.stale) of them where two tabs shared a cookie or a copy of one was used."
+        return reads
             + " The instance that was added knew \(result.addition.known.part) of \(result.addition.known.total) sessions\(result.addition.serves.map { " and served after \(Text.seconds($0))" } ?? "")."
     }
 

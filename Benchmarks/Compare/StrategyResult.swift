@@ -54,6 +54,8 @@ struct StrategyResult: Sendable {
         var tabs = Share()
         /// Copies of a cookie that still open the session after its owner has signed out.
         var replays = Share()
+        /// Reads of the two tabs that showed less than one of them had seen: a browser keeps the cookie that came last.
+        var stale = 0
     }
 
     /// One instance killed.
