@@ -18,6 +18,8 @@ import Synchronization
 /// What it declares:
 /// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and revocations are
 ///   exact: they ask Redis.
+/// * A browser that sends two requests at a time keeps the cookie that comes last, perhaps the older one. For that moment it may be
+///   shown what is older than what its other tab has seen.
 /// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance knows are read from
 ///   its copies, unless the client has seen a newer state; about all others it does not know, and says so.
 /// * When Redis comes back with a shorter log than it had, what is missing there is undone everywhere.
