@@ -15,7 +15,7 @@ extension SharedFleet {
             return browser
         }
 
-        @Test(arguments: Store.allCases) func `shows each of one's own sessions and marks the current one`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `shows each of one's own sessions and marks the current one`(store: Store) async throws {
             let servers = fleet.servers(store)
             let (user, other) = (fleet.user(), fleet.user("other"))
             let began = Date.now
@@ -36,7 +36,7 @@ extension SharedFleet {
             #expect(fromLaptop.filter { $0["current"] == .bool(true) }.map { $0["handle"].string } == [laptop.handle])
         }
 
-        @Test(arguments: Store.allCases) func `is for those who are signed in`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `is for those who are signed in`(store: Store) async throws {
             let server = fleet.servers(store)[0]
             let anonymous = fleet.browser()
             try await anonymous.post("/set", ["k": "k", "v": "v"], on: server)
@@ -48,13 +48,14 @@ extension SharedFleet {
             }
         }
 
-        @Test(arguments: Store.allCases) func `ends one session, at once and everywhere`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends one session, at once and everywhere`(store: Store) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let (phone, laptop, tablet) = (
                 try await signedIn(user, on: servers[0]), try await signedIn(user, on: servers[1]), try await signedIn(user, on: servers[2])
             )
             #expect(try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[0]).status == 200)
+            try await fleet.spread(store)
             for server in servers {
                 let reply = try await laptop.clone().get("/whoami", on: server)
                 #expect(reply.status == 200 && reply.json["principal"] == .null && reply.json["handle"] == .null)
@@ -67,7 +68,7 @@ extension SharedFleet {
             )
         }
 
-        @Test(arguments: Store.allCases) func `ends the current session, too`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends the current session, too`(store: Store) async throws {
             let servers = fleet.servers(store)
             let browser = try await signedIn(fleet.user(), on: servers[0])
             let thief = browser.clone()
@@ -76,7 +77,7 @@ extension SharedFleet {
             #expect(try await browser.get("/whoami", on: servers[2]).json["principal"] == .null)
         }
 
-        @Test(arguments: Store.allCases) func `does not reach other people's sessions`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `does not reach other people's sessions`(store: Store) async throws {
             let servers = fleet.servers(store)
             let alice = try await signedIn(fleet.user("alice"), on: servers[0])
             let bobsName = fleet.user("bob")
@@ -94,12 +95,13 @@ extension SharedFleet {
             #expect(try await anonymous.get("/peek", ["k": "k"], on: servers[0]).json["value"] == .string("v"))
         }
 
-        @Test(arguments: Store.allCases) func `ends all other sessions and keeps the current one`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends all other sessions and keeps the current one`(store: Store) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let browsers = try await concurrently(8) { index in try await self.signedIn(user, on: servers[index % 3]) }
             let stranger = try await signedIn(fleet.user("stranger"), on: servers[0])
             #expect(try await browsers[0].post("/logout-others", on: servers[1]).status == 200)
+            try await fleet.spread(store)
             for (index, browser) in browsers.enumerated() {
                 let seen = try await browser.get("/whoami", on: servers[index % 3]).json["principal"]
                 #expect(seen == (index == 0 ? .string(user) : .null))
@@ -108,13 +110,14 @@ extension SharedFleet {
             #expect(try await stranger.get("/whoami", on: servers[1]).json["principal"] != .null)
         }
 
-        @Test(arguments: Store.allCases) func `ends all sessions of a user, and no one else's`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends all sessions of a user, and no one else's`(store: Store) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let browsers = try await concurrently(8) { index in try await self.signedIn(user, on: servers[index % 3]) }
             let neighbour = user + "x"
             let stranger = try await signedIn(neighbour, on: servers[0])
             #expect(try await stranger.post("/logout-all", ["user": user], on: servers[2]).status == 200)
+            try await fleet.spread(store)
             for (index, browser) in browsers.enumerated() {
                 #expect(try await browser.get("/whoami", on: servers[index % 3]).json["principal"] == .null)
             }
@@ -123,7 +126,7 @@ extension SharedFleet {
             #expect(try await again.get("/devices", on: servers[0]).json["devices"].array.count == 1, "signing in again works")
         }
 
-        @Test(arguments: Store.allCases) func `tells user names apart byte by byte`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `tells user names apart byte by byte`(store: Store) async throws {
             let servers = fleet.servers(store)
             let base = fleet.user()
             let names = [

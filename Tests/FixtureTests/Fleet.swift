@@ -14,6 +14,15 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     case memory
     /// Three instances that each hold all sessions and follow one log in Redis.
     case replicated
+    /// Three instances that keep everything in the browser's cookie.
+    case sealed
+    /// The same with a small record in Redis for each session.
+    case guarded = "sealed-guarded"
+    /// Visitors in the cookie, users in Redis.
+    case tiered = "sealed-tiered"
+
+    /// Those that keep sessions on servers: old tickets die, parallel writes all count, tickets have a handle and a secret.
+    static let onServers: [Store] = [.redis, .memory, .replicated]
 
     var testDescription: String { rawValue }
 
@@ -21,7 +30,7 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     var hasLocalCopies: Bool { self == .replicated }
 
     /// Whether it needs a Redis.
-    var hasRedis: Bool { self != .memory }
+    var hasRedis: Bool { ![.memory, .sealed].contains(self) }
 }
 
 /// Several running instances that tests share: what one test stores is separated from the others' by its cookies.
@@ -32,8 +41,8 @@ final class Fleet: Sendable {
     let servers: [FixtureApp]
     /// One instance without Redis.
     let memory: FixtureApp
-    /// Three instances with copies of all sessions.
-    let replicas: [FixtureApp]
+    /// Three instances of each other kind.
+    private let others: [Store: [FixtureApp]]
     private let issued = Mutex<Set<String>>([])
     private let users = Mutex<Set<String>>([])
 
@@ -52,13 +61,19 @@ final class Fleet: Sendable {
         async let two = FixtureApp.started(options, instance: "b")
         async let three = FixtureApp.started(options, instance: "c")
         async let four = FixtureApp.started(FixtureApp.Options(store: "memory"), instance: "m")
-        let replicated = FixtureApp.Options(store: "replicated", redis: redis.url, prefix: "replicas")
-        async let five = FixtureApp.started(replicated, instance: "x")
-        async let six = FixtureApp.started(replicated, instance: "y")
-        async let seven = FixtureApp.started(replicated, instance: "z")
         servers = try await [one, two, three]
         memory = try await four
-        replicas = try await [five, six, seven]
+        let keys = sealKey("fleet")
+        others = try await withThrowingTaskGroup { [redis] group in
+            for (index, store) in [Store.replicated, .sealed, .guarded, .tiered].enumerated() {
+                var options = FixtureApp.Options(store: store.rawValue, redis: redis.url, prefix: "fleet-\(store)")
+                if store != .replicated { options.extra = ["--seal-keys", keys] }
+                for place in 0..<3 {
+                    group.addTask { [options] in (store, try await FixtureApp.started(options, instance: "\(index)\(place)")) }
+                }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0, default: []].append($1.1) }
+        }
     }
 
     /// Three places to send a request to; with one process, three times the same.
@@ -66,11 +81,17 @@ final class Fleet: Sendable {
         switch store {
         case .redis: servers
         case .memory: [memory, memory, memory]
-        case .replicated: replicas
+        default: others[store] ?? []
         }
     }
 
-    private var all: [FixtureApp] { servers + replicas + [memory] }
+    /// Waits until every instance has heard of everything so far: copies may be up to a second behind for others than the doer.
+    func spread(_ store: Store) async throws {
+        guard store.hasLocalCopies else { return }
+        for server in servers(store) { #expect(try await Browser().get("/readyz", on: server).status == 200) }
+    }
+
+    private var all: [FixtureApp] { servers + others.values.joined() + [memory] }
 
     /// A visitor whose tickets are remembered, so that the end of the suite can look for them where they must not be.
     func browser() -> Browser { Browser { ticket in self.issued.withLock { _ = $0.insert(ticket) } } }
