@@ -106,7 +106,9 @@ import Testing
         }
     }
 
-    /// HAProxy sees the instance's health check fail; nginx has none and is told. What its old worker has taken by then goes to the old
+    /// HAProxy sees the instance's health check fail; nginx has none and is told.
+    ///
+    /// What its old worker has taken by then goes to the old
     /// place still, so with both the instance serves on for a moment.
     @Test(arguments: Pinning.allCases) func `an instance that is told to stop ends what is under way, and no request fails`(
         pinning: Pinning
