@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a change makes of the attributes of a record.
 extension SessionChange {
-    /// The attributes after the change: first the sign-in drops, then the operations apply.
-    ///
-    /// All of it, or an error.
+    /// What the change makes of the attributes of a record: first the sign-in drops, then the operations apply.
     ///
     /// - Throws: `.invalidValue` when an increment meets no integer or would overflow.
     package func applied(to attributes: [String: [UInt8]]) throws(SessionError) -> [String: [UInt8]] {
+        guard case .signIn(_, let keeping) = rotation else { return try operations.applied(to: attributes) }
+        return try operations.applied(to: attributes.filter { keeping.contains($0.key) })
+    }
+}
+
+extension [String: SessionChange.Operation] {
+    /// The attributes after these operations: the one rule for all stores that are not scripts.
+    ///
+    /// All of them, or an error.
+    ///
+    /// - Throws: `.invalidValue` when an increment meets no integer or would overflow.
+    func applied(to attributes: [String: [UInt8]]) throws(SessionError) -> [String: [UInt8]] {
         var next = attributes
-        if case .signIn(_, let keeping) = rotation { next = next.filter { keeping.contains($0.key) } }
-        for (name, operation) in operations {
+        for (name, operation) in self {
             switch operation {
             case .set(let bytes): next[name] = bytes
             case .remove: next[name] = nil

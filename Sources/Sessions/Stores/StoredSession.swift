@@ -116,19 +116,7 @@ package struct StoredSession: Hashable, Sendable {
         if case .signIn(_, _, _, let keeping, _, _) = change.rotation {
             next.attributes = attributes.filter { keeping.contains($0.key) }
         }
-        for (name, operation) in change.operations {
-            switch operation {
-            case .set(let bytes): next.attributes[name] = bytes
-            case .remove: next.attributes[name] = nil
-            case .increment(let amount):
-                guard let number = next.attributes[name].map(SessionCodec.integer) ?? 0 else {
-                    throw SessionError(.invalidValue, "Only integers can be incremented.")
-                }
-                let (sum, overflow) = number.addingReportingOverflow(amount)
-                guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
-                next.attributes[name] = Array(String(sum).utf8)
-            }
-        }
+        next.attributes = try change.operations.applied(to: next.attributes)
         if isStale, next.size > max(size, change.maximumBytes) { return nil }
         next.version += 1
         let isRotated = next.rotate(change, standing: standing, at: now)
