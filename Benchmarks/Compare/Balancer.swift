@@ -33,16 +33,26 @@ final class Balancer: Sendable {
         self.client = client
         port = try freePort()
         statsPort = try freePort()
-        let file = FileManager.default.temporaryDirectory.appending(path: "haproxy-\(UUID().uuidString.prefix(8)).cfg")
+        let file = FileManager.default.temporaryDirectory.appending(
+            path: "haproxy-\(UUID().uuidString.prefix(8)).cfg"
+        )
         try Self.configuration(balancing, port: port, statsPort: statsPort, ports: ports).write(
-            to: file, atomically: true, encoding: .utf8)
+            to: file,
+            atomically: true,
+            encoding: .utf8
+        )
         child = try ChildProcess("haproxy", ["-db", "-f", file.path], environment: Self.environment)
         let isReady = await poll(seconds: 10, every: .milliseconds(50)) {
             guard let rows = try? await self.rows() else { return !self.child.isRunning }
-            let states = rows.filter { $0["# pxname"] == "instances" && $0["svname"] != "BACKEND" }.map { $0["status"] ?? "" }
-            return states.count { $0.hasPrefix("UP") } == running && states.count { $0.hasPrefix("DOWN") } == ports.count - running
+            let states = rows.filter { $0["# pxname"] == "instances" && $0["svname"] != "BACKEND" }.map {
+                $0["status"] ?? ""
+            }
+            return states.count { $0.hasPrefix("UP") } == running
+                && states.count { $0.hasPrefix("DOWN") } == ports.count - running
         }
-        guard isReady, child.isRunning else { throw Failure(description: "HAProxy did not start: \(child.text.suffix(1000))") }
+        guard isReady, child.isRunning else {
+            throw Failure(description: "HAProxy did not start: \(child.text.suffix(1000))")
+        }
     }
 
     /// HAProxy's process id.
@@ -61,7 +71,8 @@ final class Balancer: Sendable {
 
     /// The version of the HAProxy that is installed.
     static func version() async -> String {
-        guard let about = try? ChildProcess("haproxy", ["-v"], environment: environment), (try? await about.wait(seconds: 5)) == 0
+        guard let about = try? ChildProcess("haproxy", ["-v"], environment: environment),
+            (try? await about.wait(seconds: 5)) == 0
         else { return "unknown" }
         return about.text.split(separator: " ").dropFirst(2).first.map(String.init) ?? "unknown"
     }
@@ -69,13 +80,17 @@ final class Balancer: Sendable {
     func stop() async { await child.stop(SIGTERM, seconds: 2) }
 
     // Debian puts it where only administrators look.
-    private static let environment = ["PATH": (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin") + ":/usr/sbin"]
+    private static let environment = [
+        "PATH": (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin") + ":/usr/sbin"
+    ]
 
     private func rows() async throws -> [[String: String]] {
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(statsPort)/stats;csv")
         let response = try await client.execute(request, timeout: .seconds(2))
         let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
-        let lines = text.split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        let lines = text.split(separator: "\n").map {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
         guard let names = lines.first else { return [] }
         return lines.dropFirst().map { Dictionary(zip(names, $0)) { first, _ in first } }
     }
@@ -83,13 +98,19 @@ final class Balancer: Sendable {
     /// Checks are bare TCP connections, so that they do not show among the bytes.
     ///
     /// A server that listens serves.
-    private static func configuration(_ balancing: Strategy.Balancing, port: Int, statsPort: Int, ports: [Int]) -> String {
+    private static func configuration(
+        _ balancing: Strategy.Balancing,
+        port: Int,
+        statsPort: Int,
+        ports: [Int]
+    ) -> String {
         var lines = [
             "global", "  maxconn 4000", "  nbthread 1",
             "defaults", "  mode http", "  timeout connect 1s", "  timeout client 30s", "  timeout server 30s",
             "  timeout http-request 10s", "  timeout http-keep-alive 60s",
             "frontend site", "  bind 127.0.0.1:\(port)", "  option forwardfor", "  default_backend instances",
-            "frontend stats", "  bind 127.0.0.1:\(statsPort)", "  stats enable", "  stats uri /stats", "  stats show-modules",
+            "frontend stats", "  bind 127.0.0.1:\(statsPort)", "  stats enable", "  stats uri /stats",
+            "  stats show-modules",
             "backend instances", "  balance roundrobin",
             // A connection that was refused carried nothing; one that was cut may have carried a change.
             "  retries 3", "  option redispatch 1", "  retry-on conn-failure empty-response",

@@ -26,15 +26,27 @@ struct BarPlot: Sendable {
 
     var html: String {
         HTML.element(
-            "figure", ["class": "card"],
-            HTML.element("figcaption", [:], HTML.element("h3", [:], HTML.text(title)), HTML.element("p", [:], HTML.text(note))),
-            legend.isEmpty ? "" : Self.legend(legend), svg)
+            "figure",
+            ["class": "card"],
+            HTML.element(
+                "figcaption",
+                [:],
+                HTML.element("h3", [:], HTML.text(title)),
+                HTML.element("p", [:], HTML.text(note))
+            ),
+            legend.isEmpty ? "" : Self.legend(legend),
+            svg
+        )
     }
 
     static func legend(_ parts: [(name: String, style: String)]) -> String {
         HTML.element(
-            "p", ["class": "legend"],
-            parts.map { HTML.element("span", [:], HTML.element("i", ["class": $0.style], ""), HTML.text($0.name)) })
+            "p",
+            ["class": "legend"],
+            parts.map {
+                HTML.element("span", [:], HTML.element("i", ["class": $0.style], ""), HTML.text($0.name))
+            }
+        )
     }
 
     private var svg: String {
@@ -53,23 +65,33 @@ struct BarPlot: Sendable {
                     HTML.element(
                         "rect",
                         [
-                            "x": HTML.coordinate(x), "y": HTML.coordinate(y + 5), "width": HTML.coordinate(max(width, part == 0 ? 1.5 : 0)),
+                            "x": HTML.coordinate(x), "y": HTML.coordinate(y + 5),
+                            "width": HTML.coordinate(max(width, part == 0 ? 1.5 : 0)),
                             "height": HTML.coordinate(Self.rowHeight - 10), "rx": "2",
                             "class": legend.isEmpty ? row.style : legend[part].style,
-                        ], []))
+                        ],
+                        []
+                    )
+                )
                 x += width
             }
             content.append(text(row.text, x: x + 6, y: y, anchor: "start", style: "value"))
         }
         return HTML.element(
-            "svg", ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(height))", "role": "img"], content)
+            "svg",
+            ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(height))", "role": "img"],
+            content
+        )
     }
 
     private func text(_ text: String, x: Double, y: Double, anchor: String, style: String) -> String {
         HTML.element(
             "text",
             [
-                "x": HTML.coordinate(x), "y": HTML.coordinate(y + Self.rowHeight / 2 + 4.5), "text-anchor": anchor, "class": style,
-            ], HTML.text(text))
+                "x": HTML.coordinate(x), "y": HTML.coordinate(y + Self.rowHeight / 2 + 4.5),
+                "text-anchor": anchor, "class": style,
+            ],
+            HTML.text(text)
+        )
     }
 }

@@ -7,8 +7,8 @@ import TestSupport
 
 /// One strategy, running: Redis, instances, balancer, and one more instance that can be started later.
 ///
-/// All on loopback, in processes of its own that it stops by their ids. Every cluster has a Redis, also where no instance
-/// asks it, so that the plan of faults is the same for all.
+/// All on loopback, in processes of its own that it stops by their ids. Every cluster has a Redis, also where
+/// no instance asks it, so that the plan of faults is the same for all.
 final class Cluster: Sendable {
     let strategy: Strategy
     let redis: RedisServer
@@ -29,10 +29,16 @@ final class Cluster: Sendable {
         self.options = options
         var started: [FixtureApp] = []
         do {
-            for number in 1...plan.instances { started.append(try await FixtureApp.started(options, instance: "\(number)")) }
+            for number in 1...plan.instances {
+                started.append(try await FixtureApp.started(options, instance: "\(number)"))
+            }
             sparePort = try freePort()
             balancer = try await Balancer(
-                strategy.balancing, ports: started.map(\.port) + [sparePort], running: started.count, client: client)
+                strategy.balancing,
+                ports: started.map(\.port) + [sparePort],
+                running: started.count,
+                client: client
+            )
         } catch {
             for instance in started { await instance.kill9() }
             await redis.crash()
@@ -71,7 +77,8 @@ final class Cluster: Sendable {
     private static func key() -> String {
         var generator = SystemRandomNumberGenerator()
         let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        return Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+        return Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-")
+            .replacingOccurrences(of: "/", with: "_")
             .replacingOccurrences(of: "=", with: "")
     }
 }

@@ -9,14 +9,18 @@ import Foundation
 struct Compare: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
-        abstract: "Runs one workload and one plan of faults over all strategies and compares what they cost and lose.")
+        abstract:
+            "Runs one workload and one plan of faults over all strategies and compares what they cost and lose."
+    )
 
     @Option(help: "Visitors with cookie jars.") var visitors = Plan().visitors
-    @Option(help: "How many of them press at the same time under full load.") var concurrency = Plan().concurrency
+    @Option(help: "How many of them press at the same time under full load.") var concurrency = Plan()
+        .concurrency
     @Option(help: "How long the full load lasts, in seconds.") var seconds = Plan().seconds
     @Option(help: "How long Redis is stopped, in seconds; the other faults are watched in proportion.")
     var faultSeconds = Plan().faultSeconds
-    @Option(help: "Instances behind the balancer, before one is killed and one is added.") var instances = Plan().instances
+    @Option(help: "Instances behind the balancer, before one is killed and one is added.") var instances =
+        Plan().instances
     @Option(help: "Size of the largest attribute of each session.") var payloadBytes = Plan().payloadBytes
     @Option(help: "Further sessions that are created to weigh them.") var sessions = Plan().sessions
     @Option(help: "Names with commas between; all when left out.") var strategies = ""
@@ -29,7 +33,8 @@ struct Compare: AsyncParsableCommand {
             return try strategies.split(separator: ",").map { name in
                 guard let strategy = Strategy.all.first(where: { $0.id == name }) else {
                     throw ValidationError(
-                        "There is no strategy \(name). There are: \(Strategy.all.map(\.id).joined(separator: ", ")).")
+                        "There is no strategy \(name). There are: \(Strategy.all.map(\.id).joined(separator: ", "))."
+                    )
                 }
                 return strategy
             }
@@ -39,7 +44,9 @@ struct Compare: AsyncParsableCommand {
     func validate() throws {
         func check(_ name: String, _ value: Double, _ range: ClosedRange<Double>) throws {
             guard range.contains(value) else {
-                throw ValidationError("--\(name) must be between \(Text.number(range.lowerBound)) and \(Text.number(range.upperBound)).")
+                throw ValidationError(
+                    "--\(name) must be between \(Text.number(range.lowerBound)) and \(Text.number(range.upperBound))."
+                )
             }
         }
         try check("visitors", Double(visitors), 5...2000)
@@ -53,15 +60,23 @@ struct Compare: AsyncParsableCommand {
         guard try !chosen.isEmpty else { throw ValidationError("--strategies names none.") }
         let folder = URL(fileURLWithPath: output).deletingLastPathComponent()
         var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue else {
+        guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue
+        else {
             throw ValidationError("--output: there is no such folder.")
         }
     }
 
     func run() async throws {
         let plan = Plan(
-            visitors: visitors, concurrency: min(concurrency, visitors), seconds: seconds, instances: instances,
-            payloadBytes: payloadBytes, sessions: sessions, faultSeconds: faultSeconds, seed: seed)
+            visitors: visitors,
+            concurrency: min(concurrency, visitors),
+            seconds: seconds,
+            instances: instances,
+            payloadBytes: payloadBytes,
+            sessions: sessions,
+            faultSeconds: faultSeconds,
+            seed: seed
+        )
         let workplace = try Workplace()
         defer { workplace.remove() }
         let client = Site.client(connections: visitors + concurrency)
@@ -77,12 +92,21 @@ struct Compare: AsyncParsableCommand {
         }
         try await client.shutdown()
         for table in Tables.all(entries) {
-            progress.write("\n" + table.lines(isTerminal: isatty(STDOUT_FILENO) == 1).joined(separator: "\n") + "\n")
+            progress.write(
+                "\n" + table.lines(isTerminal: isatty(STDOUT_FILENO) == 1).joined(separator: "\n") + "\n"
+            )
         }
         let file = URL(fileURLWithPath: output)
-        let report = Report(plan: plan, entries: entries, machine: await Machine.current(), seconds: (ContinuousClock.now - start).seconds)
+        let report = Report(
+            plan: plan,
+            entries: entries,
+            machine: await Machine.current(),
+            seconds: (ContinuousClock.now - start).seconds
+        )
         try report.html.write(to: file, atomically: true, encoding: .utf8)
         progress.write("\nReport: \(file.path)\n")
-        if entries.allSatisfy({ if case .unavailable = $0 { true } else { false } }) { throw ExitCode.failure }
+        if entries.allSatisfy({ if case .unavailable = $0 { true } else { false } }) {
+            throw ExitCode.failure
+        }
     }
 }

@@ -14,7 +14,9 @@ struct Experiment: Sendable {
     func run(_ strategy: Strategy) async -> Entry {
         let cluster: Cluster
         do {
-            cluster = try await progress.phase("start") { (try await Cluster(strategy, plan: plan, client: client), "") }
+            cluster = try await progress.phase("start") {
+                (try await Cluster(strategy, plan: plan, client: client), "")
+            }
         } catch {
             return .unavailable(strategy, reason: Self.reason(error))
         }
@@ -48,7 +50,10 @@ struct Experiment: Sendable {
         let copyLog = PhaseLog()
         let copies = await progress.phase("two tabs, copied cookies") {
             let copies = await self.copies(cluster, workload, copyLog)
-            return (copies, "\(copies.tabs.part) of \(copies.tabs.total) changes lost, \(copies.replays.part) copies work")
+            return (
+                copies,
+                "\(copies.tabs.part) of \(copies.tabs.total) changes lost, \(copies.replays.part) copies work"
+            )
         }
         // Whoever was signed out above comes back, so that the faults hit full houses.
         await workload.prepare(site, copyLog)
@@ -63,20 +68,35 @@ struct Experiment: Sendable {
             let pair = try await faults.add()
             return (pair, "knows \(pair.0.known.part) of \(pair.0.known.total) sessions")
         }
-        let (outage, outageFindings) = await progress.phase("Redis stopped for \(Text.number(plan.faultSeconds)) s") {
+        let (outage, outageFindings) = await progress.phase(
+            "Redis stopped for \(Text.number(plan.faultSeconds)) s"
+        ) {
             let pair = await faults.outage()
-            return (pair, "\(pair.0.refused + pair.0.failed) of \(pair.0.refused + pair.0.failed + pair.0.good) requests refused")
+            return (
+                pair,
+                "\(pair.0.refused + pair.0.failed) of \(pair.0.refused + pair.0.failed + pair.0.good) requests refused"
+            )
         }
         // What two tabs lose is told on its own; it is no failing of the servers' order of events.
         var findings = warmUp.findings + steadyLog.findings + killFindings + additionFindings + outageFindings
         findings.staleReads += copyLog.findings.staleReads
         findings.foreignReads += copyLog.findings.foreignReads
         return StrategyResult(
-            strategy: cluster.strategy, steady: steady, memory: memory, copies: copies, kill: kill, addition: addition,
-            outage: outage, findings: findings, sessions: sessions)
+            strategy: cluster.strategy,
+            steady: steady,
+            memory: memory,
+            copies: copies,
+            kill: kill,
+            addition: addition,
+            outage: outage,
+            findings: findings,
+            sessions: sessions
+        )
     }
 
-    private func steady(_ cluster: Cluster, _ workload: Workload) async throws -> (StrategyResult.Steady, PhaseLog) {
+    private func steady(_ cluster: Cluster, _ workload: Workload) async throws -> (
+        StrategyResult.Steady, PhaseLog
+    ) {
         let redisBefore = try await RedisCounters.read(cluster.redis)
         let bytesBefore = try await cluster.balancer.bytes()
         let processorBefore = ProcessorTime.read(cluster)
@@ -91,18 +111,25 @@ struct Experiment: Sendable {
 
         let samples = log.samples
         let requests = max(1, samples.count)
-        var steady = StrategyResult.Steady(requests: requests, seconds: seconds, bad: samples.count { $0.outcome != .good })
+        var steady = StrategyResult.Steady(
+            requests: requests,
+            seconds: seconds,
+            bad: samples.count { $0.outcome != .good }
+        )
         steady.p50 = percentile(0.5, of: samples.map(\.seconds)).map { $0 * 1000 } ?? 0
         steady.p99 = percentile(0.99, of: samples.map(\.seconds)).map { $0 * 1000 } ?? 0
         for kind in Sample.Kind.allCases {
-            steady.p50ByKind[kind] = percentile(0.5, of: samples.filter { $0.kind == kind }.map(\.seconds)).map { $0 * 1000 }
+            steady.p50ByKind[kind] = percentile(0.5, of: samples.filter { $0.kind == kind }.map(\.seconds))
+                .map { $0 * 1000 }
         }
         steady.clientBytes = Double(bytes.client - bytesBefore.client) / Double(requests)
         steady.instanceBytes = Double(bytes.instances - bytesBefore.instances) / Double(requests)
         steady.redisBytes = Double(max(0, redis.bytes - redisBefore.bytes - ownBytes)) / Double(requests)
         steady.processor = processor.perRequest(since: processorBefore, requests)
         var cookies: [Double] = []
-        for visitor in workload.visitors where await visitor.hasSession { cookies.append(Double(await visitor.cookieBytes)) }
+        for visitor in workload.visitors where await visitor.hasSession {
+            cookies.append(Double(await visitor.cookieBytes))
+        }
         steady.cookieBytes = percentile(0.5, of: cookies) ?? 0
 
         // Counted apart from the measured load, for watching costs Redis a good part of its time.
@@ -138,11 +165,16 @@ struct Experiment: Sendable {
         let count = Double(max(1, pids.count))
         let sessions = Double(max(1, plan.sessions))
         return StrategyResult.Memory(
-            before: Double(before) / count, after: Double(after) / count, perSession: Double(after - before) / sessions,
-            redisPerSession: cluster.strategy.usesRedis ? Double(redisAfter - redisBefore) / sessions : 0)
+            before: Double(before) / count,
+            after: Double(after) / count,
+            perSession: Double(after - before) / sessions,
+            redisPerSession: cluster.strategy.usesRedis ? Double(redisAfter - redisBefore) / sessions : 0
+        )
     }
 
-    private func copies(_ cluster: Cluster, _ workload: Workload, _ log: PhaseLog) async -> StrategyResult.Copies {
+    private func copies(_ cluster: Cluster, _ workload: Workload, _ log: PhaseLog) async
+        -> StrategyResult.Copies
+    {
         var copies = StrategyResult.Copies()
         let site = cluster.site
         let acknowledged = Counter()
@@ -167,6 +199,7 @@ struct Experiment: Sendable {
 
     private static func reason(_ error: any Error) -> String {
         let text = "\(error)".split(separator: "\n").map(String.init)
-        return text.last { $0.contains("Error") || $0.contains("not there") } ?? text.last ?? "it did not start"
+        return text.last { $0.contains("Error") || $0.contains("not there") } ?? text.last
+            ?? "it did not start"
     }
 }

@@ -5,12 +5,20 @@ import Foundation
 /// Writes HTML and SVG that is also well-formed XML.
 enum HTML {
     /// An element with ready-made content; one without content closes itself.
-    static func element(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ content: String...) -> String {
+    static func element(
+        _ name: String,
+        _ attributes: KeyValuePairs<String, String> = [:],
+        _ content: String...
+    ) -> String {
         element(name, attributes, content)
     }
 
     /// An element with ready-made pieces of content.
-    static func element(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ content: [String]) -> String {
+    static func element(
+        _ name: String,
+        _ attributes: KeyValuePairs<String, String> = [:],
+        _ content: [String]
+    ) -> String {
         let list = attributes.map { " \($0)=\"\(text($1))\"" }.joined()
         return content.isEmpty ? "<\(name)\(list)/>" : "<\(name)\(list)>\(content.joined())</\(name)>"
     }
@@ -29,13 +37,26 @@ enum HTML {
 
     /// A table that can be scrolled sideways on a small screen.
     static func table(heads: [String], rows: [[String]], style: String = "") -> String {
-        let head = element("thead", [:], element("tr", [:], heads.map { element("th", ["scope": "col"], $0) }))
+        let head = element(
+            "thead",
+            [:],
+            element("tr", [:], heads.map { element("th", ["scope": "col"], $0) })
+        )
         let body = rows.map { cells in
             element(
-                "tr", [:],
-                cells.enumerated().map { $0 == 0 ? element("th", ["scope": "row"], $1) : $1.hasPrefix("<td") ? $1 : element("td", [:], $1) }
+                "tr",
+                [:],
+                cells.enumerated().map {
+                    $0 == 0
+                        ? element("th", ["scope": "row"], $1)
+                        : $1.hasPrefix("<td") ? $1 : element("td", [:], $1)
+                }
             )
         }
-        return element("div", ["class": "scroll"], element("table", ["class": style], head, element("tbody", [:], body)))
+        return element(
+            "div",
+            ["class": "scroll"],
+            element("table", ["class": style], head, element("tbody", [:], body))
+        )
     }
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one sequential visitor knows about its own session: what was acknowledged, what may have happened, what it has seen.
+/// What one sequential visitor knows about its own session: what was acknowledged, what may have happened,
+/// what it has seen.
 ///
-/// Decides without I/O whether a read tells the truth. A visitor sends one request at a time, so what it reads must contain
-/// all that was acknowledged to it and all that it has read before (read-your-writes and monotonic reads).
+/// Decides without I/O whether a read tells the truth. A visitor sends one request at a time, so what it
+/// reads must contain all that was acknowledged to it and all that it has read before (read-your-writes and
+/// monotonic reads).
 struct History: Sendable {
     /// A change that the visitor asked for.
     enum Write: Sendable, Equatable {

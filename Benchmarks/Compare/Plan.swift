@@ -23,7 +23,8 @@ struct Plan: Sendable {
     var watchSeconds: Double { min(3, faultSeconds) }
     /// How long the light load is watched after Redis is back; an instance may take a while to dare again.
     var recoverySeconds: Double { min(5, 2 * faultSeconds) }
-    /// The pause between two requests of one visitor under light load: together about 400 a second, no visitor faster than 2.
+    /// The pause between two requests of one visitor under light load: together about 400 a second, no
+    /// visitor faster than 2.
     var pace: Duration { .milliseconds(max(500, visitors * 1000 / 400)) }
     /// A request that takes longer counts as failed.
     ///

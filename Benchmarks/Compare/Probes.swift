@@ -12,7 +12,9 @@ enum ProcessProbe {
             let end = text.lastIndex(of: ")")
         else { return 0 }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
+            return 0
+        }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
@@ -37,7 +39,9 @@ struct RedisCounters: Sendable {
             if parts.count == 2, let number = Int(parts[1]) { values[parts[0]] = number }
         }
         return RedisCounters(
-            bytes: (values["total_net_input_bytes"] ?? 0) + (values["total_net_output_bytes"] ?? 0), memory: values["used_memory"] ?? 0)
+            bytes: (values["total_net_input_bytes"] ?? 0) + (values["total_net_output_bytes"] ?? 0),
+            memory: values["used_memory"] ?? 0
+        )
     }
 }
 
@@ -53,7 +57,9 @@ struct CommandCount: Sendable, Equatable {
     /// Commands of the socket that the counting itself uses are left out.
     init(monitor text: String) {
         for line in text.split(separator: "\n") {
-            guard let open = line.firstIndex(of: "["), let close = line[open...].firstIndex(of: "]") else { continue }
+            guard let open = line.firstIndex(of: "["), let close = line[open...].firstIndex(of: "]") else {
+                continue
+            }
             let client = line[open..<close].split(separator: " ").last ?? ""
             if client == "lua" { inScripts += 1 } else if !client.hasPrefix("unix:") { sent += 1 }
         }
@@ -69,16 +75,21 @@ struct ProcessorTime: Sendable {
 
     static func read(_ cluster: Cluster) -> ProcessorTime {
         ProcessorTime(
-            client: ProcessProbe.processorSeconds(getpid()), balancer: ProcessProbe.processorSeconds(cluster.balancer.pid),
+            client: ProcessProbe.processorSeconds(getpid()),
+            balancer: ProcessProbe.processorSeconds(cluster.balancer.pid),
             instances: cluster.instancePids.reduce(0) { $0 + ProcessProbe.processorSeconds($1) },
-            redis: ProcessProbe.processorSeconds(cluster.redis.pid))
+            redis: ProcessProbe.processorSeconds(cluster.redis.pid)
+        )
     }
 
     /// Microseconds of each part for one of `requests` requests since `earlier`.
     func perRequest(since earlier: ProcessorTime, _ requests: Int) -> ProcessorTime {
         let share = 1e6 / Double(max(1, requests))
         return ProcessorTime(
-            client: (client - earlier.client) * share, balancer: (balancer - earlier.balancer) * share,
-            instances: (instances - earlier.instances) * share, redis: (redis - earlier.redis) * share)
+            client: (client - earlier.client) * share,
+            balancer: (balancer - earlier.balancer) * share,
+            instances: (instances - earlier.instances) * share,
+            redis: (redis - earlier.redis) * share
+        )
     }
 }

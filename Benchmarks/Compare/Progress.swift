@@ -8,7 +8,9 @@ struct Progress: Sendable {
         write("[\(number)/\(count)] \(strategy.id): \(strategy.summary)\n")
     }
 
-    func phase<Value: Sendable>(_ name: String, _ body: () async throws -> (Value, String)) async rethrows -> Value {
+    func phase<Value: Sendable>(_ name: String, _ body: () async throws -> (Value, String)) async rethrows
+        -> Value
+    {
         write("      \(name) … ")
         do {
             let (value, outcome) = try await body()

@@ -10,7 +10,9 @@ extension Report {
                     HTML.text(result.strategy.id) + HTML.element("br", [:], []),
                     HTML.text(result.strategy.namedCost), HTML.text(sentences(result).joined(separator: " ")),
                 ]
-            }, style: "texts")
+            },
+            style: "texts"
+        )
     }
 
     private func sentences(_ result: StrategyResult) -> [String] {
@@ -60,7 +62,8 @@ extension Report {
     private func route(_ result: StrategyResult) -> String {
         let plain = results.first { $0.strategy.id == "redis" }?.steady.cookieBytes
         let size = plain.map { result.steady.cookieBytes - $0 }
-        return "The balancer's state is a route cookie\(size.map { " of \(Text.bytes($0)) on each request" } ?? ""); it keeps no table."
+        return
+            "The balancer's state is a route cookie\(size.map { " of \(Text.bytes($0)) on each request" } ?? ""); it keeps no table."
     }
 
     private func cookie(_ result: StrategyResult) -> String {
@@ -73,7 +76,8 @@ extension Report {
 
     private func replay(_ result: StrategyResult) -> String {
         let replays = result.copies.replays
-        return "\(replays.part) of \(replays.total) copied cookies still worked after their owners had signed out."
+        return
+            "\(replays.part) of \(replays.total) copied cookies still worked after their owners had signed out."
     }
 
     private func tabs(_ result: StrategyResult) -> String {
@@ -96,7 +100,9 @@ extension Report {
 
     /// The same number of the strategy that keeps everything in its own memory: the least that is possible.
     private func beside(_ result: StrategyResult, _ value: (StrategyResult) -> String) -> String {
-        guard result.strategy.id != "memory", let memory = results.first(where: { $0.strategy.id == "memory" }) else { return "" }
+        guard result.strategy.id != "memory",
+            let memory = results.first(where: { $0.strategy.id == "memory" })
+        else { return "" }
         return " (memory: \(value(memory)))"
     }
 }

@@ -31,12 +31,18 @@ extension Report {
 
     private var facts: String {
         let list = [
-            ("processor", "\(machine.processor), \(machine.cores) cores"), ("memory", Text.bytes(machine.memoryBytes)),
+            ("processor", "\(machine.processor), \(machine.cores) cores"),
+            ("memory", Text.bytes(machine.memoryBytes)),
             ("kernel", machine.kernel),
-            ("Redis", machine.redis), ("HAProxy", machine.balancer), ("build", Machine.isDebugBuild ? "debug" : "release"),
+            ("Redis", machine.redis), ("HAProxy", machine.balancer),
+            ("build", Machine.isDebugBuild ? "debug" : "release"),
             ("date", machine.date), ("the run took", "\(Text.number(seconds)) s"), ("seed", "\(plan.seed)"),
         ]
-        return HTML.element("dl", [:], list.map { HTML.element("dt", [:], $0.0) + HTML.element("dd", [:], HTML.text($0.1)) })
+        return HTML.element(
+            "dl",
+            [:],
+            list.map { HTML.element("dt", [:], $0.0) + HTML.element("dd", [:], HTML.text($0.1)) }
+        )
     }
 
     private func list(_ sentences: [String]) -> String {

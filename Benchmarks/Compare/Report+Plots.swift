@@ -8,11 +8,15 @@ extension Report {
 
     private var all: [BarPlot] {
         [
-            single("Requests per second", "More is better. Client, balancer, instances and Redis share \(machine.cores) cores.") {
+            single(
+                "Requests per second",
+                "More is better. Client, balancer, instances and Redis share \(machine.cores) cores."
+            ) {
                 ($0.steady.rate, Text.number($0.steady.rate))
             },
             parts(
-                "Time of a request", "Less is better: median, and what one in a hundred exceeds.",
+                "Time of a request",
+                "Less is better: median, and what one in a hundred exceeds.",
                 [("median", "part-instances"), ("99th percentile", "part-client")]
             ) {
                 (
@@ -25,15 +29,23 @@ extension Report {
                 return (time, Text.milliseconds(time))
             },
             parts(
-                "Processor time per request", "Less is better. The client's own share is the same work for all.",
+                "Processor time per request",
+                "Less is better. The client's own share is the same work for all.",
                 [("balancer", "part-balancer"), ("instances", "part-instances"), ("Redis", "part-redis")]
             ) {
                 let time = $0.steady.processor
-                return ([time.balancer, time.instances, time.redis], Text.microseconds(time.balancer + time.instances + time.redis))
+                return (
+                    [time.balancer, time.instances, time.redis],
+                    Text.microseconds(time.balancer + time.instances + time.redis)
+                )
             },
             parts(
-                "Bytes on the wire per request", "Less is better; both directions, from the counters of HAProxy and Redis.",
-                [("client to balancer", "part-balancer"), ("balancer to instance", "part-instances"), ("instance to Redis", "part-redis")]
+                "Bytes on the wire per request",
+                "Less is better; both directions, from the counters of HAProxy and Redis.",
+                [
+                    ("client to balancer", "part-balancer"), ("balancer to instance", "part-instances"),
+                    ("instance to Redis", "part-redis"),
+                ]
             ) {
                 let steady = $0.steady
                 return (
@@ -41,11 +53,15 @@ extension Report {
                     Text.bytes(steady.clientBytes + steady.instanceBytes + steady.redisBytes)
                 )
             },
-            single("Cookies per request", "Less is better: what a visitor with a session sends each time, median.") {
+            single(
+                "Cookies per request",
+                "Less is better: what a visitor with a session sends each time, median."
+            ) {
                 ($0.steady.cookieBytes, Text.bytes($0.steady.cookieBytes))
             },
             parts(
-                "Redis commands per request", "Less is better. Sent over the wire, and run inside scripts on arrival.",
+                "Redis commands per request",
+                "Less is better. Sent over the wire, and run inside scripts on arrival.",
                 [("sent", "part-redis"), ("inside scripts", "part-client")]
             ) {
                 let steady = $0.steady
@@ -55,12 +71,14 @@ extension Report {
                 )
             },
             parts(
-                "Memory per session", "Less is better: growth for each of \(plan.sessions) more sessions, all instances together.",
+                "Memory per session",
+                "Less is better: growth for each of \(plan.sessions) more sessions, all instances together.",
                 [("instances", "part-instances"), ("Redis", "part-redis")]
             ) {
                 let memory = $0.memory
                 return (
-                    [memory.perSession, memory.redisPerSession], Text.growth(max(0, memory.perSession) + max(0, memory.redisPerSession))
+                    [memory.perSession, memory.redisPerSession],
+                    Text.growth(max(0, memory.perSession) + max(0, memory.redisPerSession))
                 )
             },
             single("Memory per instance", "Less is better: resident, after those sessions were created.") {
@@ -69,23 +87,38 @@ extension Report {
         ]
     }
 
-    private func single(_ title: String, _ note: String, _ measure: (StrategyResult) -> (Double, String)) -> BarPlot {
+    private func single(_ title: String, _ note: String, _ measure: (StrategyResult) -> (Double, String))
+        -> BarPlot
+    {
         BarPlot(
-            title: title, note: note,
+            title: title,
+            note: note,
             rows: results.map { result in
                 let (value, text) = measure(result)
-                return .init(label: result.strategy.id, style: result.strategy.family.rawValue, parts: [value], text: text)
-            })
+                return .init(
+                    label: result.strategy.id,
+                    style: result.strategy.family.rawValue,
+                    parts: [value],
+                    text: text
+                )
+            }
+        )
     }
 
     private func parts(
-        _ title: String, _ note: String, _ legend: [(String, String)], _ measure: (StrategyResult) -> ([Double], String)
+        _ title: String,
+        _ note: String,
+        _ legend: [(String, String)],
+        _ measure: (StrategyResult) -> ([Double], String)
     ) -> BarPlot {
         BarPlot(
-            title: title, note: note, legend: legend.map { (name: $0.0, style: $0.1) },
+            title: title,
+            note: note,
+            legend: legend.map { (name: $0.0, style: $0.1) },
             rows: results.map { result in
                 let (values, text) = measure(result)
                 return .init(label: result.strategy.id, style: "", parts: values, text: text)
-            })
+            }
+        )
     }
 }

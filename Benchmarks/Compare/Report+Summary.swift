@@ -6,14 +6,16 @@ extension Report {
 
     private var facts: [(String, String)] {
         var facts: [(String, String)] = []
-        if let fast = results.max(by: { $0.steady.rate < $1.steady.rate }), let slow = results.min(by: { $0.steady.rate < $1.steady.rate }),
+        if let fast = results.max(by: { $0.steady.rate < $1.steady.rate }),
+            let slow = results.min(by: { $0.steady.rate < $1.steady.rate }),
             results.count > 1
         {
             facts.append(
                 (
                     "\(Text.number(fast.steady.rate))/s",
                     "\(fast.strategy.id) is the fastest; \(slow.strategy.id) does \(Text.number(slow.steady.rate * 100 / fast.steady.rate)) % of that"
-                ))
+                )
+            )
         }
         let losers = results.filter { $0.kill.lostSessions > 0 }
         let lost = losers.reduce(0) { $0 + $1.kill.lostSessions }
@@ -23,29 +25,41 @@ extension Report {
                 losers.isEmpty
                     ? "sessions when an instance was killed: no strategy lost any"
                     : "sessions when an instance was killed, with \(names(losers)); \(results.count - losers.count) of \(results.count) strategies lost none"
-            ))
+            )
+        )
         let unaware = results.filter { $0.outage.refused + $0.outage.failed == 0 }
         facts.append(
             (
                 "\(unaware.count) of \(results.count)",
                 unaware.isEmpty
-                    ? "strategies went through the outage of Redis unharmed" : "did not notice that Redis was gone: \(names(unaware))"
-            ))
+                    ? "strategies went through the outage of Redis unharmed"
+                    : "did not notice that Redis was gone: \(names(unaware))"
+            )
+        )
         if let heavy = results.max(by: { $0.steady.cookieBytes < $1.steady.cookieBytes }),
-            let light = results.min(by: { $0.steady.cookieBytes < $1.steady.cookieBytes }), light.steady.cookieBytes > 0, results.count > 1
+            let light = results.min(by: { $0.steady.cookieBytes < $1.steady.cookieBytes }),
+            light.steady.cookieBytes > 0, results.count > 1
         {
             facts.append(
                 (
                     "× \(Text.number(heavy.steady.cookieBytes / light.steady.cookieBytes))",
                     "cookie bytes per request: \(heavy.strategy.id) \(Text.bytes(heavy.steady.cookieBytes)), \(light.strategy.id) \(Text.bytes(light.steady.cookieBytes))"
-                ))
+                )
+            )
         }
         return facts
     }
 
     private func item(_ fact: (String, String)) -> String {
-        HTML.element("li", [:], HTML.element("b", [:], HTML.text(fact.0)), HTML.element("span", [:], HTML.text(fact.1)))
+        HTML.element(
+            "li",
+            [:],
+            HTML.element("b", [:], HTML.text(fact.0)),
+            HTML.element("span", [:], HTML.text(fact.1))
+        )
     }
 
-    private func names(_ results: [StrategyResult]) -> String { results.map(\.strategy.id).joined(separator: ", ") }
+    private func names(_ results: [StrategyResult]) -> String {
+        results.map(\.strategy.id).joined(separator: ", ")
+    }
 }

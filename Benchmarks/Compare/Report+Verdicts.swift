@@ -4,52 +4,79 @@ extension Report {
     /// What each strategy lost or kept: one row each, coloured.
     var verdicts: String {
         let heads = [
-            "strategy", "an instance killed", "an instance added", "Redis stopped for \(Text.number(plan.faultSeconds)) s",
+            "strategy", "an instance killed", "an instance added",
+            "Redis stopped for \(Text.number(plan.faultSeconds)) s",
             "stale reads", "lost updates", "two tabs at once", "a copied cookie after the sign-out",
         ]
         return HTML.table(
             heads: heads,
             rows: results.map { result in
                 let cells = [
-                    HTML.text(result.strategy.id), killed(result), added(result), outage(result), stale(result),
+                    HTML.text(result.strategy.id), killed(result), added(result), outage(result),
+                    stale(result),
                     cell(
-                        result.findings.lostUpdates == 0, "\(result.findings.lostUpdates)",
-                        result.findings.lostUpdates == 0 ? "all that was acknowledged is there" : "acknowledged changes are gone"),
+                        result.findings.lostUpdates == 0,
+                        "\(result.findings.lostUpdates)",
+                        result.findings.lostUpdates == 0
+                            ? "all that was acknowledged is there" : "acknowledged changes are gone"
+                    ),
                     cell(
-                        result.copies.tabs.part == 0, "\(result.copies.tabs.part) of \(result.copies.tabs.total) lost",
-                        result.copies.tabs.part == 0 ? "both changes are there" : "the later answer wins"),
+                        result.copies.tabs.part == 0,
+                        "\(result.copies.tabs.part) of \(result.copies.tabs.total) lost",
+                        result.copies.tabs.part == 0 ? "both changes are there" : "the later answer wins"
+                    ),
                     cell(
-                        result.copies.replays.part == 0, "\(result.copies.replays.part) of \(result.copies.replays.total) work",
-                        result.copies.replays.part == 0 ? "signed out means out" : "the copy stays valid until it expires"),
+                        result.copies.replays.part == 0,
+                        "\(result.copies.replays.part) of \(result.copies.replays.total) work",
+                        result.copies.replays.part == 0
+                            ? "signed out means out" : "the copy stays valid until it expires"
+                    ),
                 ]
                 // A narrow screen has no room for columns: each cell says there what it is about.
-                return cells.enumerated().map { $0 == 0 ? $1 : "<td data-head=\"\(heads[$0])\"" + $1.dropFirst(3) }
-            }, style: "verdicts")
+                return cells.enumerated().map {
+                    $0 == 0 ? $1 : "<td data-head=\"\(heads[$0])\"" + $1.dropFirst(3)
+                }
+            },
+            style: "verdicts"
+        )
     }
 
     private func killed(_ result: StrategyResult) -> String {
         let kill = result.kill
         return cell(
-            kill.lostSessions == 0, "\(kill.lostSessions) of \(result.sessions) sessions lost",
-            kill.bad == 0 ? "no request failed" : "\(kill.bad) requests failed, over after \(Text.seconds(kill.recovery))")
+            kill.lostSessions == 0,
+            "\(kill.lostSessions) of \(result.sessions) sessions lost",
+            kill.bad == 0
+                ? "no request failed"
+                : "\(kill.bad) requests failed, over after \(Text.seconds(kill.recovery))"
+        )
     }
 
     private func added(_ result: StrategyResult) -> String {
         let addition = result.addition
         return cell(
-            addition.known.part == addition.known.total, "knows \(addition.known.part) of \(addition.known.total)",
-            addition.serves.map { "serves after \(Text.seconds($0))" } ?? "served nobody while it was watched")
+            addition.known.part == addition.known.total,
+            "knows \(addition.known.part) of \(addition.known.total)",
+            addition.serves.map { "serves after \(Text.seconds($0))" } ?? "served nobody while it was watched"
+        )
     }
 
     private func outage(_ result: StrategyResult) -> String {
         let outage = result.outage
         let bad = outage.refused + outage.failed
-        guard bad > 0 || outage.lostSessions > 0 else { return cell(true, "not noticed", "all \(outage.good) requests answered") }
+        guard bad > 0 || outage.lostSessions > 0 else {
+            return cell(true, "not noticed", "all \(outage.good) requests answered")
+        }
         let share = Text.number(Double(bad) * 100 / Double(max(1, bad + outage.good)))
         let tail =
             "\(outage.failed == 0 ? "honestly, with 503" : "\(outage.failed) without an answer"); fine again \(outage.recovery == 0 ? "at once" : "after \(Text.seconds(outage.recovery))")"
         if outage.failed == 0, outage.lostSessions == 0 {
-            return HTML.element("td", ["class": "wary"], HTML.text("\(share) % refused"), HTML.element("small", [:], HTML.text(tail)))
+            return HTML.element(
+                "td",
+                ["class": "wary"],
+                HTML.text("\(share) % refused"),
+                HTML.element("small", [:], HTML.text(tail))
+            )
         }
         let lost = outage.lostSessions > 0 ? ", \(outage.lostSessions) sessions lost" : ""
         return cell(false, "\(share) % failed\(lost)", tail)
@@ -58,14 +85,26 @@ extension Report {
     private func stale(_ result: StrategyResult) -> String {
         let findings = result.findings
         if findings.foreignReads > 0 {
-            return cell(false, "\(findings.staleReads)", "and \(findings.foreignReads) reads of what was never written")
+            return cell(
+                false,
+                "\(findings.staleReads)",
+                "and \(findings.foreignReads) reads of what was never written"
+            )
         }
         return cell(
-            findings.staleReads == 0, "\(findings.staleReads)",
-            findings.staleReads == 0 ? "nobody saw less than before" : "reads showed less than before, for a moment")
+            findings.staleReads == 0,
+            "\(findings.staleReads)",
+            findings.staleReads == 0
+                ? "nobody saw less than before" : "reads showed less than before, for a moment"
+        )
     }
 
     private func cell(_ isFine: Bool, _ text: String, _ note: String) -> String {
-        HTML.element("td", ["class": isFine ? "fine" : "loss"], HTML.text(text), HTML.element("small", [:], HTML.text(note)))
+        HTML.element(
+            "td",
+            ["class": isFine ? "fine" : "loss"],
+            HTML.text(text),
+            HTML.element("small", [:], HTML.text(note))
+        )
     }
 }

@@ -39,8 +39,11 @@ struct Findings: Sendable, Equatable {
 
     static func + (left: Findings, right: Findings) -> Findings {
         Findings(
-            staleReads: left.staleReads + right.staleReads, lostUpdates: left.lostUpdates + right.lostUpdates,
-            lostSessions: left.lostSessions + right.lostSessions, foreignReads: left.foreignReads + right.foreignReads)
+            staleReads: left.staleReads + right.staleReads,
+            lostUpdates: left.lostUpdates + right.lostUpdates,
+            lostSessions: left.lostSessions + right.lostSessions,
+            foreignReads: left.foreignReads + right.foreignReads
+        )
     }
 }
 

@@ -19,7 +19,8 @@ struct Site: Sendable {
     let port: Int
     let timeoutSeconds: Int64
 
-    /// Every visitor believes to be on HTTPS, as behind a proxy that ends TLS: the cookies are those of production.
+    /// Every visitor believes to be on HTTPS, as behind a proxy that ends TLS: the cookies are those of
+    /// production.
     static let location = CookieJar.Location(host: "127.0.0.1", isSecure: true)
 
     /// The same client, another port.
@@ -35,7 +36,11 @@ struct Site: Sendable {
         // The instances are named 1, 2, 3, ….
         let instance = response.headers.first(name: "x-instance").flatMap(Int.init) ?? 0
         return Answer(
-            status: Int(response.status.code), instance: instance, setCookies: response.headers["set-cookie"], body: body)
+            status: Int(response.status.code),
+            instance: instance,
+            setCookies: response.headers["set-cookie"],
+            body: body
+        )
     }
 
     /// A client for this many visitors at the same time, without any retry of its own.

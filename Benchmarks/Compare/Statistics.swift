@@ -34,7 +34,8 @@ struct Timeline: Sendable {
     }
 }
 
-/// When the last request that went wrong was over, in seconds after `moment`; 0 when none went wrong after it.
+/// When the last request that went wrong was over, in seconds after `moment`; 0 when none went wrong after
+/// it.
 ///
 /// Requests that began before the moment count if they ended after it: the fault hit them.
 func recovery(after moment: Double, _ samples: [Sample]) -> Double {

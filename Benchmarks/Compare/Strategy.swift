@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One way to keep sessions consistent, as data: how its instances are started and how the balancer spreads requests.
+/// One way to keep sessions consistent, as data: how its instances are started and how the balancer spreads
+/// requests.
 struct Strategy: Sendable, Identifiable {
     /// The four classic answers; hybrids count to the one that they build on.
     enum Family: String, Sendable {
@@ -31,32 +32,68 @@ struct Strategy: Sendable, Identifiable {
     /// All of them, in the order of the tables.
     static let all: [Strategy] = [
         Strategy(
-            id: "redis", family: .backend, summary: "a central store that every instance asks",
+            id: "redis",
+            family: .backend,
+            summary: "a central store that every instance asks",
             namedCost: "one more network hop per request, pressure on the store",
-            balancing: .roundRobin, store: "redis", usesRedis: true),
+            balancing: .roundRobin,
+            store: "redis",
+            usesRedis: true
+        ),
         Strategy(
-            id: "memory", family: .mapping, summary: "each instance keeps its own; the balancer pins visitors with a route cookie",
+            id: "memory",
+            family: .mapping,
+            summary: "each instance keeps its own; the balancer pins visitors with a route cookie",
             namedCost: "a server crash loses its users; the balancer carries state",
-            balancing: .pinned, store: "memory"),
+            balancing: .pinned,
+            store: "memory"
+        ),
         Strategy(
-            id: "hybrid", family: .mapping, summary: "pinned like memory, but the data is in Redis",
+            id: "hybrid",
+            family: .mapping,
+            summary: "pinned like memory, but the data is in Redis",
             namedCost: "the balancer carries state, and the store is asked as well",
-            balancing: .pinned, store: "redis", usesRedis: true),
+            balancing: .pinned,
+            store: "redis",
+            usesRedis: true
+        ),
         Strategy(
-            id: "sealed", family: .client, summary: "the data travels in an encrypted cookie",
+            id: "sealed",
+            family: .client,
+            summary: "the data travels in an encrypted cookie",
             namedCost: "must be sealed; bytes on every request; leak, tampering, replay",
-            balancing: .roundRobin, store: "sealed", usesSealKeys: true),
+            balancing: .roundRobin,
+            store: "sealed",
+            usesSealKeys: true
+        ),
         Strategy(
-            id: "sealed-guarded", family: .client, summary: "sealed data, and a small record in Redis that can end it",
+            id: "sealed-guarded",
+            family: .client,
+            summary: "sealed data, and a small record in Redis that can end it",
             namedCost: "bytes on every request, and a hop to the store that removes the replay",
-            balancing: .roundRobin, store: "sealed-guarded", usesRedis: true, usesSealKeys: true),
+            balancing: .roundRobin,
+            store: "sealed-guarded",
+            usesRedis: true,
+            usesSealKeys: true
+        ),
         Strategy(
-            id: "sealed-tiered", family: .client, summary: "anonymous visitors sealed, signed-in ones in Redis",
+            id: "sealed-tiered",
+            family: .client,
+            summary: "anonymous visitors sealed, signed-in ones in Redis",
             namedCost: "bytes on every request before the sign-in, a hop per request after it",
-            balancing: .roundRobin, store: "sealed-tiered", usesRedis: true, usesSealKeys: true),
+            balancing: .roundRobin,
+            store: "sealed-tiered",
+            usesRedis: true,
+            usesSealKeys: true
+        ),
         Strategy(
-            id: "replicated", family: .synchronization, summary: "every instance holds every session and follows one log of changes",
+            id: "replicated",
+            family: .synchronization,
+            summary: "every instance holds every session and follows one log of changes",
             namedCost: "bandwidth, delay, memory per server, broadcast storms",
-            balancing: .roundRobin, store: "replicated", usesRedis: true),
+            balancing: .roundRobin,
+            store: "replicated",
+            usesRedis: true
+        ),
     ]
 }

@@ -54,7 +54,8 @@ struct StrategyResult: Sendable {
         var tabs = Share()
         /// Copies of a cookie that still open the session after its owner has signed out.
         var replays = Share()
-        /// Reads of the two tabs that showed less than one of them had seen: a browser keeps the cookie that came last.
+        /// Reads of the two tabs that showed less than one of them had seen: a browser keeps the cookie that
+        /// came last.
         var stale = 0
     }
 
@@ -69,7 +70,8 @@ struct StrategyResult: Sendable {
     /// One instance added.
     struct Addition: Sendable {
         var bad = 0
-        /// From the start of the process to the first answer that a new visitor got from it; nil when there was none.
+        /// From the start of the process to the first answer that a new visitor got from it; nil when there
+        /// was none.
         var serves: Double?
         /// Sessions that the new instance knows.
         var known = Share()

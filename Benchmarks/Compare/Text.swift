@@ -14,7 +14,9 @@ enum Text {
         return String(format: "%.\(digits)f", value)
     }
 
-    static func milliseconds(_ value: Double) -> String { value >= 1000 ? "\(number(value / 1000)) s" : "\(number(value)) ms" }
+    static func milliseconds(_ value: Double) -> String {
+        value >= 1000 ? "\(number(value / 1000)) s" : "\(number(value)) ms"
+    }
 
     static func microseconds(_ value: Double) -> String { value < 1 ? "0 µs" : "\(number(value)) µs" }
 
@@ -25,9 +27,12 @@ enum Text {
         return "\(number(value / 1_048_576)) MiB"
     }
 
-    static func seconds(_ value: Double) -> String { value < 1 ? "\(number((value * 1000).rounded())) ms" : "\(number(value)) s" }
+    static func seconds(_ value: Double) -> String {
+        value < 1 ? "\(number((value * 1000).rounded())) ms" : "\(number(value)) s"
+    }
 
-    /// Growth per session; where nothing is kept, the noise of the measurement shows instead, and is not worth digits.
+    /// Growth per session; where nothing is kept, the noise of the measurement shows instead, and is not
+    /// worth digits.
     static func growth(_ value: Double) -> String { value < 64 ? "~0" : bytes(value) }
 
     private static func grouped(_ value: Int) -> String {

@@ -34,10 +34,14 @@ struct TextTable: Sendable {
     ///
     /// A loss is bold in a terminal and marked with `!` in every case, so that it also shows in a file.
     func lines(isTerminal: Bool) -> [String] {
-        let marked = rows.map { row in (row.cells.map { ($0.isLoss ? "!" : "") + $0.text }, row.cells.map(\.isLoss), row.note) }
+        let marked = rows.map { row in
+            (row.cells.map { ($0.isLoss ? "!" : "") + $0.text }, row.cells.map(\.isLoss), row.note)
+        }
         var widths = heads.map { $0.map(\.count).max() ?? 0 }
         for (texts, _, note) in marked {
-            for (index, text) in texts.enumerated() where note == nil || index == 0 { widths[index] = max(widths[index], text.count) }
+            for (index, text) in texts.enumerated() where note == nil || index == 0 {
+                widths[index] = max(widths[index], text.count)
+            }
         }
         func padded(_ text: String, _ index: Int) -> String {
             let space = String(repeating: " ", count: max(0, widths[index] - text.count))
@@ -58,7 +62,9 @@ struct TextTable: Sendable {
                     texts.enumerated().map { index, text in
                         let cell = padded(text, index)
                         return losses[index] && isTerminal ? "\u{1B}[1m\(cell)\u{1B}[0m" : cell
-                    }))
+                    }
+                )
+            )
         }
         return lines
     }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one strategy's visitors got while things broke: answers per second over time, with the faults marked, in SVG.
+/// What one strategy's visitors got while things broke: answers per second over time, with the faults marked,
+/// in SVG.
 struct TimelinePlot: Sendable {
     let result: StrategyResult
-    /// The top of the scale, in requests per second; the same for all strategies, so that they can be compared.
+    /// The top of the scale, in requests per second; the same for all strategies, so that they can be
+    /// compared.
     let top: Double
 
     static let sliceSeconds = 0.25
     static let legend = [
-        ("answered", "part-instances"), ("refused with 503", "refused"), ("no answer, or another status", "failed"),
+        ("answered", "part-instances"), ("refused with 503", "refused"),
+        ("no answer, or another status", "failed"),
     ].map { (name: $0.0, style: $0.1) }
 
     private static let width = 420.0
@@ -25,22 +28,33 @@ struct TimelinePlot: Sendable {
 
     var html: String {
         HTML.element(
-            "figure", ["class": "card"],
+            "figure",
+            ["class": "card"],
             HTML.element(
-                "figcaption", [:],
+                "figcaption",
+                [:],
                 HTML.element(
-                    "h3", [:], HTML.element("i", ["class": "dot \(result.strategy.family.rawValue)"], ""), HTML.text(result.strategy.id)),
-                HTML.element("p", [:], HTML.text(sentence))),
-            svg)
+                    "h3",
+                    [:],
+                    HTML.element("i", ["class": "dot \(result.strategy.family.rawValue)"], ""),
+                    HTML.text(result.strategy.id)
+                ),
+                HTML.element("p", [:], HTML.text(sentence))
+            ),
+            svg
+        )
     }
 
     private var sentence: String {
         let (kill, outage) = (result.kill, result.outage)
         let lost =
-            kill.lostSessions == 0 ? "the kill loses no session" : "the kill loses \(kill.lostSessions) of \(result.sessions) sessions"
+            kill.lostSessions == 0
+            ? "the kill loses no session"
+            : "the kill loses \(kill.lostSessions) of \(result.sessions) sessions"
         let bad = outage.refused + outage.failed
         return bad == 0
-            ? "\(lost); the outage is not noticed" : "\(lost); the outage costs \(bad) of \(bad + outage.good) requests"
+            ? "\(lost); the outage is not noticed"
+            : "\(lost); the outage costs \(bad) of \(bad + outage.good) requests"
     }
 
     private static func phases(_ result: StrategyResult) -> [StrategyResult.Phase] {
@@ -55,17 +69,28 @@ struct TimelinePlot: Sendable {
         let phases = Self.phases(result)
         let total = phases.reduce(0) { $0 + $1.seconds }
         let perSecond = (Self.width - Self.left) / max(total, 1)
-        var content = [HTML.element("title", [:], HTML.text("\(result.strategy.id): requests per second over time; \(sentence)"))]
+        var content = [
+            HTML.element(
+                "title",
+                [:],
+                HTML.text("\(result.strategy.id): requests per second over time; \(sentence)")
+            )
+        ]
         content += axes(total: total, perSecond: perSecond)
         var offset = 0.0
         for (index, phase) in phases.enumerated() {
-            if index > 0 { content.append(line(x: Self.left + offset * perSecond, from: Self.plotTop, style: "border")) }
+            if index > 0 {
+                content.append(line(x: Self.left + offset * perSecond, from: Self.plotTop, style: "border"))
+            }
             content += bars(phase, offset: offset, perSecond: perSecond)
             content += events(phase, offset: offset, perSecond: perSecond)
             offset += phase.seconds
         }
         return HTML.element(
-            "svg", ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(Self.height))", "role": "img"], content)
+            "svg",
+            ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(Self.height))", "role": "img"],
+            content
+        )
     }
 
     private func axes(total: Double, perSecond: Double) -> [String] {
@@ -76,14 +101,27 @@ struct TimelinePlot: Sendable {
                 HTML.element(
                     "line",
                     [
-                        "x1": HTML.coordinate(Self.left), "x2": HTML.coordinate(Self.width), "y1": HTML.coordinate(y),
+                        "x1": HTML.coordinate(Self.left), "x2": HTML.coordinate(Self.width),
+                        "y1": HTML.coordinate(y),
                         "y2": HTML.coordinate(y), "class": "grid",
-                    ], []))
-            content.append(text(Text.number((top * share).rounded()), x: Self.left - 5, y: y + 4, anchor: "end"))
+                    ],
+                    []
+                )
+            )
+            content.append(
+                text(Text.number((top * share).rounded()), x: Self.left - 5, y: y + 4, anchor: "end")
+            )
         }
         for second in stride(from: 0, through: Int(total), by: 5) {
             let x = Self.left + Double(second) * perSecond
-            content.append(text("\(second) s", x: x, y: Self.plotTop + Self.plotHeight + 15, anchor: second == 0 ? "start" : "middle"))
+            content.append(
+                text(
+                    "\(second) s",
+                    x: x,
+                    y: Self.plotTop + Self.plotHeight + 15,
+                    anchor: second == 0 ? "start" : "middle"
+                )
+            )
         }
         return content
     }
@@ -93,16 +131,22 @@ struct TimelinePlot: Sendable {
         for (index, slice) in Self.timeline(phase).slices.enumerated() {
             let x = Self.left + (offset + Double(index) * Self.sliceSeconds) * perSecond
             var y = Self.plotTop + Self.plotHeight
-            for (count, style) in [(slice.good, "part-instances"), (slice.refused, "refused"), (slice.failed, "failed")] where count > 0 {
+            for (count, style) in [
+                (slice.good, "part-instances"), (slice.refused, "refused"), (slice.failed, "failed"),
+            ] where count > 0 {
                 let height = Double(count) / Self.sliceSeconds / max(top, 1) * Self.plotHeight
                 y -= height
                 content.append(
                     HTML.element(
                         "rect",
                         [
-                            "x": HTML.coordinate(x), "y": HTML.coordinate(y), "width": HTML.coordinate(Self.sliceSeconds * perSecond - 0.6),
+                            "x": HTML.coordinate(x), "y": HTML.coordinate(y),
+                            "width": HTML.coordinate(Self.sliceSeconds * perSecond - 0.6),
                             "height": HTML.coordinate(height), "class": style,
-                        ], []))
+                        ],
+                        []
+                    )
+                )
             }
         }
         return content
@@ -111,7 +155,10 @@ struct TimelinePlot: Sendable {
     private func events(_ phase: StrategyResult.Phase, offset: Double, perSecond: Double) -> [String] {
         phase.events.flatMap { event in
             let x = Self.left + (offset + event.at) * perSecond
-            return [line(x: x, from: 18, style: "event"), text(event.label, x: x - 3, y: 13, anchor: "start", style: "event-label")]
+            return [
+                line(x: x, from: 18, style: "event"),
+                text(event.label, x: x - 3, y: 13, anchor: "start", style: "event-label"),
+            ]
         }
     }
 
@@ -121,11 +168,17 @@ struct TimelinePlot: Sendable {
             [
                 "x1": HTML.coordinate(x), "x2": HTML.coordinate(x), "y1": HTML.coordinate(from),
                 "y2": HTML.coordinate(Self.plotTop + Self.plotHeight), "class": style,
-            ], [])
+            ],
+            []
+        )
     }
 
-    private func text(_ text: String, x: Double, y: Double, anchor: String, style: String = "tick") -> String {
+    private func text(_ text: String, x: Double, y: Double, anchor: String, style: String = "tick") -> String
+    {
         HTML.element(
-            "text", ["x": HTML.coordinate(x), "y": HTML.coordinate(y), "text-anchor": anchor, "class": style], HTML.text(text))
+            "text",
+            ["x": HTML.coordinate(x), "y": HTML.coordinate(y), "text-anchor": anchor, "class": style],
+            HTML.text(text)
+        )
     }
 }

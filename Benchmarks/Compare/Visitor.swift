@@ -6,7 +6,8 @@ import NIOFoundationCompat
 import NIOHTTP1
 import SessionsTesting
 
-/// One visitor with a cookie jar and a memory: sends one request after the other and checks each session that it reads.
+/// One visitor with a cookie jar and a memory: sends one request after the other and checks each session that
+/// it reads.
 actor Visitor {
     /// What a visitor does on the site.
     enum Role: Sendable {
@@ -59,7 +60,8 @@ actor Visitor {
         await read(site, log)
     }
 
-    /// Sends one request of the mix: a third untouched, a third reads, a third writes; rarely a sign-in or sign-out.
+    /// Sends one request of the mix: a third untouched, a third reads, a third writes; rarely a sign-in or
+    /// sign-out.
     func step(_ site: Site, _ log: PhaseLog, signsInAndOut: Bool) async {
         let dice = Int.random(in: 0..<100, using: &generator)
         if role != .guest, history.isBorn != .yes { return await write(.birth, site, log) }
@@ -73,7 +75,11 @@ actor Visitor {
         default:
             guard role != .guest else { return await touchNothing(site, log) }
             if dice < 80 {
-                await write(history.items.count < Self.itemLimit ? .append(history.nextItem) : .clearItems, site, log)
+                await write(
+                    history.items.count < Self.itemLimit ? .append(history.nextItem) : .clearItems,
+                    site,
+                    log
+                )
             } else if dice < 90 {
                 await write(.increment, site, log)
             } else {
@@ -140,7 +146,8 @@ actor Visitor {
 
     /// Whether somebody who holds these cookies is signed in with them.
     static func opensSignedInSession(_ cookies: String, _ site: Site) async -> Bool {
-        guard let answer = try? await site.send(.GET, "/whoami", cookies: cookies), answer.status == 200 else { return false }
+        guard let answer = try? await site.send(.GET, "/whoami", cookies: cookies), answer.status == 200
+        else { return false }
         return sight(answer.body)?.principal != nil
     }
 
@@ -167,7 +174,11 @@ actor Visitor {
             case .signOut: "/logout"
             }
         let kind: Sample.Kind = write == .signIn || write == .signOut ? .signIn : .write
-        if await send(.POST, path, kind, site, log) != nil { history.acknowledged(write) } else { history.leftOpen(write) }
+        if await send(.POST, path, kind, site, log) != nil {
+            history.acknowledged(write)
+        } else {
+            history.leftOpen(write)
+        }
     }
 
     private func look(_ site: Site, _ log: PhaseLog) async -> History.Sight? {
@@ -176,13 +187,27 @@ actor Visitor {
 
     /// One request, measured; nil unless it went well.
     private func send(
-        _ method: HTTPMethod, _ path: String, _ kind: Sample.Kind, _ site: Site, _ log: PhaseLog
+        _ method: HTTPMethod,
+        _ path: String,
+        _ kind: Sample.Kind,
+        _ site: Site,
+        _ log: PhaseLog
     ) async -> Site.Answer? {
         let start = log.now
         let answer = try? await site.send(method, path, cookies: cookies)
         for cookie in answer?.setCookies ?? [] { jar.receive(cookie, from: Site.location) }
-        let outcome: Sample.Outcome = answer?.status == 200 ? .good : answer?.status == 503 && answer?.instance != 0 ? .refused : .failed
-        log.add(Sample(start: start, seconds: log.now - start, kind: kind, outcome: outcome, instance: answer?.instance ?? 0))
+        let outcome: Sample.Outcome =
+            answer?.status == 200
+            ? .good : answer?.status == 503 && answer?.instance != 0 ? .refused : .failed
+        log.add(
+            Sample(
+                start: start,
+                seconds: log.now - start,
+                kind: kind,
+                outcome: outcome,
+                instance: answer?.instance ?? 0
+            )
+        )
         return outcome == .good ? answer : nil
     }
 
@@ -220,8 +245,12 @@ actor Visitor {
     private static func sight(_ body: ByteBuffer) -> History.Sight? {
         guard let answer = try? JSONDecoder().decode(WhoAmI.self, from: body) else { return nil }
         return History.Sight(
-            principal: answer.principal, birth: answer.values.mark, items: Set((answer.values.items ?? []).compactMap { Int($0) }),
-            count: answer.values.count ?? 0, note: answer.values.note.flatMap { Int($0.prefix { $0 != "." }) } ?? 0)
+            principal: answer.principal,
+            birth: answer.values.mark,
+            items: Set((answer.values.items ?? []).compactMap { Int($0) }),
+            count: answer.values.count ?? 0,
+            note: answer.values.note.flatMap { Int($0.prefix { $0 != "." }) } ?? 0
+        )
     }
 }
 

@@ -42,7 +42,9 @@ struct Workload: Sendable {
             for visitor in visitors {
                 group.addTask {
                     // They are there already when the phase begins, each somewhere in its pause.
-                    var next = ContinuousClock.now + (await visitor.pause(around: plan.pace)) * Double.random(in: 0...1)
+                    var next =
+                        ContinuousClock.now + (await visitor.pause(around: plan.pace))
+                        * Double.random(in: 0...1)
                     while next < end {
                         try? await Task.sleep(until: next, clock: .continuous)
                         await visitor.step(site, log, signsInAndOut: false)
@@ -53,7 +55,8 @@ struct Workload: Sendable {
         }
     }
 
-    /// Every visitor reads its session back, several times if it must: an instance may still be wary of a store that is back.
+    /// Every visitor reads its session back, several times if it must: an instance may still be wary of a
+    /// store that is back.
     func audit(_ site: Site, _ log: PhaseLog) async {
         await each { visitor in
             for _ in 0..<20 {
@@ -63,10 +66,13 @@ struct Workload: Sendable {
         }
     }
 
-    /// Waits until the balancer sends a new visitor to this instance; seconds of the phase, nil when it never happens.
+    /// Waits until the balancer sends a new visitor to this instance; seconds of the phase, nil when it never
+    /// happens.
     func arrival(at instance: Int, _ site: Site, _ log: PhaseLog, until end: Double) async -> Double? {
         while log.now < end {
-            if let answer = try? await site.send(.GET, "/none", cookies: nil), answer.instance == instance { return log.now }
+            if let answer = try? await site.send(.GET, "/none", cookies: nil), answer.instance == instance {
+                return log.now
+            }
             try? await Task.sleep(for: .milliseconds(10))
         }
         return nil
@@ -101,7 +107,9 @@ struct Workload: Sendable {
         await withTaskGroup { group in
             for worker in 0..<plan.concurrency {
                 group.addTask {
-                    for index in stride(from: worker, to: visitors.count, by: plan.concurrency) { await body(visitors[index]) }
+                    for index in stride(from: worker, to: visitors.count, by: plan.concurrency) {
+                        await body(visitors[index])
+                    }
                 }
             }
         }

@@ -3,15 +3,22 @@
 import Dispatch
 import Foundation
 
-/// A private folder for everything that the run and its children write, gone when the run ends, also when it is interrupted.
+/// A private folder for everything that the run and its children write, gone when the run ends, also when it
+/// is interrupted.
 final class Workplace {
     private let folder: URL
     private let signals: [any DispatchSourceSignal]
 
     /// Makes the folder the place for temporary files of this process and its children.
     init() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "compare-\(UUID().uuidString.prefix(8))")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "compare-\(UUID().uuidString.prefix(8))"
+        )
+        try FileManager.default.createDirectory(
+            at: folder,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
         setenv("TMPDIR", folder.path, 1)
         self.folder = folder
         signals = [SIGINT, SIGTERM, SIGHUP].map { number in

@@ -13,7 +13,12 @@ struct Product {
         Product(id: "lamp", name: "Desk lamp", note: "Oak and linen, warm light", cents: 5900),
         Product(id: "mug", name: "Mug", note: "Stoneware, holds 300\u{A0}ml", cents: 1450),
         Product(id: "chair", name: "Folding chair", note: "Beech, folds flat", cents: 8900),
-        Product(id: "blanket", name: "Blanket", note: "Merino wool, 130\u{A0}×\u{A0}180\u{A0}cm", cents: 7450),
+        Product(
+            id: "blanket",
+            name: "Blanket",
+            note: "Merino wool, 130\u{A0}×\u{A0}180\u{A0}cm",
+            cents: 7450
+        ),
         Product(id: "clock", name: "Wall clock", note: "Quiet movement, 25\u{A0}cm", cents: 3900),
         Product(id: "notebook", name: "Notebook", note: "Dotted, 192 pages", cents: 1250),
     ]

@@ -5,8 +5,8 @@ import Synchronization
 
 /// The time between being told to stop and stopping, in which the balancer finds out.
 ///
-/// While it lasts `/healthz` says no and everything else is served as before. That is what makes a rolling restart lose no
-/// request: the balancer has taken the instance out before its port closes.
+/// While it lasts `/healthz` says no and everything else is served as before. That is what makes a rolling
+/// restart lose no request: the balancer has taken the instance out before its port closes.
 final class Departure: Service {
     /// Longer than two failed checks of `haproxy.cfg`.
     static let notice: Duration = .seconds(2)

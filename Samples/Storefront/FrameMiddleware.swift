@@ -4,7 +4,8 @@ import HTTPTypes
 import Hummingbird
 import Logging
 
-/// What every answer has in common: the instance's name, the rules for the browser, and pages instead of bare errors.
+/// What every answer has in common: the instance's name, the rules for the browser, and pages instead of bare
+/// errors.
 struct FrameMiddleware<Context: RequestContext>: RouterMiddleware {
     let instance: String
     private static var contentPolicy: String {
@@ -12,7 +13,9 @@ struct FrameMiddleware<Context: RequestContext>: RouterMiddleware {
     }
 
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         var response: Response
         do {
@@ -20,7 +23,10 @@ struct FrameMiddleware<Context: RequestContext>: RouterMiddleware {
         } catch let error as any HTTPResponseError {
             response = try error.response(from: request, context: context)
         } catch {
-            context.logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+            context.logger.error(
+                "request failed",
+                metadata: ["path": "\(request.uri.path)", "error": "\(error)"]
+            )
             response = Response(status: .internalServerError)
         }
         if response.status.code >= 400, request.method != .head { explain(&response) }

@@ -16,30 +16,38 @@ enum Page {
 
     static func front(cart: Cart, _ frame: Frame) -> HTML {
         page(
-            "Shop", frame,
+            "Shop",
+            frame,
             """
             <section aria-labelledby="things"><h1 id="things">Things for a quiet room</h1>
             <ul class="products">\(Product.all.map(card))</ul></section>
             <aside aria-labelledby="cart"><h2 id="cart">Cart <span class="count" id="cart-count">\(cart.count)</span></h2>
             \(basket(cart))\(frame.user == nil ? signInForm : "")</aside>
-            """)
+            """
+        )
     }
 
     static func devices(
-        _ devices: [SessionSummary], note: String, current: SessionHandle?, now: SessionInstant, _ frame: Frame
+        _ devices: [SessionSummary],
+        note: String,
+        current: SessionHandle?,
+        now: SessionInstant,
+        _ frame: Frame
     ) -> HTML {
         let others: HTML = """
             <form method="post" action="/devices/sign-out-others"><button class="danger">Sign out all other devices</button></form>
             """
         return page(
-            "Devices", frame,
+            "Devices",
+            frame,
             """
             <section aria-labelledby="devices"><h1 id="devices">Your devices
             <span class="count" id="device-count">\(devices.count)</span></h1>
             <p>\(note)</p>
             <ul class="devices">\(devices.map { device($0, isCurrent: $0.handle == current, now: now) })</ul>
             \(devices.count > 1 ? others : "")</section>
-            """)
+            """
+        )
     }
 
     static func failure(status: HTTPResponse.Status, instance: String) -> HTML {
@@ -48,16 +56,23 @@ enum Page {
             case 400: ("That did not work", "The form was not filled in as expected.")
             case 403: ("Not from here", "The form was sent from another site, so nothing was changed.")
             case 404: ("Nothing here", "There is no such page.")
-            case 501: ("No list here", "The shop keeps sessions in the browsers alone, so it has no list of yours.")
-            case 503: ("One moment, please", "Your session cannot be looked up just now. You are not signed out; try again soon.")
+            case 501:
+                ("No list here", "The shop keeps sessions in the browsers alone, so it has no list of yours.")
+            case 503:
+                (
+                    "One moment, please",
+                    "Your session cannot be looked up just now. You are not signed out; try again soon."
+                )
             default: ("Something went wrong", "The shop could not answer. Nothing was changed.")
             }
         return document(
-            title, nil,
+            title,
+            nil,
             """
             <main><section><h1>\(title)</h1><p>\(text)</p><p><a href="/">Back to the shop</a></p></section></main>
             <footer>Answered by <strong id="instance">\(instance)</strong></footer>
-            """)
+            """
+        )
     }
 
     // MARK: Parts
@@ -106,13 +121,16 @@ enum Page {
     private static func page(_ title: HTML, _ frame: Frame, _ content: HTML) -> HTML {
         let messages: [HTML] = frame.messages.map { "<p class=\"message\" role=\"status\">\($0)</p>" }
         let life: HTML =
-            frame.timeLeft.map { "your session lives on for <span id=\"time-left\">\(spell($0))</span>" } ?? "nothing is stored about you"
+            frame.timeLeft.map { "your session lives on for <span id=\"time-left\">\(spell($0))</span>" }
+            ?? "nothing is stored about you"
         return document(
-            title, frame,
+            title,
+            frame,
             """
             \(messages)<main>\(content)</main>
             <footer>Answered by <strong id="instance">\(frame.instance)</strong> · \(life)</footer>
-            """)
+            """
+        )
     }
 
     private static func document(_ title: HTML, _ frame: Frame?, _ body: HTML) -> HTML {

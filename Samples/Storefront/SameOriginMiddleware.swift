@@ -5,11 +5,14 @@ import Hummingbird
 
 /// Refuses forms that another site sends in the visitor's name.
 ///
-/// Browsers say where a request comes from: `Sec-Fetch-Site` on secure origins, `Origin` on all. A client that says neither
-/// is no browser and carries no cookie that it did not mean to send. The cookie's `SameSite=Lax` is the second lock.
+/// Browsers say where a request comes from: `Sec-Fetch-Site` on secure origins, `Origin` on all. A client
+/// that says neither is no browser and carries no cookie that it did not mean to send. The cookie's
+/// `SameSite=Lax` is the second lock.
 struct SameOriginMiddleware<Context: RequestContext>: RouterMiddleware {
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         guard request.method == .get || request.method == .head || Self.isOwn(request) else {
             throw HTTPError(.forbidden, message: "This form was not sent from this shop.")

@@ -22,7 +22,9 @@ struct Settings {
         port = try command.port ?? Self.port(given("PORT") ?? "8080")
         instance = command.instance ?? given("INSTANCE") ?? "storefront-\(port)"
         isPlainHTTP = try command.plainHttp || Self.truth(given("PLAIN_HTTP") ?? "false")
-        guard (1...65_535).contains(port) else { throw ValidationError("--port: \(port) is no port; give 1 to 65535.") }
+        guard (1...65_535).contains(port) else {
+            throw ValidationError("--port: \(port) is no port; give 1 to 65535.")
+        }
         // The name travels in a header.
         guard instance.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw ValidationError("--instance: give letters, digits and signs, without spaces.")

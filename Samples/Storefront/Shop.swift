@@ -26,8 +26,10 @@ struct Shop: Sendable {
         router.get("/") { _, context in try await front(context) }
         router.get("/style.css") { _, _ in
             Response(
-                status: .ok, headers: [.contentType: "text/css; charset=utf-8", .cacheControl: "public, max-age=60"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: Page.style)))
+                status: .ok,
+                headers: [.contentType: "text/css; charset=utf-8", .cacheControl: "public, max-age=60"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: Page.style))
+            )
         }
 
         router.post("/cart") { request, context in
@@ -51,9 +53,13 @@ struct Shop: Sendable {
         router.post("/devices/sign-out") { request, context in try await signOutDevice(request, context) }
         router.post("/devices/sign-out-others") { _, context in
             let session = try await context.session()
-            guard let user = session.principal, let handle = session.handle else { return Response.redirect(to: "/") }
+            guard let user = session.principal, let handle = session.handle else {
+                return Response.redirect(to: "/")
+            }
             let count = try await sessions.revokeAll(of: user, except: handle)
-            try session.flash(count == 1 ? "The other device is signed out." : "\(count) other devices are signed out.")
+            try session.flash(
+                count == 1 ? "The other device is signed out." : "\(count) other devices are signed out."
+            )
             return Response.redirect(to: "/devices")
         }
 
@@ -61,7 +67,9 @@ struct Shop: Sendable {
             departure.isLeaving ? Response(status: .serviceUnavailable) : Self.plain("ok")
         }
         router.get("/readyz") { _, _ in
-            do { try await sessions.store.check() } catch { return Response(status: .serviceUnavailable, headers: [.retryAfter: "1"]) }
+            do { try await sessions.store.check() } catch {
+                return Response(status: .serviceUnavailable, headers: [.retryAfter: "1"])
+            }
             return Self.plain("ready")
         }
         return router
@@ -78,12 +86,22 @@ struct Shop: Sendable {
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
         let list = try await sessions.list(for: user)
-        return try Page.devices(list, note: strategy.deviceNote, current: session.handle, now: Self.now, frame(session)).response
+        return try Page.devices(
+            list,
+            note: strategy.deviceNote,
+            current: session.handle,
+            now: Self.now,
+            frame(session)
+        ).response
     }
 
     private func frame(_ session: Session) throws -> Page.Frame {
         Page.Frame(
-            user: session.principal, messages: try session.takeFlash(), instance: instance, timeLeft: session.expiresIn)
+            user: session.principal,
+            messages: try session.takeFlash(),
+            instance: instance,
+            timeLeft: session.expiresIn
+        )
     }
 
     // MARK: Forms
@@ -110,7 +128,9 @@ struct Shop: Sendable {
         let form = try await form(DeviceForm.self, request, context)
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        guard let handle = SessionHandle(form.handle) else { throw HTTPError(.badRequest, message: "There is no such device.") }
+        guard let handle = SessionHandle(form.handle) else {
+            throw HTTPError(.badRequest, message: "There is no such device.")
+        }
         if handle == session.handle {
             try session.signOut()
             return .redirect(to: "/")
@@ -122,11 +142,15 @@ struct Shop: Sendable {
 
     private func product(in request: Request, _ context: Context) async throws -> Product {
         let form = try await form(ProductForm.self, request, context)
-        guard let product = Product.named(form.product) else { throw HTTPError(.badRequest, message: "There is no such product.") }
+        guard let product = Product.named(form.product) else {
+            throw HTTPError(.badRequest, message: "There is no such product.")
+        }
         return product
     }
 
-    private func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws -> Form {
+    private func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws
+        -> Form
+    {
         do {
             return try await URLEncodedFormDecoder().decode(type, from: request, context: context)
         } catch let error as any HTTPResponseError {
@@ -136,12 +160,16 @@ struct Shop: Sendable {
         }
     }
 
-    private static var now: SessionInstant { SessionInstant(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
+    private static var now: SessionInstant {
+        SessionInstant(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+    }
 
     private static func plain(_ text: String) -> Response {
         Response(
-            status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: text + "\n")))
+            status: .ok,
+            headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text + "\n"))
+        )
     }
 }
 
@@ -149,7 +177,9 @@ extension HTML {
     /// The answer that shows the page.
     var response: Response {
         Response(
-            status: .ok, headers: [.contentType: "text/html; charset=utf-8"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+            status: .ok,
+            headers: [.contentType: "text/html; charset=utf-8"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text))
+        )
     }
 }

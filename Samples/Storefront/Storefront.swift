@@ -10,12 +10,14 @@ import UnixSignals
 
 /// A small shop whose visitors do not notice which of several instances answers them.
 ///
-/// Start it as often as you like, with a balancer in front: `make demo` does that, for each of the strategies.
+/// Start it as often as you like, with a balancer in front: `make demo` does that, for each of the
+/// strategies.
 @main
 struct Storefront: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "One instance of a small shop that keeps its sessions where you want.",
-        discussion: "Each option can also be given in the environment, under the name in brackets.")
+        discussion: "Each option can also be given in the environment, under the name in brackets."
+    )
 
     @Option(help: "The address to listen on; 127.0.0.1 without it. [STOREFRONT_HOST]")
     var host: String?
@@ -23,10 +25,15 @@ struct Storefront: AsyncParsableCommand {
     @Option(help: "The port to listen on; 8080 without it. [STOREFRONT_PORT]")
     var port: Int?
 
-    @Option(help: "Where sessions are kept: redis, memory, sealed or replicated; redis without it. [STOREFRONT_STORE]")
+    @Option(
+        help:
+            "Where sessions are kept: redis, memory, sealed or replicated; redis without it. [STOREFRONT_STORE]"
+    )
     var store: Strategy?
 
-    @Option(help: "Keys that seal cookies, ID:BASE64URL-OF-32-BYTES,…; the first seals. [STOREFRONT_SEAL_KEYS]")
+    @Option(
+        help: "Keys that seal cookies, ID:BASE64URL-OF-32-BYTES,…; the first seals. [STOREFRONT_SEAL_KEYS]"
+    )
     var sealKeys: String?
 
     @Option(help: "Where Redis is; redis://127.0.0.1 without it. [STOREFRONT_REDIS]")
@@ -44,17 +51,29 @@ struct Storefront: AsyncParsableCommand {
         let (store, services) = try settings.strategy.store(with: settings, cookie: cookie)
         let sessions = try SessionManager(store: store, cookie: cookie)
         let departure = Departure()
-        let shop = Shop(sessions: sessions, strategy: settings.strategy, instance: settings.instance, departure: departure)
+        let shop = Shop(
+            sessions: sessions,
+            strategy: settings.strategy,
+            instance: settings.instance,
+            departure: departure
+        )
 
         var app = Application(
             router: shop.router(),
             configuration: ApplicationConfiguration(
-                address: .hostname(settings.host, port: settings.port), serverName: "Storefront"))
+                address: .hostname(settings.host, port: settings.port),
+                serverName: "Storefront"
+            )
+        )
         app.logger.logLevel = .notice
         app.addServices(services)
-        // Told to stop, a group stops its last service first: requests are served until the balancer looks elsewhere.
+        // Told to stop, a group stops its last service first: requests are served until the balancer looks
+        // elsewhere.
         let group = ServiceGroup(
-            services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: app.logger)
+            services: [app, departure],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: app.logger
+        )
         try await group.run()
     }
 }

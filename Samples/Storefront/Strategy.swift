@@ -18,7 +18,9 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
     case replicated
 
     /// The store, and what has to run for it.
-    func store(with settings: Settings, cookie: SessionCookie) throws -> (store: any SessionStore, services: [any Service]) {
+    func store(with settings: Settings, cookie: SessionCookie) throws -> (
+        store: any SessionStore, services: [any Service]
+    ) {
         switch self {
         case .redis:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
@@ -26,8 +28,16 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         case .memory:
             return (try MemorySessionStore(), [])
         case .sealed:
-            guard let keys = settings.sealKeys else { throw ValidationError("--store sealed needs --seal-keys.") }
-            return (try SealedSessionStore(try SealKeyRing(parsing: keys), application: "storefront", cookie: cookie), [])
+            guard let keys = settings.sealKeys else {
+                throw ValidationError("--store sealed needs --seal-keys.")
+            }
+            return (
+                try SealedSessionStore(
+                    try SealKeyRing(parsing: keys),
+                    application: "storefront",
+                    cookie: cookie
+                ), []
+            )
         case .replicated:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
             let replicated = try ReplicatedSessionStore(redis)
@@ -38,8 +48,10 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
     /// What somebody who looks at the list of devices should know.
     var deviceNote: String {
         switch self {
-        case .memory: "Each entry is a browser that is signed in on this instance; others keep their own lists."
-        default: "Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance."
+        case .memory:
+            "Each entry is a browser that is signed in on this instance; others keep their own lists."
+        default:
+            "Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance."
         }
     }
 }

@@ -21,10 +21,14 @@ extension RedisCommand {
     var scope: Scope {
         name.withUTF8Buffer { name in
             func starts(_ text: StaticString) -> Bool {
-                text.withUTF8Buffer { text in name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 } }
+                text.withUTF8Buffer { text in
+                    name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 }
+                }
             }
             func ends(_ text: StaticString) -> Bool {
-                text.withUTF8Buffer { text in name.count >= text.count && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 }
+                text.withUTF8Buffer { text in
+                    name.count >= text.count
+                        && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 }
                 }
             }
             // By the first letter, because this runs for every command.
@@ -37,8 +41,10 @@ extension RedisCommand {
             case UInt8(ascii: "M") where name.count == 5 && starts("MULTI"): return .transaction
             case UInt8(ascii: "P") where starts("PSYNC") || ends("SUBSCRIBE"): return .stateful
             case UInt8(ascii: "Q") where starts("QUIT"): return .stateful
-            case UInt8(ascii: "R") where starts("RESET") || starts("READ") || starts("REPLCONF"): return .stateful
-            case UInt8(ascii: "S") where starts("SELECT") || starts("SYNC") || ends("SUBSCRIBE"): return .stateful
+            case UInt8(ascii: "R") where starts("RESET") || starts("READ") || starts("REPLCONF"):
+                return .stateful
+            case UInt8(ascii: "S") where starts("SELECT") || starts("SYNC") || ends("SUBSCRIBE"):
+                return .stateful
             case UInt8(ascii: "U") where ends("SUBSCRIBE"): return .stateful
             case UInt8(ascii: "W") where starts("WAIT"): return .blocking
             case UInt8(ascii: "W") where starts("WATCH"): return .stateful

@@ -9,7 +9,8 @@ import NIOCore
 public struct RedisCommand: Sendable {
     /// The command's name; `EVALSHA` for a script.
     public let name: StaticString
-    /// Whether repeating the command changes nothing, so that it may be sent once more after an unknown outcome.
+    /// Whether repeating the command changes nothing, so that it may be sent once more after an unknown
+    /// outcome.
     public let readOnly: Bool
     let script: RedisScript?
     private var count: Int
@@ -24,8 +25,8 @@ public struct RedisCommand: Sendable {
 
     /// A call of `script`; further arguments are appended.
     ///
-    /// Sent as `EVALSHA`; when Redis does not know the script, it is sent once more as `EVAL`, which teaches it.
-    /// `readOnly` says that repeating it is harmless; it does not change how it is sent.
+    /// Sent as `EVALSHA`; when Redis does not know the script, it is sent once more as `EVAL`, which teaches
+    /// it. `readOnly` says that repeating it is harmless; it does not change how it is sent.
     public init(script: RedisScript, keys: [String] = [], readOnly: Bool = false) {
         self.init(name: "EVALSHA", script: script, readOnly: readOnly)
         append(keys.count)

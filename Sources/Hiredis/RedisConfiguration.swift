@@ -24,7 +24,12 @@ public struct RedisTLS: Sendable, Hashable {
     public var serverName: String?
 
     /// TLS with the system's authorities, unless `caFile` names others.
-    public init(caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil, serverName: String? = nil) {
+    public init(
+        caFile: String? = nil,
+        certificateFile: String? = nil,
+        keyFile: String? = nil,
+        serverName: String? = nil
+    ) {
         self.caFile = caFile
         self.certificateFile = certificateFile
         self.keyFile = keyFile
@@ -51,7 +56,9 @@ public struct RedisConfiguration: Sendable {
     /// Connections shared by all callers, 1 to 4.
     ///
     /// By default 1 below four cores, else 2: more split the batches.
-    public var sharedConnections = Self.defaultSharedConnections { didSet { sharedConnections = min(max(sharedConnections, 1), 4) } }
+    public var sharedConnections = Self.defaultSharedConnections {
+        didSet { sharedConnections = min(max(sharedConnections, 1), 4) }
+    }
     /// The bound of the pool of dedicated connections.
     public var dedicatedConnections = 4 { didSet { dedicatedConnections = max(dedicatedConnections, 1) } }
     /// The bound for connecting, and again for TLS and login.
@@ -66,8 +73,8 @@ public struct RedisConfiguration: Sendable {
 
     /// A configuration from a URL.
     ///
-    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path?db=N`. Reserved characters of
-    /// user and password are percent-encoded. The error names the wrong part and quotes none.
+    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path?db=N`. Reserved
+    /// characters of user and password are percent-encoded. The error names the wrong part and quotes none.
     public init(url: String) throws(RedisError) {
         let parsed = try RedisURL(url)
         address = parsed.address

@@ -2,13 +2,14 @@
 
 /// Why a command failed and what became of it.
 ///
-/// Equality is on `code`. The description holds no argument, no key, no password and no text of the server beyond its
-/// error word, so it may be logged.
+/// Equality is on `code`. The description holds no argument, no key, no password and no text of the server
+/// beyond its error word, so it may be logged.
 public struct RedisError: Error, Sendable {
     /// What kind of failure it was; more may be added.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String {
-            case connection, timeout, overloaded, cancelled, server, `protocol`, configuration, authentication, tls, closed
+            case connection, timeout, overloaded, cancelled, server, `protocol`, configuration,
+                authentication, tls, closed
         }
         private let base: Base
 
@@ -58,7 +59,8 @@ public struct RedisError: Error, Sendable {
     /// It may quote keys or arguments: do not log it unseen.
     public let serverMessage: String?
     let reason: String
-    /// A new attempt at once may succeed: the connection was lost under a command, but reconnecting has not failed yet.
+    /// A new attempt at once may succeed: the connection was lost under a command, but reconnecting has not
+    /// failed yet.
     var isTransient = false
 
     init(_ code: Code, _ outcome: Outcome, _ reason: String) {
@@ -72,7 +74,9 @@ public struct RedisError: Error, Sendable {
     init(serverMessage: String) {
         let word = serverMessage.prefix { $0 != " " }
         // Only what looks like an error word may be shown; a script can answer with any text it likes.
-        let isWord = !word.isEmpty && word.utf8.count <= 24 && word.utf8.allSatisfy { (65...90).contains($0) || $0 == 95 }
+        let isWord =
+            !word.isEmpty && word.utf8.count <= 24
+            && word.utf8.allSatisfy { (65...90).contains($0) || $0 == 95 }
         prefix = isWord ? String(word) : nil
         self.serverMessage = serverMessage
         let refusesLogin = ["WRONGPASS", "NOAUTH"].contains(prefix)
@@ -94,7 +98,9 @@ extension RedisError: CustomStringConvertible {
 
 extension RedisError: CustomReflectable {
     /// Leaves the server's text out, so that `dump` does not show it.
-    public var customMirror: Mirror { Mirror(self, children: ["code": code, "outcome": outcome, "reason": reason]) }
+    public var customMirror: Mirror {
+        Mirror(self, children: ["code": code, "outcome": outcome, "reason": reason])
+    }
 }
 
 extension RedisError.Outcome {

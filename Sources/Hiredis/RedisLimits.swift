@@ -2,7 +2,8 @@
 
 /// The bounds that keep one slow or hostile Redis from taking the process with it.
 ///
-/// Beyond a bound on commands a caller fails at once with `overloaded`; beyond a bound on replies the connection is closed.
+/// Beyond a bound on commands a caller fails at once with `overloaded`; beyond a bound on replies the
+/// connection is closed.
 public struct RedisLimits: Sendable, Hashable {
     /// Unanswered commands per connection.
     public var commandsInFlight = 4096

@@ -2,8 +2,8 @@
 
 /// What Redis answered to one command.
 ///
-/// A reply is flat: one array of nodes and one array of bytes for everything below the root; elements are views on
-/// both, so walking a hash of any size allocates nothing.
+/// A reply is flat: one array of nodes and one array of bytes for everything below the root; elements are
+/// views on both, so walking a hash of any size allocates nothing.
 public struct RedisReply: Sendable {
     /// The shape of a reply or of one of its elements.
     public enum Kind: UInt8, Sendable {
@@ -17,7 +17,8 @@ public struct RedisReply: Sendable {
         case array
         /// Nothing there.
         case null
-        /// The server's refusal; only in arrays and in `send` of several commands, for `send` of one throws it.
+        /// The server's refusal; only in arrays and in `send` of several commands, for `send` of one throws
+        /// it.
         case error
     }
 
@@ -102,7 +103,8 @@ public struct RedisReply: Sendable {
     }
 
     /// Lends the bytes of a string or status without copying; nil for any other kind.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result? {
+    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result?
+    {
         guard node.kind == .string || node.kind == .status else { return nil }
         return try arena.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
@@ -110,7 +112,9 @@ public struct RedisReply: Sendable {
     /// Lends the elements of a flat array of strings two by two, as a hash answers: field, value.
     ///
     /// Elements that are no strings are lent as empty bytes. Copies and allocates nothing.
-    public func forEachPair(_ body: (_ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void) rethrows {
+    public func forEachPair(
+        _ body: (_ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
+    ) rethrows {
         guard node.kind == .array, Int(node.span) == node.value + 1 else { return }
         try arena.withUnsafeBytes { bytes in
             for index in stride(from: position + 1, to: position + node.value, by: 2) {

@@ -36,7 +36,9 @@ public struct RedisScript: Sendable {
 
         init(_ source: [UInt8]) {
             let digits = Array("0123456789abcdef".utf8)
-            let digest = Insecure.SHA1.hash(data: source).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+            let digest = Insecure.SHA1.hash(data: source).flatMap {
+                [digits[Int($0 >> 4)], digits[Int($0 & 15)]]
+            }
             self.source = source
             sha1 = String(decoding: digest, as: UTF8.self)
             digestHead = Array("$7\r\nEVALSHA\r\n$40\r\n".utf8) + digest + Array("\r\n".utf8)

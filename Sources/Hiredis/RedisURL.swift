@@ -4,7 +4,8 @@ import NIOCore
 
 /// The parts of a Redis URL.
 ///
-/// Written by hand because an error must not quote what may be a password, and because `Foundation` is not needed otherwise.
+/// Written by hand because an error must not quote what may be a password, and because `Foundation` is not
+/// needed otherwise.
 struct RedisURL {
     var address: RedisAddress
     var username: String?
@@ -31,7 +32,9 @@ struct RedisURL {
             rest = rest[rest.index(after: at)...]
             username = login[0].isEmpty ? nil : try Self.decoded(login[0], "user name")
             if login.count == 2, !login[1].isEmpty { password = try Self.decoded(login[1], "password") }
-            guard username == nil || password != nil else { throw Self.wrong("has a user name but no password") }
+            guard username == nil || password != nil else {
+                throw Self.wrong("has a user name but no password")
+            }
         }
         switch scheme {
         case "redis", "rediss":
@@ -43,7 +46,9 @@ struct RedisURL {
             guard rest.isEmpty, path.count > 1 else { throw Self.wrong("needs a path: unix:///path") }
             address = .unix(path: try Self.decoded(path, "path"))
             if !query.isEmpty {
-                guard query.hasPrefix("db=") else { throw Self.wrong("has an unknown query; only db=N is known") }
+                guard query.hasPrefix("db=") else {
+                    throw Self.wrong("has an unknown query; only db=N is known")
+                }
                 database = try Self.number(query.dropFirst(3), "database", in: 0...65535)
             }
         default:
@@ -65,11 +70,18 @@ struct RedisURL {
             port = text[text.index(after: colon)...]
         }
         guard !host.isEmpty else { throw wrong("has no host") }
-        return .tcp(host: String(host), port: try port.map { (port) throws(RedisError) in try number(port, "port", in: 1...65535) } ?? 6379)
+        return .tcp(
+            host: String(host),
+            port: try port.map { (port) throws(RedisError) in try number(port, "port", in: 1...65535) }
+                ?? 6379
+        )
     }
 
-    private static func number(_ text: Substring, _ part: String, in range: ClosedRange<Int>) throws(RedisError) -> Int {
-        guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(text), range.contains(number) else {
+    private static func number(_ text: Substring, _ part: String, in range: ClosedRange<Int>)
+        throws(RedisError) -> Int
+    {
+        guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(text), range.contains(number)
+        else {
             throw wrong("has a \(part) that is no number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
@@ -88,7 +100,9 @@ struct RedisURL {
             else { throw wrong("has a malformed percent-encoding in the \(part)") }
             bytes.append(value)
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw wrong("has a \(part) that is no UTF-8") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw wrong("has a \(part) that is no UTF-8")
+        }
         return text
     }
 

@@ -6,10 +6,11 @@ public import Hummingbird
 
 /// Gives every route below it a session: `context.session()`.
 ///
-/// Opens the exchange, runs the handler, commits, then lets the response head go. A request that never asks for its session
-/// costs nothing. When the handler throws, nothing is stored; an error that knows its HTTP response is turned into it here
-/// if the session was touched, so that caches are told (R73). Add middleware that renders error pages *after* this one.
-/// Answers 503 (with `Retry-After`), 409, 413 or 400 for store outage, conflict, oversize and bad values; see `SessionError.status`.
+/// Opens the exchange, runs the handler, commits, then lets the response head go. A request that never asks
+/// for its session costs nothing. When the handler throws, nothing is stored; an error that knows its HTTP
+/// response is turned into it here if the session was touched, so that caches are told (R73). Add middleware
+/// that renders error pages *after* this one. Answers 503 (with `Retry-After`), 409, 413 or 400 for store
+/// outage, conflict, oversize and bad values; see `SessionError.status`.
 public struct SessionMiddleware<Context: SessionRequestContext>: RouterMiddleware {
     private let sessions: SessionManager
 
@@ -23,7 +24,9 @@ public struct SessionMiddleware<Context: SessionRequestContext>: RouterMiddlewar
 
     /// Opens the exchange, runs the handler, commits.
     public func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         let exchange = sessions.open(request.headers)
         var context = context

@@ -14,9 +14,11 @@ public protocol SessionRequestContext: RequestContext {
 extension SessionRequestContext {
     /// The session of this request; the same object each time.
     ///
-    /// One round trip to the store at the first call, none for a client without a cookie. See `SessionExchange.session()`.
+    /// One round trip to the store at the first call, none for a client without a cookie. See
+    /// `SessionExchange.session()`.
     ///
-    /// - Throws: `SessionError` with code `.storeUnavailable`; unhandled, it becomes a 503 with `Retry-After`.
+    /// - Throws: `SessionError` with code `.storeUnavailable`; unhandled, it becomes a 503 with
+    ///   `Retry-After`.
     /// - Precondition: the route lies below a `SessionMiddleware`.
     public func session() async throws(SessionError) -> Session { try await exchange.session() }
 
@@ -24,7 +26,9 @@ extension SessionRequestContext {
     public var sessions: SessionManager { exchange.sessions }
 
     private var exchange: SessionExchange {
-        guard let sessionExchange else { preconditionFailure("add SessionMiddleware before the routes that use a session") }
+        guard let sessionExchange else {
+            preconditionFailure("add SessionMiddleware before the routes that use a session")
+        }
         return sessionExchange
     }
 }

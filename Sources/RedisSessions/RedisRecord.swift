@@ -7,8 +7,9 @@ import Sessions
 ///
 /// Pure: decides what the bytes mean, talks to nobody.
 ///
-/// The record says when it ends (`@used`, `@idle`, `@deadline`) and Redis says how long that is from now; together they give
-/// the server's time without asking for it, so that no clock of an application server matters.
+/// The record says when it ends (`@used`, `@idle`, `@deadline`) and Redis says how long that is from now;
+/// together they give the server's time without asking for it, so that no clock of an application server
+/// matters.
 struct RedisRecord {
     enum Reading {
         case live(RedisRecord)
@@ -36,8 +37,12 @@ struct RedisRecord {
                 own[String(decoding: field, as: UTF8.self)] = Array(value)
             }
         }
-        if let reason = own["@gone"] { return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation)) }
-        guard own["@format"] == [UInt8(ascii: "1")], ttl >= 0, let record = RedisRecord(attributes, own, ttl: ttl) else {
+        if let reason = own["@gone"] {
+            return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation))
+        }
+        guard own["@format"] == [UInt8(ascii: "1")], ttl >= 0,
+            let record = RedisRecord(attributes, own, ttl: ttl)
+        else {
             return .absent(.unreadable)
         }
         return .live(record)
@@ -45,8 +50,10 @@ struct RedisRecord {
 
     private init?(_ attributes: [String: [UInt8]], _ own: [String: [UInt8]], ttl: Int) {
         func integer(_ field: String) -> Int? { own[field].flatMap(SessionCodec.integer) }
-        guard let version = integer("@version"), let created = integer("@created"), let used = integer("@used"),
-            let rotated = integer("@rotated"), let deadline = integer("@deadline"), let idle = integer("@idle"),
+        guard let version = integer("@version"), let created = integer("@created"),
+            let used = integer("@used"),
+            let rotated = integer("@rotated"), let deadline = integer("@deadline"),
+            let idle = integer("@idle"),
             idle > 0, own["@digest"]?.count == 32
         else { return nil }
         self.version = version
@@ -59,8 +66,9 @@ struct RedisRecord {
         self.own = own
         let end = SessionPolicy.end(lastUsed: self.used, idleTimeout: self.idle, deadline: self.deadline)
         let now = end + .milliseconds(-ttl)
-        // A time to live beyond what the record allows was set by hand: the record's own deadlines decide (R20). Less than
-        // five seconds are a server clock that was set back, or another server after a failover.
+        // A time to live beyond what the record allows was set by hand: the record's own deadlines decide
+        // (R20). Less than five seconds are a server clock that was set back, or another server after a
+        // failover.
         guard now > self.used + .seconds(-5) else { return nil }
         self.now = max(now, self.used)
     }
@@ -75,7 +83,9 @@ struct RedisRecord {
             standing = .current
         } else if let old = own["@old-digest"], SessionDigester.areEqual(presented, old) {
             guard previousWorks else {
-                return .absent(.superseded(ticket.handle, replay: milliseconds("@old-replay").map { now >= $0 } ?? true))
+                return .absent(
+                    .superseded(ticket.handle, replay: milliseconds("@old-replay").map { now >= $0 } ?? true)
+                )
             }
             standing = .predecessor
             sealed = own["@old-principal"]
@@ -86,13 +96,27 @@ struct RedisRecord {
         if let sealed {
             principal = digester.openPrincipal(sealed, with: ticket)
             // Somebody with write access to Redis changed it: nothing of the record can be trusted.
-            guard let principal, own["@user"] == digester.digest(ofPrincipal: principal) else { return .absent(.unreadable) }
+            guard let principal, own["@user"] == digester.digest(ofPrincipal: principal) else {
+                return .absent(.unreadable)
+            }
         }
         return .found(
             SessionRecord(
-                handle: ticket.handle, credential: ticket.credential, standing: standing, hasPredecessor: previousWorks, version: version,
-                principal: principal, attributes: attributes, created: created, lastUsed: used, rotated: rotated, deadline: deadline,
-                idleTimeout: idle, now: now))
+                handle: ticket.handle,
+                credential: ticket.credential,
+                standing: standing,
+                hasPredecessor: previousWorks,
+                version: version,
+                principal: principal,
+                attributes: attributes,
+                created: created,
+                lastUsed: used,
+                rotated: rotated,
+                deadline: deadline,
+                idleTimeout: idle,
+                now: now
+            )
+        )
     }
 
     func belongs(to principalDigest: [UInt8]) -> Bool { own["@user"] == principalDigest }

@@ -5,10 +5,11 @@ public import Sessions
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionDirectory`.
-/// The sessions of a user: a sorted set of handles, entered before each sign-in and read in pages, never searched for.
+/// The sessions of a user: a sorted set of handles, entered before each sign-in and read in pages, never
+/// searched for.
 ///
-/// An entry may outlive its session until its absolute deadline, when nobody signed out; it is skipped. Each operation takes
-/// one round trip for the list and one for each 256 sessions in it.
+/// An entry may outlive its session until its absolute deadline, when nobody signed out; it is skipped. Each
+/// operation takes one round trip for the list and one for each 256 sessions in it.
 extension RedisSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let digest = digester.digest(ofPrincipal: principal)
@@ -17,8 +18,12 @@ extension RedisSessionStore: SessionDirectory {
             let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
             for (position, handle) in chunk.enumerated() {
                 let ttl = replies[2 * position + 1].integer ?? -2
-                if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" { throw Self.unavailable(error) }
-                guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else { continue }
+                if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" {
+                    throw Self.unavailable(error)
+                }
+                guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else {
+                    continue
+                }
                 if record.belongs(to: digest) { summaries.append(record.summary(handle)) }
             }
         }
@@ -29,18 +34,22 @@ extension RedisSessionStore: SessionDirectory {
         let digest = digester.digest(ofPrincipal: principal)
         // Only what is in the list may leave a tombstone, or anybody could fill Redis with them.
         let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(handle)", readOnly: true))
-        guard !listed.isNull, try await send(endCommand(handle, "user", digest)).integer == 1 else { return false }
+        guard !listed.isNull, try await send(endCommand(handle, "user", digest)).integer == 1 else {
+            return false
+        }
         forget([handle], of: principal)
         return true
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
+    {
         let digest = digester.digest(ofPrincipal: principal)
         var count = 0
         var failure: RedisError?
         for chunk in try await handles(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
             let replies = try await send(chunk.map { endCommand($0, "user", digest) })
-            // Only what was ended leaves the list: the others may be somebody else's by now, or on their way in.
+            // Only what was ended leaves the list: the others may be somebody else's by now, or on their way
+            // in.
             let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
             forget(ended, of: principal)
             count += ended.count
@@ -50,7 +59,9 @@ extension RedisSessionStore: SessionDirectory {
         return count
     }
 
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) { _ = try await send(endCommand(handle, "any", [])) }
+    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
+        _ = try await send(endCommand(handle, "any", []))
+    }
 
     /// How many sessions of a user are asked for in one write.
     private static let chunk = 256
@@ -60,7 +71,9 @@ extension RedisSessionStore: SessionDirectory {
         var handles: [SessionHandle] = []
         var rank = 0
         while true {
-            let reply = try await send(RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true))
+            let reply = try await send(
+                RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true)
+            )
             rank += reply.count
             handles += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
             if reply.count < 10_000 { return handles }

@@ -8,14 +8,15 @@
 // The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
 /// Sessions in Redis, shared by all instances: the main road.
 ///
-/// Each session is one hash and each write is one constant script on it, so that it happens whole or not at all; the keys and
-/// fields are listed in `SessionKeys`. Times are the Redis server's. Needs Redis 6 or later and `noeviction` or a dedicated
-/// instance. The ACL must allow `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE ZREM`, what the scripts call (`EXISTS HMGET HSET HGET
-/// HDEL HKEYS HINCRBY DEL PEXPIRE PEXPIREAT TIME ZADD ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads them.
+/// Each session is one hash and each write is one constant script on it, so that it happens whole or not at
+/// all; the keys and fields are listed in `SessionKeys`. Times are the Redis server's. Needs Redis 6 or later
+/// and `noeviction` or a dedicated instance. The ACL must allow `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE
+/// ZREM`, what the scripts call (`EXISTS HMGET HSET HGET HDEL HKEYS HINCRBY DEL PEXPIRE PEXPIREAT TIME ZADD
+/// ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads them.
 ///
-/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nobody waits for it). Redis answers
-/// that are errors, and no answer in time, throw `.storeUnavailable`; what became of a write is then unknown unless the
-/// message says otherwise, and it must not simply be repeated.
+/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nobody waits for it).
+/// Redis answers that are errors, and no answer in time, throw `.storeUnavailable`; what became of a write is
+/// then unknown unless the message says otherwise, and it must not simply be repeated.
 public struct RedisSessionStore: SessionStore {
     private static let createScript = RedisScript(PackageResources.create_lua)
     private static let commitScript = RedisScript(PackageResources.commit_lua)
@@ -38,11 +39,15 @@ public struct RedisSessionStore: SessionStore {
     /// - Parameters:
     ///   - redis: the client; it connects with the first command, or earlier when run as a service.
     ///   - prefix: first part of every key. Two applications on one Redis must differ here (R37).
-    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys the digests in Redis (R33).
+    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys the digests in Redis
+    ///     (R33).
     ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
     /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
     public init(
-        _ redis: RedisClient, prefix: String = "sessions", pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300)
+        _ redis: RedisClient,
+        prefix: String = "sessions",
+        pepper: [UInt8]? = nil,
+        tombstone: Duration = .seconds(300)
     ) throws(SessionError) {
         guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
             throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
@@ -58,7 +63,8 @@ public struct RedisSessionStore: SessionStore {
         guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
         let load = try await read(ticket)
         guard case .absent(.unreadable) = load else { return load }
-        // The two commands are not one: a write between them can make their answers contradict each other. Once.
+        // The two commands are not one: a write between them can make their answers contradict each other.
+        // Once.
         return try await read(ticket)
     }
 
@@ -74,11 +80,18 @@ public struct RedisSessionStore: SessionStore {
             command.append(SessionKeys.field(name))
             command.append(value)
         }
-        let reply = try await write(command, indexing: ticket.handle, under: draft.principal, for: draft.policy)
+        let reply = try await write(
+            command,
+            indexing: ticket.handle,
+            under: draft.principal,
+            for: draft.policy
+        )
         return try answer(reply, replacing: ticket, by: ticket)
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommit
+    {
         guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
         let fresh = SessionTicket(handle: ticket.handle)
         var command = RedisCommand(script: Self.commitScript, keys: [keys.session(ticket.handle)])
@@ -90,7 +103,8 @@ public struct RedisSessionStore: SessionStore {
             switch operation {
             case .set(let value): command.append("s", SessionKeys.field(name), value)
             case .remove: command.append("r", SessionKeys.field(name), [])
-            case .increment(let amount): command.append("i", SessionKeys.field(name), Array(String(amount).utf8))
+            case .increment(let amount):
+                command.append("i", SessionKeys.field(name), Array(String(amount).utf8))
             }
         }
         let reply = try await write(command, indexing: ticket.handle, under: signedIn, for: change.policy)
@@ -99,21 +113,29 @@ public struct RedisSessionStore: SessionStore {
 
     public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
         guard let ticket = SessionTicket(record.credential) else { return nil }
-        var command = RedisCommand(script: Self.touchScript, keys: [keys.session(ticket.handle)], readOnly: true)
+        var command = RedisCommand(
+            script: Self.touchScript,
+            keys: [keys.session(ticket.handle)],
+            readOnly: true
+        )
         command.append(digester.digest(of: ticket))
-        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline need not.
+        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline
+        // need not.
         if record.hasPredecessor { _ = try await send(command) } else { redis.submit(command) }
         return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
         guard let ticket = SessionTicket(record.credential) else { return false }
-        guard try await send(endCommand(ticket.handle, "secret", digester.digest(of: ticket))).integer == 1 else { return false }
+        guard try await send(endCommand(ticket.handle, "secret", digester.digest(of: ticket))).integer == 1
+        else { return false }
         if let principal = record.principal { forget([ticket.handle], of: principal) }
         return true
     }
 
-    public func check() async throws(SessionError) { _ = try await send(RedisCommand("PING", readOnly: true)) }
+    public func check() async throws(SessionError) {
+        _ = try await send(RedisCommand("PING", readOnly: true))
+    }
 
     // MARK: Commands
 
@@ -131,7 +153,12 @@ public struct RedisSessionStore: SessionStore {
     }
 
     /// Appends what happens to the secret; the principal if one signs in.
-    private func append(_ change: SessionChange, to command: inout RedisCommand, fresh: SessionTicket, principal: String?) -> String? {
+    private func append(
+        _ change: SessionChange,
+        to command: inout RedisCommand,
+        fresh: SessionTicket,
+        principal: String?
+    ) -> String? {
         var signedIn: String?
         var kept: Set<String> = []
         switch change.rotation {
@@ -175,19 +202,27 @@ public struct RedisSessionStore: SessionStore {
 
     /// Sends a write; a sign-in's entry in the user's list goes ahead of it in the same round trip.
     private func write(
-        _ command: RedisCommand, indexing handle: SessionHandle, under principal: String?, for policy: SessionPolicy
+        _ command: RedisCommand,
+        indexing handle: SessionHandle,
+        under principal: String?,
+        for policy: SessionPolicy
     ) async throws(SessionError) -> RedisReply {
         guard let principal else { return try await send([command])[0] }
-        var index = RedisCommand(script: Self.indexScript, keys: [keys.index(digester.digest(ofPrincipal: principal))])
+        var index = RedisCommand(
+            script: Self.indexScript,
+            keys: [keys.index(digester.digest(ofPrincipal: principal))]
+        )
         index.append("\(handle)")
         index.append(policy.lifetime)
         let replies = try await send([index, command])
-        // Without its entry the session could not be revoked. Its credential was not handed out, so it can not be used either.
+        // Without its entry the session could not be revoked. Its credential was not handed out, so it can
+        // not be used either.
         if let error = replies[0].error { throw Self.unavailable(error) }
         return replies[1]
     }
 
-    private func answer(_ reply: RedisReply, replacing ticket: SessionTicket, by fresh: SessionTicket) throws(SessionError)
+    private func answer(_ reply: RedisReply, replacing ticket: SessionTicket, by fresh: SessionTicket)
+        throws(SessionError)
         -> SessionCommit
     {
         if let error = reply.error {
@@ -197,8 +232,11 @@ public struct RedisSessionStore: SessionStore {
         switch reply.count > 0 ? reply[0].string : nil {
         case "ok" where reply.count == 4:
             return .committed(
-                handle: ticket.handle, version: reply[1].integer ?? 0, credential: reply[2].integer == 1 ? fresh.credential : nil,
-                remaining: .milliseconds(reply[3].integer ?? 0))
+                handle: ticket.handle,
+                version: reply[1].integer ?? 0,
+                credential: reply[2].integer == 1 ? fresh.credential : nil,
+                remaining: .milliseconds(reply[3].integer ?? 0)
+            )
         case "conflict" where reply.count == 3:
             switch RedisRecord.read(reply[1], ttl: reply[2].integer ?? -2) {
             case .absent(let absence): return .gone(absence)
@@ -217,19 +255,31 @@ public struct RedisSessionStore: SessionStore {
             default: return .gone(.unknown)
             }
         case "invalid": throw SessionError(.invalidValue, "Only integers can be incremented, within 64 bits.")
-        default: throw SessionError(.storeUnavailable, "Redis answered in a form that the session scripts do not use.")
+        default:
+            throw SessionError(
+                .storeUnavailable,
+                "Redis answered in a form that the session scripts do not use."
+            )
         }
     }
 
     func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
-        do { return try await redis.send(command, cancellation: .ignore) } catch { throw Self.unavailable(error) }
+        do { return try await redis.send(command, cancellation: .ignore) } catch {
+            throw Self.unavailable(error)
+        }
     }
 
-    func send(_ commands: [RedisCommand], cancellation: RedisCancellation = .ignore) async throws(SessionError) -> [RedisReply] {
-        do { return try await redis.send(commands, cancellation: cancellation) } catch { throw Self.unavailable(error) }
+    func send(_ commands: [RedisCommand], cancellation: RedisCancellation = .ignore)
+        async throws(SessionError) -> [RedisReply]
+    {
+        do { return try await redis.send(commands, cancellation: cancellation) } catch {
+            throw Self.unavailable(error)
+        }
     }
 
-    static func unavailable(_ error: RedisError) -> SessionError { SessionError(.storeUnavailable, "\(error)") }
+    static func unavailable(_ error: RedisError) -> SessionError {
+        SessionError(.storeUnavailable, "\(error)")
+    }
 }
 
 extension RedisCommand {

@@ -11,18 +11,23 @@ import Sessions
 /// | `PREFIX:u:{DIGEST OF USER}` | sorted set, the user's handles by absolute deadline | the longest of its entries |
 /// | `PREFIX:log` | stream of `ReplicatedSessionStore`, field `e` of each entry: see `LogCodec` | retention and a day |
 ///
-/// The braces keep each key in a cluster slot of its own. No key, field or value holds a secret, a ticket or a user name.
+/// The braces keep each key in a cluster slot of its own. No key, field or value holds a secret, a ticket or
+/// a user name.
 struct SessionKeys: Sendable {
     let prefix: String
 
-    /// - Throws: `.invalidConfiguration` for a prefix that is empty, long, or has characters with a meaning in patterns and ACLs.
+    /// - Throws: `.invalidConfiguration` for a prefix that is empty, long, or has characters with a meaning
+    ///   in patterns and ACLs.
     init(prefix: String) throws(SessionError) {
         let isAllowed = prefix.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "-_.:/".utf8.contains(byte)
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || "-_.:/".utf8.contains(byte)
         }
         guard (1...64).contains(prefix.utf8.count), isAllowed else {
             throw SessionError(
-                .invalidConfiguration, "The key prefix must be 1 to 64 letters, digits or -_.:/ characters; give each application its own.")
+                .invalidConfiguration,
+                "The key prefix must be 1 to 64 letters, digits or -_.:/ characters; give each application its own."
+            )
         }
         self.prefix = prefix
     }
@@ -41,7 +46,9 @@ struct SessionKeys: Sendable {
 
     /// The attribute of a field; nil for the record's own fields.
     static func attribute(_ field: UnsafeRawBufferPointer) -> String? {
-        guard field.count > 2, field[0] == UInt8(ascii: "a"), field[1] == UInt8(ascii: ":") else { return nil }
+        guard field.count > 2, field[0] == UInt8(ascii: "a"), field[1] == UInt8(ascii: ":") else {
+            return nil
+        }
         return String(decoding: field[2...], as: UTF8.self)
     }
 }

@@ -2,7 +2,9 @@
 
 /// Canonical unpadded base64url (RFC 4648 §5): one text for each byte string, nothing else decodes (R66).
 package enum Base64URL {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8
+    )
 
     /// 0…63 for a letter of the alphabet, 255 for every other byte.
     private static let values: [UInt8] = {

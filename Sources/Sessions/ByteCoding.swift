@@ -2,7 +2,8 @@
 
 /// Writes numbers and byte strings one after the other: what seals and log entries are made of.
 ///
-/// Numbers are unsigned LEB128, byte strings their length and then their bytes. There is one encoding of each value.
+/// Numbers are unsigned LEB128, byte strings their length and then their bytes. There is one encoding of each
+/// value.
 package struct ByteWriter: Sendable {
     /// What was written so far.
     package private(set) var bytes: [UInt8] = []
@@ -24,7 +25,9 @@ package struct ByteWriter: Sendable {
     }
 
     /// Appends a signed number; -1 is as short as 1.
-    package mutating func signed(_ number: Int64) { self.number(UInt64(bitPattern: number << 1 ^ number >> 63)) }
+    package mutating func signed(_ number: Int64) {
+        self.number(UInt64(bitPattern: number << 1 ^ number >> 63))
+    }
 
     /// Appends bytes of a length that the reader knows.
     package mutating func raw(_ raw: some Collection<UInt8>) { bytes.append(contentsOf: raw) }
@@ -47,8 +50,8 @@ package struct ByteWriter: Sendable {
 
 /// Reads what `ByteWriter` wrote, and nothing else.
 ///
-/// Every mistake, a length beyond the end or a number in more bytes than it needs, is a thrown `Malformed`; nothing is
-/// reserved before its bytes are there.
+/// Every mistake, a length beyond the end or a number in more bytes than it needs, is a thrown `Malformed`;
+/// nothing is reserved before its bytes are there.
 package struct ByteReader: Sendable {
     /// The bytes are not what a writer writes.
     package struct Malformed: Error {

@@ -4,8 +4,9 @@ import Synchronization
 
 /// Lets one request at a time retry a commit on the same session within this process.
 ///
-/// First attempts do not wait here, so the common case pays nothing. Without the gate, N requests that collide retry N
-/// against N and need up to N rounds each; with it each process has one contender, whatever N is. First come, first served.
+/// First attempts do not wait here, so the common case pays nothing. Without the gate, N requests that
+/// collide retry N against N and need up to N rounds each; with it each process has one contender, whatever N
+/// is. First come, first served.
 final class ConflictGate: Sendable {
     private let queues = Mutex<[SessionHandle: [CheckedContinuation<Void, Never>]]>([:])
 

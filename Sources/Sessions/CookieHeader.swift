@@ -6,9 +6,11 @@ package import HTTPTypes
 package enum CookieReading: Sendable, Equatable {
     /// No cookie has the name.
     case absent
-    /// One value, perhaps repeated. Any printable ASCII but `;`: the ticket format is checked by its own gate.
+    /// One value, perhaps repeated. Any printable ASCII but `;`: the ticket format is checked by its own
+    /// gate.
     case value(String)
-    /// Different values under one name: somebody else set one of them, and the order tells nothing. Treat as anonymous (R55).
+    /// Different values under one name: somebody else set one of them, and the order tells nothing. Treat as
+    /// anonymous (R55).
     case ambiguous
     /// The value holds a control or non-ASCII byte, so this package never wrote it (R58).
     case malformed
@@ -33,19 +35,22 @@ extension CookieReading: CustomStringConvertible, CustomDebugStringConvertible, 
 
 /// How the bytes of `Cookie` fields become pairs.
 ///
-/// The rules, all on bytes: fields count as one, joined with `; ` (R56). Split at `;` (0x3B) only. Trim space and tab (0x20, 0x09)
-/// only. The first `=` (0x3D) ends the name; without one the pair is nameless and matches nothing. Names are equal when their bytes
-/// are. Quotes, commas, `%` and `$` are ordinary bytes; nothing is decoded. Every cleverer parser has been a way around the
-/// `__Host-` prefix: a parser that trims U+00A0 or decodes `%48` sees a name that the browser did not guard.
+/// The rules, all on bytes: fields count as one, joined with `; ` (R56). Split at `;` (0x3B) only. Trim space
+/// and tab (0x20, 0x09) only. The first `=` (0x3D) ends the name; without one the pair is nameless and
+/// matches nothing. Names are equal when their bytes are. Quotes, commas, `%` and `$` are ordinary bytes;
+/// nothing is decoded. Every cleverer parser has been a way around the `__Host-` prefix: a parser that trims
+/// U+00A0 or decodes `%48` sees a name that the browser did not guard.
 ///
-/// Linear in the bytes; the one allocation is the wanted value; above the byte limit a field is not looked at.
+/// Linear in the bytes; the one allocation is the wanted value; above the byte limit a field is not looked
+/// at.
 ///
-/// What arrives here was handled before. NIO decodes HTTP/1 and HTTP/2 fields as UTF-8 and repairs: each invalid sequence becomes
-/// U+FFFD, three bytes that are neither `;` nor `=` nor blank, so repair joins no pairs, splits none, and makes a damaged value of
-/// ours `malformed`. It can at most triple a foreign cookie's share of the byte limit. Control bytes never arrive over HTTP/1 (llhttp
-/// refuses the request). Over HTTP/2, NIO refuses CR, LF and NUL, and `HTTPField` turns the others into spaces before this code can
-/// tell: inside our value such a space fails the ticket's gate, at its ends it is trimmed. Browsers store no such cookies.
-/// Source: R53–R58; RFC 6265bis §4.2, §5.6; RFC 9113 §8.2.3.
+/// What arrives here was handled before. NIO decodes HTTP/1 and HTTP/2 fields as UTF-8 and repairs: each
+/// invalid sequence becomes U+FFFD, three bytes that are neither `;` nor `=` nor blank, so repair joins no
+/// pairs, splits none, and makes a damaged value of ours `malformed`. It can at most triple a foreign
+/// cookie's share of the byte limit. Control bytes never arrive over HTTP/1 (llhttp refuses the request).
+/// Over HTTP/2, NIO refuses CR, LF and NUL, and `HTTPField` turns the others into spaces before this code can
+/// tell: inside our value such a space fails the ticket's gate, at its ends it is trimmed. Browsers store no
+/// such cookies. Source: R53–R58; RFC 6265bis §4.2, §5.6; RFC 9113 §8.2.3.
 package struct CookieHeader {
     /// 16 KiB: what servers commonly take for all of the header fields.
     package static let defaultMaximumBytes = 16 * 1024
@@ -84,7 +89,8 @@ package struct CookieHeader {
     }
 
     /// Takes the bytes of the next `Cookie` field value.
-    package mutating func read<Bytes: RandomAccessCollection<UInt8>>(_ field: Bytes) where Bytes.Index == Int {
+    package mutating func read<Bytes: RandomAccessCollection<UInt8>>(_ field: Bytes)
+    where Bytes.Index == Int {
         guard reading != .overLimit else { return }
         // Two bytes for the "; " that joins fields, so that any split of the same pairs has the same size.
         byteCount += field.count + (isFirstField ? 0 : 2)

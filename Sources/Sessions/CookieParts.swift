@@ -2,14 +2,16 @@
 
 /// How a value that is too long for one cookie is spread over several: `NAME`, `NAME.1` … `NAME.3`.
 ///
-/// A browser drops a cookie whose name and value have more than 4,096 bytes without a word (R49). The first part of a divided
-/// value starts with the number of parts and `~`; all but the last are full. So the same value is always divided in the same
-/// way, and any other division is malformed. The number is the client's word and only says how many parts to look for: a
-/// value that was divided is sealed as a whole, and wrong, missing or mixed parts do not open. Source: R49, R68.
+/// A browser drops a cookie whose name and value have more than 4,096 bytes without a word (R49). The first
+/// part of a divided value starts with the number of parts and `~`; all but the last are full. So the same
+/// value is always divided in the same way, and any other division is malformed. The number is the client's
+/// word and only says how many parts to look for: a value that was divided is sealed as a whole, and wrong,
+/// missing or mixed parts do not open. Source: R49, R68.
 package enum CookieParts {
     /// The most parts there are.
     package static let maximum = 4
-    /// Bytes that a whole value may have: what the most careful servers accept in a header (RFC 6265bis §4.2.1).
+    /// Bytes that a whole value may have: what the most careful servers accept in a header (RFC 6265bis
+    /// §4.2.1).
     package static let maximumBytes = 8192
 
     /// The name of a part; the first has the cookie's own.
@@ -44,7 +46,8 @@ package enum CookieParts {
     /// The value that the parts make; nil when `split` would never have divided anything like this.
     package static func join(_ parts: [String], name: String) -> String? {
         let value = String(parts.joined().dropFirst(2))
-        guard value.utf8.count <= maximumBytes, let again = try? split(value, name: name), again == parts else { return nil }
+        guard value.utf8.count <= maximumBytes, let again = try? split(value, name: name), again == parts
+        else { return nil }
         return value
     }
 

@@ -16,14 +16,19 @@ public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConve
     /// Creates a key.
     ///
     /// - Parameter bytes: 32 bytes from a random generator.
-    /// - Throws: `.invalidConfiguration` for another length, for a password (printable characters only) and for one repeated byte (R62).
+    /// - Throws: `.invalidConfiguration` for another length, for a password (printable characters only) and
+    ///   for one repeated byte (R62).
     public init(id: String, bytes: [UInt8]) throws(SessionError) {
-        guard Self.isID(Array(id.utf8)[...]) else { throw Self.refusal("its name must be 1 to 32 letters, digits, - or _") }
+        guard Self.isID(Array(id.utf8)[...]) else {
+            throw Self.refusal("its name must be 1 to 32 letters, digits, - or _")
+        }
         guard bytes.count == 32 else { throw Self.refusal("it has \(bytes.count) bytes instead of 32") }
         guard !bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Self.refusal("it holds printable characters only, as a password does; use 32 random bytes")
         }
-        guard !bytes.allSatisfy({ $0 == bytes[0] }) else { throw Self.refusal("all its bytes are the same; use 32 random bytes") }
+        guard !bytes.allSatisfy({ $0 == bytes[0] }) else {
+            throw Self.refusal("all its bytes are the same; use 32 random bytes")
+        }
         self.id = id
         secret = SymmetricKey(data: bytes)
     }
@@ -38,7 +43,8 @@ public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConve
     static func isID(_ bytes: ArraySlice<UInt8>) -> Bool {
         (1...32).contains(bytes.count)
             && bytes.allSatisfy { byte in
-                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x5F
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || byte == 0x2D || byte == 0x5F
             }
     }
 
@@ -49,10 +55,11 @@ public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConve
 
 /// The keys that seal and open cookies: the first seals, all of them open.
 ///
-/// To change keys without signing anybody out: put the new key *behind* the old one on every instance, then in front of it on
-/// every instance, and take the old one away when the longest session lifetime has passed. A cookie that was sealed with
-/// another key than the first is sealed anew with the next response. Taking a key away ends every session sealed with it, which
-/// is also the way to sign everybody out. Exactly one key is tried for a cookie: the one it names (R63).
+/// To change keys without signing anybody out: put the new key *behind* the old one on every instance, then
+/// in front of it on every instance, and take the old one away when the longest session lifetime has passed.
+/// A cookie that was sealed with another key than the first is sealed anew with the next response. Taking a
+/// key away ends every session sealed with it, which is also the way to sign everybody out. Exactly one key
+/// is tried for a cookie: the one it names (R63).
 public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflectable {
     private let keys: Mutex<[SealKey]>
 
@@ -97,15 +104,25 @@ public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflect
 
     private static func check(_ keys: [SealKey]) throws(SessionError) {
         guard (1...16).contains(keys.count) else {
-            throw SessionError(.invalidConfiguration, "A ring of seal keys needs 1 to 16 keys; it has \(keys.count).")
+            throw SessionError(
+                .invalidConfiguration,
+                "A ring of seal keys needs 1 to 16 keys; it has \(keys.count)."
+            )
         }
         guard Set(keys.map(\.id)).count == keys.count else {
-            throw SessionError(.invalidConfiguration, "Two seal keys have the same name; a name stands for one key for ever.")
+            throw SessionError(
+                .invalidConfiguration,
+                "Two seal keys have the same name; a name stands for one key for ever."
+            )
         }
     }
 
     private static func parse(_ text: String) throws(SessionError) -> [SealKey] {
-        let entries = text.utf8.split(separator: UInt8(ascii: ","), maxSplits: 16, omittingEmptySubsequences: false)
+        let entries = text.utf8.split(
+            separator: UInt8(ascii: ","),
+            maxSplits: 16,
+            omittingEmptySubsequences: false
+        )
         var keys: [SealKey] = []
         for (position, entry) in entries.enumerated() {
             let place = "Seal key \(position + 1) of \(entries.count)"
@@ -114,9 +131,13 @@ public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflect
                 throw SessionError(.invalidConfiguration, "\(place) has not the form ID:KEY.")
             }
             guard let bytes = Base64URL.decode(parts[1]) else {
-                throw SessionError(.invalidConfiguration, "\(place): the key is not base64url without padding.")
+                throw SessionError(
+                    .invalidConfiguration,
+                    "\(place): the key is not base64url without padding."
+                )
             }
-            do { keys.append(try SealKey(id: String(decoding: parts[0], as: UTF8.self), bytes: bytes)) } catch {
+            do { keys.append(try SealKey(id: String(decoding: parts[0], as: UTF8.self), bytes: bytes)) } catch
+            {
                 throw SessionError(.invalidConfiguration, "\(place): \(error.message)")
             }
         }

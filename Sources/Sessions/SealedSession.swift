@@ -44,7 +44,9 @@ package struct SealedSession: Sendable, Equatable {
 
     private init(reading bytes: [UInt8]) throws(ByteReader.Malformed) {
         var reader = ByteReader(bytes)
-        guard try reader.byte() == Self.format, let handle = SessionHandle(bytes: try reader.raw(16)) else { throw ByteReader.Malformed() }
+        guard try reader.byte() == Self.format, let handle = SessionHandle(bytes: try reader.raw(16)) else {
+            throw ByteReader.Malformed()
+        }
         self.handle = handle
         let issued = try reader.signed()
         self.issued = SessionInstant(milliseconds: issued)
@@ -54,7 +56,9 @@ package struct SealedSession: Sendable, Equatable {
         deadline = SessionInstant(milliseconds: issued &+ (try reader.signed()))
         let idle = try reader.number()
         let version = try reader.number()
-        guard (1...UInt64(Int64.max)).contains(idle), (1...UInt64(Int.max)).contains(version) else { throw ByteReader.Malformed() }
+        guard (1...UInt64(Int64.max)).contains(idle), (1...UInt64(Int.max)).contains(version) else {
+            throw ByteReader.Malformed()
+        }
         idleTimeout = .milliseconds(Int64(idle))
         self.version = Int(version)
         switch try reader.byte() {
@@ -72,7 +76,9 @@ package struct SealedSession: Sendable, Equatable {
         writer.byte(Self.format)
         writer.raw(handle.bytes)
         writer.signed(issued.milliseconds)
-        for instant in [created, lastUsed, rotated, deadline] { writer.signed(instant.milliseconds &- issued.milliseconds) }
+        for instant in [created, lastUsed, rotated, deadline] {
+            writer.signed(instant.milliseconds &- issued.milliseconds)
+        }
         writer.number(UInt64(idleTimeout.wholeMilliseconds))
         writer.number(UInt64(version))
         writer.byte(principal == nil ? 0 : 1)
@@ -93,12 +99,26 @@ package struct SealedSession: Sendable, Equatable {
 
     /// The state as a caller sees it.
     package func record(
-        _ credential: SessionCredential, reissue: SessionCredential? = nil, at now: SessionInstant
+        _ credential: SessionCredential,
+        reissue: SessionCredential? = nil,
+        at now: SessionInstant
     ) -> SessionRecord {
         SessionRecord(
-            handle: handle, credential: credential, standing: .current, hasPredecessor: false, version: version, principal: principal,
-            attributes: attributes, created: created, lastUsed: lastUsed, rotated: rotated, deadline: deadline,
-            idleTimeout: idleTimeout, now: reading(at: now), reissue: reissue)
+            handle: handle,
+            credential: credential,
+            standing: .current,
+            hasPredecessor: false,
+            version: version,
+            principal: principal,
+            attributes: attributes,
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            deadline: deadline,
+            idleTimeout: idleTimeout,
+            now: reading(at: now),
+            reissue: reissue
+        )
     }
 
     /// Restarts the idle timeout.

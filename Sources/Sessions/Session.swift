@@ -4,13 +4,15 @@ import Synchronization
 
 /// The session of one request, as its handler sees it.
 ///
-/// Reading is a subscript. There is no subscript *setter*: `session[.cart].append(x)` would read, wait and overwrite what
-/// somebody else stored meanwhile, so it does not compile. Write with `set` (whatever was there), `update` (read, modify,
-/// write: safe, because the closure is run again if somebody else came first) or `increment` (the store adds).
+/// Reading is a subscript. There is no subscript *setter*: `session[.cart].append(x)` would read, wait and
+/// overwrite what somebody else stored meanwhile, so it does not compile. Write with `set` (whatever was
+/// there), `update` (read, modify, write: safe, because the closure is run again if somebody else came first)
+/// or `increment` (the store adds).
 ///
-/// Nothing is stored before the handler has returned. Then everything it did is committed at once, before the response head
-/// leaves. A handler that throws commits nothing. After the commit the session is closed: every write throws `.closed`.
-/// Costs no round trip itself: one was paid for loading, one is paid for committing if anything changed.
+/// Nothing is stored before the handler has returned. Then everything it did is committed at once, before the
+/// response head leaves. A handler that throws commits nothing. After the commit the session is closed: every
+/// write throws `.closed`. Costs no round trip itself: one was paid for loading, one is paid for committing
+/// if anything changed.
 public final class Session: Sendable {
     struct State: Sendable {
         /// The record as it was read; nil for an anonymous session without one.
@@ -19,7 +21,8 @@ public final class Session: Sendable {
         var journal = SessionJournal()
         /// The record that `signOut` wants to end.
         var ending: SessionRecord?
-        /// The presented secret was replaced by a newer one: the browser holds that already, so writes are dropped.
+        /// The presented secret was replaced by a newer one: the browser holds that already, so writes are
+        /// dropped.
         var isSuperseded = false
         var isClosed = false
         /// What the response's cookie carries, once the commit has issued it.
@@ -28,7 +31,12 @@ public final class Session: Sendable {
         var generation = 0
 
         func checkOpen() throws(SessionError) {
-            guard !isClosed else { throw SessionError(.closed, "The session was already committed; use amend(_:) to change it later.") }
+            guard !isClosed else {
+                throw SessionError(
+                    .closed,
+                    "The session was already committed; use amend(_:) to change it later."
+                )
+            }
         }
     }
 
@@ -59,7 +67,9 @@ public final class Session: Sendable {
     }
 
     /// Whether the session has a value under this name, of whatever type.
-    public func has<Value>(_ key: SessionKey<Value>) -> Bool { state.withLock { $0.journal[key.name] != nil } }
+    public func has<Value>(_ key: SessionKey<Value>) -> Bool {
+        state.withLock { $0.journal[key.name] != nil }
+    }
 
     /// The names of all attributes, sorted.
     public var names: [String] { state.withLock { $0.journal.attributes.keys.sorted() } }
@@ -84,7 +94,10 @@ public final class Session: Sendable {
     /// How long the session lives on if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
         state.withLock { state in
-            state.record.map { SessionPolicy.end(lastUsed: $0.now, idleTimeout: $0.idleTimeout, deadline: $0.deadline) - $0.now }
+            state.record.map {
+                SessionPolicy.end(lastUsed: $0.now, idleTimeout: $0.idleTimeout, deadline: $0.deadline)
+                    - $0.now
+            }
         }
     }
 
@@ -92,7 +105,8 @@ public final class Session: Sendable {
 
     /// Stores a value, whatever was there before.
     ///
-    /// - Throws: `.invalidValue` when the value does not encode, `.tooLarge` above `SessionLimits.bytes`, `.closed` after the commit.
+    /// - Throws: `.invalidValue` when the value does not encode, `.tooLarge` above `SessionLimits.bytes`,
+    ///   `.closed` after the commit.
     public func set<Value>(_ key: SessionKey<Value>, _ value: Value) throws(SessionError) {
         let bytes = try SessionCodec.encode(value)
         try checkSize(key.name.utf8.count + bytes.count)
@@ -102,15 +116,21 @@ public final class Session: Sendable {
     /// Removes an attribute; nothing happens when there is none.
     ///
     /// - Throws: `.closed` after the commit.
-    public func remove<Value>(_ key: SessionKey<Value>) throws(SessionError) { try writeChecked(.remove(key.name)) }
+    public func remove<Value>(_ key: SessionKey<Value>) throws(SessionError) {
+        try writeChecked(.remove(key.name))
+    }
 
     /// Reads, modifies and writes an attribute without losing anybody's update.
     ///
-    /// `change` runs now, so that the handler sees the effect, and again at the commit on the fresh value if somebody else
-    /// committed first. It must depend on its argument only. Leaving nil removes the attribute.
+    /// `change` runs now, so that the handler sees the effect, and again at the commit on the fresh value if
+    /// somebody else committed first. It must depend on its argument only. Leaving nil removes the attribute.
     ///
-    /// - Throws: what `change` throws, `.invalidValue`, `.tooLarge`, `.closed`; at the commit `.conflict` if others win every time.
-    public func update<Value>(_ key: SessionKey<Value>, _ change: @escaping @Sendable (inout Value?) throws -> Void) throws {
+    /// - Throws: what `change` throws, `.invalidValue`, `.tooLarge`, `.closed`; at the commit `.conflict` if
+    ///   others win every time.
+    public func update<Value>(
+        _ key: SessionKey<Value>,
+        _ change: @escaping @Sendable (inout Value?) throws -> Void
+    ) throws {
         let update: SessionJournal.Update = { [self] bytes in
             var value = bytes.flatMap { decode(Value.self, $0) }
             try change(&value)
@@ -126,7 +146,9 @@ public final class Session: Sendable {
     ///
     /// See `update(_:_:)`.
     public func update<Value>(
-        _ key: SessionKey<Value>, default initial: Value, _ change: @escaping @Sendable (inout Value) throws -> Void
+        _ key: SessionKey<Value>,
+        default initial: Value,
+        _ change: @escaping @Sendable (inout Value) throws -> Void
     ) throws {
         try update(key) { (value: inout Value?) in
             var present = value ?? initial
@@ -139,17 +161,19 @@ public final class Session: Sendable {
     ///
     /// Never conflicts.
     ///
-    /// - Throws: `.invalidValue` when the attribute is no integer or would overflow (also at the commit), `.closed`.
+    /// - Throws: `.invalidValue` when the attribute is no integer or would overflow (also at the commit),
+    ///   `.closed`.
     public func increment(_ key: SessionKey<Int>, by amount: Int = 1) throws(SessionError) {
         try writeChecked(.increment(key.name, by: amount))
     }
 
     // MARK: Identity
 
-    /// Records who the user is and replaces the secret, so that a planted or stolen earlier cookie is worth nothing (R08, R10).
+    /// Records who the user is and replaces the secret, so that a planted or stolen earlier cookie is worth
+    /// nothing (R08, R10).
     ///
-    /// What the session held before is dropped, except flash messages and the attributes named here (R15). The lifetime
-    /// restarts: this is an authentication.
+    /// What the session held before is dropped, except flash messages and the attributes named here (R15).
+    /// The lifetime restarts: this is an authentication.
     ///
     /// - Parameters:
     ///   - principal: the application's name for the user, 1 to 1,024 UTF-8 bytes.
@@ -159,14 +183,17 @@ public final class Session: Sendable {
         guard (1...1024).contains(principal.utf8.count) else {
             throw SessionError(.invalidValue, "A principal is 1 to 1024 bytes.")
         }
-        try writeChecked(.signIn(principal: principal, keeping: names.union([SessionKey<[String]>.flash.name])))
+        try writeChecked(
+            .signIn(principal: principal, keeping: names.union([SessionKey<[String]>.flash.name]))
+        )
     }
 
     /// Ends the session on every server.
     ///
     /// Nothing happens when there is none.
     ///
-    /// What is written afterwards in the same request, for example a farewell flash message, goes into a new session.
+    /// What is written afterwards in the same request, for example a farewell flash message, goes into a new
+    /// session.
     ///
     /// - Throws: `.closed` after the commit.
     public func signOut() throws(SessionError) {
@@ -200,7 +227,8 @@ public final class Session: Sendable {
     public func takeFlash() throws -> [String] {
         guard let messages = self[.flash], !messages.isEmpty else { return [] }
         try update(.flash) { stored in
-            // Messages that came in since are not shown yet: they stay. So do all if another request took these.
+            // Messages that came in since are not shown yet: they stay. So do all if another request took
+            // these.
             guard let all = stored, all.starts(with: messages) else { return }
             stored = all.count == messages.count ? nil : Array(all.dropFirst(messages.count))
         }
@@ -211,10 +239,12 @@ public final class Session: Sendable {
 
     /// Changes the stored session when the response is already on its way, for example from a streaming body.
     ///
-    /// Loads it afresh, runs `body`, commits. No cookie can be sent any more, so signing in, renewing and creating a session
-    /// are not possible here; signing out is. Two round trips. What is kept in the cookie can not be changed any more.
+    /// Loads it afresh, runs `body`, commits. No cookie can be sent any more, so signing in, renewing and
+    /// creating a session are not possible here; signing out is. Two round trips. What is kept in the cookie
+    /// can not be changed any more.
     ///
-    /// - Throws: `.noSession` when nothing is stored for this client; `.unsupported` when it is in the cookie; what `body` throws; store errors.
+    /// - Throws: `.noSession` when nothing is stored for this client; `.unsupported` when it is in the
+    ///   cookie; what `body` throws; store errors.
     public func amend<Result>(_ body: (Session) async throws -> Result) async throws -> Result {
         guard let credential = state.withLock({ $0.issued ?? $0.record?.credential }) else {
             throw SessionError(.noSession, "There is no stored session to change.")
@@ -245,7 +275,10 @@ public final class Session: Sendable {
             }
             if isStored { return }
         }
-        throw SessionError(.conflict, "Other tasks of this request write all the time, or the closure of an update writes itself.")
+        throw SessionError(
+            .conflict,
+            "Other tasks of this request write all the time, or the closure of an update writes itself."
+        )
     }
 
     /// `write` for entries that run no code of the application: they can only fail with a `SessionError`.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension SessionChange {
-    /// What the change makes of the attributes of a record: first the sign-in drops, then the operations apply.
+    /// What the change makes of the attributes of a record: first the sign-in drops, then the operations
+    /// apply.
     ///
     /// - Throws: `.invalidValue` when an increment meets no integer or would overflow.
     package func applied(to attributes: [String: [UInt8]]) throws(SessionError) -> [String: [UInt8]] {

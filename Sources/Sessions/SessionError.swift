@@ -4,9 +4,9 @@ public import HTTPTypes
 
 /// Why a session operation could not be carried out.
 ///
-/// Absence is not an error: a request without a session, or with one that is over, gets an anonymous session instead.
-/// Two errors are equal when their codes are. The message is for people: it names the mend where there is one and holds no
-/// ticket, no key, no stored value and no address with credentials (R75).
+/// Absence is not an error: a request without a session, or with one that is over, gets an anonymous session
+/// instead. Two errors are equal when their codes are. The message is for people: it names the mend where
+/// there is one and holds no ticket, no key, no stored value and no address with credentials (R75).
 public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
     ///
@@ -27,7 +27,8 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let storeUnavailable = Code("store-unavailable")
         /// The store is at its configured bound and takes no new session; existing ones go on.
         public static let storeFull = Code("store-full")
-        /// Somebody else kept committing first; the bounded number of retries is used up and nothing was stored.
+        /// Somebody else kept committing first; the bounded number of retries is used up and nothing was
+        /// stored.
         public static let conflict = Code("conflict")
         /// The session would pass one of `SessionLimits`; what is stored is unchanged. (R78)
         public static let tooLarge = Code("too-large")
@@ -76,7 +77,8 @@ extension SessionError {
         }
     }
 
-    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes sense.
+    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes
+    /// sense.
     public var headers: HTTPFields {
         var fields: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
         if status == .serviceUnavailable { fields[.retryAfter] = "1" }

@@ -36,7 +36,8 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let ambiguous = Kind("ambiguous", .notice)
         /// A cookie for a record that does not exist: expired, or made up.
         public static let unknown = Kind("unknown", .debug)
-        /// A sealed cookie that our keys do not open: changed, made up, or from another cookie or application.
+        /// A sealed cookie that our keys do not open: changed, made up, or from another cookie or
+        /// application.
         public static let forged = Kind("forged", .notice)
         /// A sealed cookie under a key that is not in the ring, perhaps no longer.
         public static let unknownKey = Kind("unknown-key", .notice)

@@ -33,7 +33,8 @@ public final class SessionExchange: Sendable {
     ///
     /// One round trip the first time, none without a cookie.
     ///
-    /// A client without a session, or with one that is over, gets an anonymous one that is stored once something is in it.
+    /// A client without a session, or with one that is over, gets an anonymous one that is stored once
+    /// something is in it.
     ///
     /// - Throws: `.storeUnavailable`: then nothing is known about the client, and no cookie is touched (R81).
     public func session() async throws(SessionError) -> Session {
@@ -42,10 +43,13 @@ public final class SessionExchange: Sendable {
             return (state.session, state.isClosed)
         }
         if let known { return known }
-        guard !isClosed else { throw SessionError(.closed, "The response is on its way; ask for the session in the handler.") }
+        guard !isClosed else {
+            throw SessionError(.closed, "The response is on its way; ask for the session in the handler.")
+        }
         let loaded = Session(try await load(), manager: manager)
         return state.withLock { state in
-            // Two tasks of one handler may both have come here; the first one to finish counts. After the commit none does.
+            // Two tasks of one handler may both have come here; the first one to finish counts. After the
+            // commit none does.
             if state.isClosed { loaded.state.withLock { $0.isClosed = true } }
             let session = state.session ?? loaded
             state.session = session
@@ -58,8 +62,8 @@ public final class SessionExchange: Sendable {
     /// At most one round trip,
     /// two when a session ends and another starts in the same request.
     ///
-    /// Call it exactly once, when the handler has returned and before the response head leaves. If it throws, the response
-    /// must not be sent: nothing was stored.
+    /// Call it exactly once, when the handler has returned and before the response head leaves. If it throws,
+    /// the response must not be sent: nothing was stored.
     ///
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`.
     public func close(_ response: inout HTTPResponse) async throws {
@@ -69,7 +73,10 @@ public final class SessionExchange: Sendable {
             return
         }
         var exposure = CachePolicy.Exposure.touched
-        let delivery = try await manager.commit(session, canSetCookie: SessionCookie.isPermitted(on: response.status))
+        let delivery = try await manager.commit(
+            session,
+            canSetCookie: SessionCookie.isPermitted(on: response.status)
+        )
         let fields = try fields(for: delivery)
         if !fields.isEmpty, manager.cookie.write(fields, to: &response) { exposure = .cookieSet }
         CachePolicy.apply(to: &response.headerFields, exposure: exposure)
@@ -94,13 +101,20 @@ public final class SessionExchange: Sendable {
     /// Tells caches that a response depends on the session.
     ///
     /// `close` does it by itself; for answers to failures.
-    public func markPersonal(_ response: inout HTTPResponse) { CachePolicy.apply(to: &response.headerFields, exposure: .touched) }
+    public func markPersonal(_ response: inout HTTPResponse) {
+        CachePolicy.apply(to: &response.headerFields, exposure: .touched)
+    }
 
     private func fields(for delivery: SessionManager.Delivery) throws(SessionError) -> [String] {
         switch delivery {
         case .keep, .dropped: []
         case .send(let value, let remaining):
-            try manager.cookie.setFields(value: value, remainingLifetime: remaining, now: Date(), replacing: request)
+            try manager.cookie.setFields(
+                value: value,
+                remainingLifetime: remaining,
+                now: Date(),
+                replacing: request
+            )
         case .delete: manager.cookie.deletionFields(replacing: request)
         }
     }

@@ -4,8 +4,9 @@
 ///
 /// Pure.
 ///
-/// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one `SessionChange`:
-/// blind operations stay blind, and only a closure that looked at a stored value makes the change depend on the version.
+/// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one
+/// `SessionChange`: blind operations stay blind, and only a closure that looked at a stored value makes the
+/// change depend on the version.
 struct SessionJournal: Sendable {
     /// A read-modify-write: gets the encoded value or nil, returns the new one or nil to remove it.
     typealias Update = @Sendable ([UInt8]?) throws -> [UInt8]?
@@ -35,7 +36,8 @@ struct SessionJournal: Sendable {
         switch operations[name] {
         case .set(let bytes): bytes
         case .remove: nil
-        case .increment(let amount): Array(String((base[name].flatMap(SessionCodec.integer) ?? 0) &+ amount).utf8)
+        case .increment(let amount):
+            Array(String((base[name].flatMap(SessionCodec.integer) ?? 0) &+ amount).utf8)
         case nil: base[name]
         }
     }
@@ -98,14 +100,17 @@ struct SessionJournal: Sendable {
         switch operations[name] {
         case .increment(let earlier):
             let (sum, overflow) = earlier.addingReportingOverflow(amount)
-            guard !overflow, sum > .min else { throw SessionError(.invalidValue, "The increment would overflow.") }
+            guard !overflow, sum > .min else {
+                throw SessionError(.invalidValue, "The increment would overflow.")
+            }
             operations[name] = .increment(sum)
         case nil where !isKnown(name): operations[name] = .increment(amount)
         default: operations[name] = .set(Array(String(after).utf8))
         }
     }
 
-    /// Whether the value is certain whatever others commit: written by this request, or dropped by its sign-in.
+    /// Whether the value is certain whatever others commit: written by this request, or dropped by its
+    /// sign-in.
     private func isKnown(_ name: String) -> Bool {
         switch operations[name] {
         case .set, .remove: return true

@@ -4,8 +4,9 @@
 ///
 /// A change that would pass a limit is refused and what is stored stays unchanged.
 ///
-/// A session that is too large already, because the limit was lowered, can still shrink. The number of attributes is checked
-/// against the state that the request read: requests at the same moment may together pass it, the number of bytes not.
+/// A session that is too large already, because the limit was lowered, can still shrink. The number of
+/// attributes is checked against the state that the request read: requests at the same moment may together
+/// pass it, the number of bytes not.
 public struct SessionLimits: Hashable, Sendable {
     /// Bytes of all names and encoded values together.
     ///
@@ -24,13 +25,20 @@ public struct SessionLimits: Hashable, Sendable {
 
     package func validate() throws(SessionError) {
         guard (1...4_194_304).contains(bytes), (1...1024).contains(attributes) else {
-            throw SessionError(.invalidConfiguration, "Limits must be 1 byte to 4 MiB and 1 to 1024 attributes.")
+            throw SessionError(
+                .invalidConfiguration,
+                "Limits must be 1 byte to 4 MiB and 1 to 1024 attributes."
+            )
         }
     }
 
-    package func check(_ attributes: [String: [UInt8]], replacing old: [String: [UInt8]]) throws(SessionError) {
+    package func check(_ attributes: [String: [UInt8]], replacing old: [String: [UInt8]]) throws(SessionError)
+    {
         guard attributes.count <= max(self.attributes, old.count) else {
-            throw SessionError(.tooLarge, "The session would hold \(attributes.count) attributes; \(self.attributes) are allowed.")
+            throw SessionError(
+                .tooLarge,
+                "The session would hold \(attributes.count) attributes; \(self.attributes) are allowed."
+            )
         }
         let size = Self.size(of: attributes)
         if size > bytes, size > Self.size(of: old) { try check(bytes: size) }
@@ -42,6 +50,8 @@ public struct SessionLimits: Hashable, Sendable {
     }
 
     package func check(bytes count: Int) throws(SessionError) {
-        guard count <= bytes else { throw SessionError(.tooLarge, "The session would hold \(count) bytes; \(bytes) are allowed.") }
+        guard count <= bytes else {
+            throw SessionError(.tooLarge, "The session would hold \(count) bytes; \(bytes) are allowed.")
+        }
     }
 }

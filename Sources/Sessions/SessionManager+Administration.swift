@@ -18,7 +18,9 @@ extension SessionManager {
     /// - Returns: false when the user has no such live session; somebody else's is never touched.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
-        let isRevoked = try await ask { directory throws(SessionError) in try await directory.revoke(handle, of: principal) }
+        let isRevoked = try await ask { directory throws(SessionError) in
+            try await directory.revoke(handle, of: principal)
+        }
         if isRevoked { events.emit(.revoked, handle) }
         return isRevoked
     }
@@ -33,8 +35,12 @@ extension SessionManager {
     /// - Returns: how many were ended.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     @discardableResult
-    public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError) -> Int {
-        let count = try await ask { directory throws(SessionError) in try await directory.revokeAll(of: principal, except: kept) }
+    public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError)
+        -> Int
+    {
+        let count = try await ask { directory throws(SessionError) in
+            try await directory.revokeAll(of: principal, except: kept)
+        }
         if count > 0 { events.emit(.revoked, nil, detail: "\(count) sessions of one user") }
         return count
     }

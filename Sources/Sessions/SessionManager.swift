@@ -8,8 +8,9 @@ import Synchronization
 ///
 /// The only orchestration.
 ///
-/// Knows no framework: an adapter calls `open` with the request's header fields and `SessionExchange.close` with the
-/// response's. One manager serves all requests of a process; two managers with different cookie names do not touch each other.
+/// Knows no framework: an adapter calls `open` with the request's header fields and `SessionExchange.close`
+/// with the response's. One manager serves all requests of a process; two managers with different cookie
+/// names do not touch each other.
 public final class SessionManager: Sendable {
     /// Where the sessions are kept.
     public let store: any SessionStore
@@ -23,8 +24,8 @@ public final class SessionManager: Sendable {
     private let gate = ConflictGate()
     /// How often one request tries to commit a change that depends on what it read.
     ///
-    /// Behind the gate one request of each
-    /// process competes, and first attempts; the chance to lose that often against two processes is below one in 10^11.
+    /// Behind the gate one request of each process competes, and first attempts; the chance to lose that
+    /// often against two processes is below one in 10^11.
     private static let attempts = 64
 
     /// Creates a manager and checks that its options fit together.
@@ -38,8 +39,11 @@ public final class SessionManager: Sendable {
     ///   - onEvent: gets every event.
     /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
     public init(
-        store: any SessionStore, policy: SessionPolicy = SessionPolicy(), cookie: SessionCookie = SessionCookie(),
-        limits: SessionLimits = SessionLimits(), logger: Logger = Logger(label: "sessions"),
+        store: any SessionStore,
+        policy: SessionPolicy = SessionPolicy(),
+        cookie: SessionCookie = SessionCookie(),
+        limits: SessionLimits = SessionLimits(),
+        logger: Logger = Logger(label: "sessions"),
         onEvent: (@Sendable (SessionEvent) -> Void)? = nil
     ) throws(SessionError) {
         try policy.validate()
@@ -47,7 +51,9 @@ public final class SessionManager: Sendable {
         try limits.validate()
         if let bound = (store as? any CookieKeeping)?.cookieNames, !bound.isSubset(of: [cookie.name]) {
             throw SessionError(
-                .invalidConfiguration, "The store seals sessions for another cookie than the manager's; give both the same SessionCookie.")
+                .invalidConfiguration,
+                "The store seals sessions for another cookie than the manager's; give both the same SessionCookie."
+            )
         }
         self.store = store
         self.policy = policy
@@ -55,7 +61,9 @@ public final class SessionManager: Sendable {
         self.limits = limits
         events = SessionEventSink(logger: logger, observer: onEvent)
         if !cookie.isSecure {
-            logger.warning("the session cookie is not Secure: anybody on the network can take sessions over; for development only")
+            logger.warning(
+                "the session cookie is not Secure: anybody on the network can take sessions over; for development only"
+            )
         }
     }
 
@@ -66,13 +74,18 @@ public final class SessionManager: Sendable {
 
     /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits.
     ///
-    /// Two round trips. No cookie can be sent here: signing in throws `.noSession` at the commit, a renewal does not happen;
-    /// signing out works. What is kept in the cookie can neither be changed nor ended here: that throws `.unsupported`.
+    /// Two round trips. No cookie can be sent here: signing in throws `.noSession` at the commit, a renewal
+    /// does not happen; signing out works. What is kept in the cookie can neither be changed nor ended here:
+    /// that throws `.unsupported`.
     ///
     /// - Throws: `.noSession` when the credential stands for none; what `body` throws; store errors.
-    public func withSession<Result>(_ credential: SessionCredential, _ body: (Session) async throws -> Result) async throws -> Result {
+    public func withSession<Result>(_ credential: SessionCredential, _ body: (Session) async throws -> Result)
+        async throws -> Result
+    {
         let load = try await load(credential)
-        guard case .found = load else { throw SessionError(.noSession, "There is no session for this credential.") }
+        guard case .found = load else {
+            throw SessionError(.noSession, "There is no session for this credential.")
+        }
         let session = Session(load, manager: self)
         defer { session.state.withLock { $0.isClosed = true } }
         let result = try await body(session)
@@ -100,7 +113,8 @@ public final class SessionManager: Sendable {
             throw error
         }
         switch load {
-        case .found(let record) where record.hasPredecessor && record.standing == .current: await touch(record)
+        case .found(let record) where record.hasPredecessor && record.standing == .current:
+            await touch(record)
         case .found: break
         case .absent(.malformed): events.emit(.malformed)
         case .absent(.unknown): events.emit(.unknown)
@@ -123,8 +137,8 @@ public final class SessionManager: Sendable {
     ///
     /// Runs to its end even if the client has gone.
     ///
-    /// - Parameter canSetCookie: false when the response can carry none (1xx, 304, already sent): then no session is made
-    ///   and no secret replaced, because nobody would learn of it.
+    /// - Parameter canSetCookie: false when the response can carry none (1xx, 304, already sent): then no
+    ///   session is made and no secret replaced, because nobody would learn of it.
     func commit(_ session: Session, canSetCookie: Bool) async throws -> Delivery {
         var state = session.state.withLock { state in
             state.isClosed = true
@@ -134,7 +148,10 @@ public final class SessionManager: Sendable {
             var isEnded = false
             if let record = state.ending {
                 guard canSetCookie || (store as? any CookieKeeping)?.endsWithItsCookie(record) != true else {
-                    throw SessionError(.unsupported, "The session is kept in the cookie, and nothing can delete it here; it was not ended.")
+                    throw SessionError(
+                        .unsupported,
+                        "The session is kept in the cookie, and nothing can delete it here; it was not ended."
+                    )
                 }
                 isEnded = try await store.end(record)
                 if isEnded { events.emit(.signedOut, record.handle) }
@@ -155,7 +172,9 @@ public final class SessionManager: Sendable {
         var gated: SessionHandle?
         defer { if let gated { gate.leave(gated) } }
         for _ in 0..<Self.attempts {
-            guard let record = state.record else { return try await create(&state, canSetCookie: canSetCookie) }
+            guard let record = state.record else {
+                return try await create(&state, canSetCookie: canSetCookie)
+            }
             guard let change = try change(for: state, record, canSetCookie: canSetCookie) else {
                 return await use(record, canSetCookie: canSetCookie)
             }
@@ -175,7 +194,8 @@ public final class SessionManager: Sendable {
             case .gone(let absence):
                 // Over meanwhile. A sign-in starts afresh; anything else must not come back to life.
                 if case .superseded = absence { state.isSuperseded = true }
-                // A sign-in that was overtaken by the end of all the user's sessions is ended with them (R28).
+                // A sign-in that was overtaken by the end of all the user's sessions is ended with them
+                // (R28).
                 guard state.journal.isSignIn, absence != .ended(.revocation) else {
                     events.emit(.dropped, record.handle)
                     return .dropped
@@ -184,10 +204,15 @@ public final class SessionManager: Sendable {
                 state.journal = try state.journal.replayed(on: [:])
             }
         }
-        throw SessionError(.conflict, "Others changed the session at the same time, again and again; nothing was stored.")
+        throw SessionError(
+            .conflict,
+            "Others changed the session at the same time, again and again; nothing was stored."
+        )
     }
 
-    private func change(for state: Session.State, _ record: SessionRecord, canSetCookie: Bool) throws(SessionError) -> SessionChange? {
+    private func change(for state: Session.State, _ record: SessionRecord, canSetCookie: Bool)
+        throws(SessionError) -> SessionChange?
+    {
         var rotation = state.journal.rotation
         if rotation == .none, policy.isRenewalDue(record) { rotation = .renew }
         if rotation != .none, !canSetCookie {
@@ -199,12 +224,21 @@ public final class SessionManager: Sendable {
         guard !state.journal.operations.isEmpty || rotation != .none else { return nil }
         guard canSetCookie || !store.isHeldByClient(record) else {
             throw SessionError(
-                .unsupported, "The session is kept in the cookie, and nothing can carry a new one here; nothing was changed.")
+                .unsupported,
+                "The session is kept in the cookie, and nothing can carry a new one here; nothing was changed."
+            )
         }
-        if !state.journal.operations.isEmpty { try limits.check(state.journal.attributes, replacing: record.attributes) }
+        if !state.journal.operations.isEmpty {
+            try limits.check(state.journal.attributes, replacing: record.attributes)
+        }
         return SessionChange(
-            operations: state.journal.operations, needsVersion: state.journal.dependsOnBase, rotation: rotation, policy: policy,
-            maximumBytes: limits.bytes, deliversCredential: canSetCookie)
+            operations: state.journal.operations,
+            needsVersion: state.journal.dependsOnBase,
+            rotation: rotation,
+            policy: policy,
+            maximumBytes: limits.bytes,
+            deliversCredential: canSetCookie
+        )
     }
 
     private func create(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
@@ -217,7 +251,8 @@ public final class SessionManager: Sendable {
         try limits.check(attributes, replacing: [:])
         var draft = SessionDraft(attributes: attributes, policy: policy)
         if case .signIn(let principal, _) = state.journal.rotation { draft.principal = principal }
-        guard case .committed(let handle, _, let credential?, let remaining) = try await store.create(draft) else {
+        guard case .committed(let handle, _, let credential?, let remaining) = try await store.create(draft)
+        else {
             // A revocation of all the user's sessions overtook the sign-in.
             events.emit(.dropped)
             return .dropped
@@ -229,7 +264,9 @@ public final class SessionManager: Sendable {
     /// Ends a request that changed nothing.
     private func use(_ record: SessionRecord, canSetCookie: Bool) async -> Delivery {
         var credential = record.reissue
-        if policy.isTouchDue(record, jitter: .random(in: 0..<1)), canSetCookie || !store.isHeldByClient(record) {
+        if policy.isTouchDue(record, jitter: .random(in: 0..<1)),
+            canSetCookie || !store.isHeldByClient(record)
+        {
             credential = await touch(record) ?? credential
         }
         guard let credential, canSetCookie else { return .keep }

@@ -2,9 +2,10 @@
 
 /// When sessions end, when their deadline moves and when their secret is renewed: all expiry rules.
 ///
-/// Two limits run side by side and the nearer one wins: `idleTimeout`, restarted by each use, and `lifetime`, started at
-/// creation and restarted only by signing in, which is a re-authentication. Both bounds are exclusive: *at* the deadline
-/// the session is over. Reads no clock; times are passed in. Source: R17–R24; NIST SP 800-63B-4 §5.2.
+/// Two limits run side by side and the nearer one wins: `idleTimeout`, restarted by each use, and `lifetime`,
+/// started at creation and restarted only by signing in, which is a re-authentication. Both bounds are
+/// exclusive: *at* the deadline the session is over. Reads no clock; times are passed in. Source: R17–R24;
+/// NIST SP 800-63B-4 §5.2.
 public struct SessionPolicy: Hashable, Sendable {
     /// How long a session may lie unused.
     ///
@@ -18,9 +19,11 @@ public struct SessionPolicy: Hashable, Sendable {
     ///
     /// Default 0.1; 0 moves it each time.
     ///
-    /// A read inside this part costs no write. The session may therefore end up to this part early, never late.
+    /// A read inside this part costs no write. The session may therefore end up to this part early, never
+    /// late.
     public var touchFraction: Double
-    /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in only.
+    /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in
+    /// only.
     public var renewalInterval: Duration?
     /// How long the previous secret works after a renewal, unless the new one is presented sooner.
     ///
@@ -49,7 +52,10 @@ public struct SessionPolicy: Hashable, Sendable {
     }
 
     /// NIST SP 800-63B-4 AAL1: at most 30 days, here with an idle timeout of 14 days.
-    public static let aal1 = SessionPolicy(idleTimeout: .seconds(14 * 86_400), lifetime: .seconds(30 * 86_400))
+    public static let aal1 = SessionPolicy(
+        idleTimeout: .seconds(14 * 86_400),
+        lifetime: .seconds(30 * 86_400)
+    )
     /// NIST SP 800-63B-4 AAL2: at most 24 hours, 1 hour unused.
     public static let aal2 = SessionPolicy(idleTimeout: .seconds(3600), lifetime: .seconds(86_400))
     /// NIST SP 800-63B-4 AAL3: at most 12 hours, 15 minutes unused.
@@ -63,25 +69,33 @@ public struct SessionPolicy: Hashable, Sendable {
             guard condition else { throw SessionError(.invalidConfiguration, message) }
         }
         let century = Duration.seconds(100 * 366 * 86_400)
-        try require(idleTimeout >= .seconds(1), "idleTimeout is below 1 s; sessions would end between two clicks.")
+        try require(
+            idleTimeout >= .seconds(1),
+            "idleTimeout is below 1 s; sessions would end between two clicks."
+        )
         try require(lifetime >= .seconds(1), "lifetime is below 1 s; sessions would end between two clicks.")
         try require(lifetime <= century, "lifetime is above 100 years; choose a limit that can be reached.")
         try require((0...0.5).contains(touchFraction), "touchFraction must be between 0 and 0.5.")
-        try require((.zero ... .seconds(300)).contains(renewalGrace), "renewalGrace must be between 0 and 5 minutes.")
+        try require(
+            (.zero ... .seconds(300)).contains(renewalGrace),
+            "renewalGrace must be between 0 and 5 minutes."
+        )
         if let renewalInterval {
             try require(renewalInterval > renewalGrace, "renewalInterval must be longer than renewalGrace.")
         }
     }
 
     /// The instant from which a session counts as absent.
-    package static func end(lastUsed: SessionInstant, idleTimeout: Duration, deadline: SessionInstant) -> SessionInstant {
+    package static func end(lastUsed: SessionInstant, idleTimeout: Duration, deadline: SessionInstant)
+        -> SessionInstant
+    {
         min(lastUsed + idleTimeout, deadline)
     }
 
     /// Whether a request that only read should move the idle deadline.
     ///
-    /// - Parameter jitter: 0..<1, so that many instances do not touch at the same instant: stretches the wait by up to a
-    ///   quarter. Useless touches (the absolute deadline is nearer anyway) are never due.
+    /// - Parameter jitter: 0..<1, so that many instances do not touch at the same instant: stretches the wait
+    ///   by up to a quarter. Useless touches (the absolute deadline is nearer anyway) are never due.
     package func isTouchDue(_ record: SessionRecord, jitter: Double) -> Bool {
         guard record.end < record.deadline else { return false }
         let idle = Double(record.idleTimeout.wholeMilliseconds)

@@ -16,13 +16,15 @@ public struct SessionRecord: Sendable {
     public let handle: SessionHandle
     /// What the client presented.
     public let credential: SessionCredential
-    /// What its cookie should carry after this response even if nothing changes; nil when that is what it presented.
+    /// What its cookie should carry after this response even if nothing changes; nil when that is what it
+    /// presented.
     ///
     /// Set by stores whose credential tells what the client has seen, or under which key it was sealed.
     public let reissue: SessionCredential?
     /// Which of the record's secrets that is.
     public let standing: Standing
-    /// Whether the previous secret still works and is to be retired, because the current one has now been presented.
+    /// Whether the previous secret still works and is to be retired, because the current one has now been
+    /// presented.
     public let hasPredecessor: Bool
     /// Grows by one with each commit.
     public let version: Int
@@ -46,13 +48,25 @@ public struct SessionRecord: Sendable {
     package private(set) var origin: Origin?
 
     /// The instant from which the session counts as absent, unless it is used again.
-    public var end: SessionInstant { SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline) }
+    public var end: SessionInstant {
+        SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline)
+    }
 
     /// Creates a record; for stores.
     public init(
-        handle: SessionHandle, credential: SessionCredential, standing: Standing, hasPredecessor: Bool, version: Int,
-        principal: String?, attributes: [String: [UInt8]], created: SessionInstant, lastUsed: SessionInstant,
-        rotated: SessionInstant, deadline: SessionInstant, idleTimeout: Duration, now: SessionInstant,
+        handle: SessionHandle,
+        credential: SessionCredential,
+        standing: Standing,
+        hasPredecessor: Bool,
+        version: Int,
+        principal: String?,
+        attributes: [String: [UInt8]],
+        created: SessionInstant,
+        lastUsed: SessionInstant,
+        rotated: SessionInstant,
+        deadline: SessionInstant,
+        idleTimeout: Duration,
+        now: SessionInstant,
         reissue: SessionCredential? = nil
     ) {
         self.handle = handle
@@ -81,12 +95,26 @@ extension SessionRecord {
 
     /// The same record under another credential, and perhaps in another version.
     package func presented(
-        as credential: SessionCredential, version: Int? = nil, reissue: SessionCredential? = nil
+        as credential: SessionCredential,
+        version: Int? = nil,
+        reissue: SessionCredential? = nil
     ) -> SessionRecord {
         SessionRecord(
-            handle: handle, credential: credential, standing: standing, hasPredecessor: hasPredecessor, version: version ?? self.version,
-            principal: principal, attributes: attributes, created: created, lastUsed: lastUsed, rotated: rotated, deadline: deadline,
-            idleTimeout: idleTimeout, now: now, reissue: reissue)
+            handle: handle,
+            credential: credential,
+            standing: standing,
+            hasPredecessor: hasPredecessor,
+            version: version ?? self.version,
+            principal: principal,
+            attributes: attributes,
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            deadline: deadline,
+            idleTimeout: idleTimeout,
+            now: now,
+            reissue: reissue
+        )
     }
 
     /// The same record, which remembers where it came from.
@@ -113,7 +141,12 @@ public struct SessionSummary: Sendable {
     }
 
     /// Creates an entry; for stores.
-    public init(handle: SessionHandle, created: SessionInstant, lastUsed: SessionInstant, attributes: [String: [UInt8]]) {
+    public init(
+        handle: SessionHandle,
+        created: SessionInstant,
+        lastUsed: SessionInstant,
+        attributes: [String: [UInt8]]
+    ) {
         self.handle = handle
         self.created = created
         self.lastUsed = lastUsed

@@ -4,23 +4,27 @@
 ///
 /// The rules, which `SessionStoreContract` in `SessionsTesting` checks against a running store:
 ///
-/// * **Absence is not an error.** Unknown, ended, expired, malformed and unreadable are answers of `load`. Errors mean that
-///   the store could not be asked or could not do it, and then nothing may be concluded about the session.
-/// * **Nothing a client made up is adopted.** Only `create` makes a record, always under a name the store draws itself.
+/// * **Absence is not an error.** Unknown, ended, expired, malformed and unreadable are answers of `load`.
+///   Errors mean that the store could not be asked or could not do it, and then nothing may be concluded
+///   about the session.
+/// * **Nothing a client made up is adopted.** Only `create` makes a record, always under a name the store
+///   draws itself.
 /// * **Create is not commit.** Neither falls back on the other. A commit changes a live record or nothing.
-/// * **An end is final.** After `end` or a revocation no load, commit or touch brings the record back, however late it comes.
-/// * **Commits are conditional.** A record is changed only if it is alive *now*, the credential holds *now*, and, where the
-///   change depends on what was read, the version is still the one that was read. All of a change is stored, or nothing.
-/// * **Touch extends a deadline.** It creates nothing, changes no attribute, never passes the absolute deadline, and may fail
-///   without anybody noticing.
-/// * **Each answer may carry a new credential.** A store that keeps the session, or what a copy of it must know, in the cookie
-///   hands out a new one with each change; the caller delivers it.
-/// * **Writes run to their end.** `create`, `commit` and `end` are not interrupted by the cancellation of the calling task (a
-///   browser that hangs up); the store's own deadline bounds them.
+/// * **An end is final.** After `end` or a revocation no load, commit or touch brings the record back,
+///   however late it comes.
+/// * **Commits are conditional.** A record is changed only if it is alive *now*, the credential holds *now*,
+///   and, where the change depends on what was read, the version is still the one that was read. All of a
+///   change is stored, or nothing.
+/// * **Touch extends a deadline.** It creates nothing, changes no attribute, never passes the absolute
+///   deadline, and may fail without anybody noticing.
+/// * **Each answer may carry a new credential.** A store that keeps the session, or what a copy of it must
+///   know, in the cookie hands out a new one with each change; the caller delivers it.
+/// * **Writes run to their end.** `create`, `commit` and `end` are not interrupted by the cancellation of the
+///   calling task (a browser that hangs up); the store's own deadline bounds them.
 /// * **Everything stored expires.**
 ///
-/// A store that keeps sessions in the cookie can not know that a credential is not the newest one, and says which of this it can
-/// not keep: `SessionStoreContract.Guarantees`.
+/// A store that keeps sessions in the cookie can not know that a credential is not the newest one, and says
+/// which of this it can not keep: `SessionStoreContract.Guarantees`.
 public protocol SessionStore: Sendable {
     /// Finds the session that a cookie value stands for. A malformed value costs no I/O.
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad
@@ -33,13 +37,15 @@ public protocol SessionStore: Sendable {
 
     /// Restarts the idle timeout; if the presented credential is the current one, retires its predecessor.
     ///
-    /// When `record.hasPredecessor` the call returns only after that took effect; otherwise it may return at once.
+    /// When `record.hasPredecessor` the call returns only after that took effect; otherwise it may return at
+    /// once.
     ///
     /// - Returns: what the cookie must carry from now on; nil when it stays as it is.
     @discardableResult
     func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential?
 
-    /// Ends the session. False when it was over already or the credential no longer holds: then nothing was changed.
+    /// Ends the session. False when it was over already or the credential no longer holds: then nothing was
+    /// changed.
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool
 
     /// Returns when the store can serve, throws `.storeUnavailable` when it can not. For readiness checks.
@@ -47,7 +53,8 @@ public protocol SessionStore: Sendable {
 
     /// Whether changes to this session exist only in the credential that they are answered with.
     ///
-    /// Then they need a response that can still carry a cookie: not a streaming body, not a job. False where it is not stated.
+    /// Then they need a response that can still carry a cookie: not a streaming body, not a job. False where
+    /// it is not stated.
     func isHeldByClient(_ record: SessionRecord) -> Bool
 }
 
@@ -58,7 +65,8 @@ extension SessionStore {
 
 /// A store that knows which sessions a user has, and can end them.
 ///
-/// Client-side strategies without a server-side record do not conform, so what they can not do does not compile.
+/// Client-side strategies without a server-side record do not conform, so what they can not do does not
+/// compile.
 public protocol SessionDirectory: SessionStore {
     /// The live sessions of a user, most recently used first.
     func sessions(of principal: String) async throws(SessionError) -> [SessionSummary]
@@ -66,8 +74,8 @@ public protocol SessionDirectory: SessionStore {
     /// Ends one session of a user. False when the user has no such live session.
     func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool
 
-    /// Ends all sessions of a user but one. A sign-in that is on its way while it runs is ended, or comes after it as a whole:
-    /// it is then in the list for the next call (R28).
+    /// Ends all sessions of a user but one. A sign-in that is on its way while it runs is ended, or comes
+    /// after it as a whole: it is then in the list for the next call (R28).
     ///
     /// - Returns: how many live sessions were ended.
     func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
@@ -94,13 +102,16 @@ public enum SessionAbsence: Hashable, Sendable {
     case ended(SessionEnd)
     /// The record is alive but the secret is not, or no longer, its secret.
     ///
-    /// - Parameter replay: the secret was once valid and came back after its grace: somebody may have a copy (R16).
+    /// - Parameter replay: the secret was once valid and came back after its grace: somebody may have a copy
+    ///   (R16).
     case superseded(SessionHandle, replay: Bool)
-    /// The credential was sealed for this form of cookie, but not with our key, or not for this cookie, or it was changed since.
+    /// The credential was sealed for this form of cookie, but not with our key, or not for this cookie, or it
+    /// was changed since.
     case forged
     /// The credential names a seal key that is not in the ring, perhaps no longer.
     case unknownKey
-    /// The record is there but can not be used: wrong type, missing fields, no time to live, a future format. Left untouched.
+    /// The record is there but can not be used: wrong type, missing fields, no time to live, a future format.
+    /// Left untouched.
     case unreadable
 }
 
@@ -137,7 +148,8 @@ public struct SessionChange: Sendable {
         case set([UInt8])
         /// The attribute goes, if it is there.
         case remove
-        /// The store adds to the decimal number that is there, or to 0. `.invalidValue` if it is no number or would overflow.
+        /// The store adds to the decimal number that is there, or to 0. `.invalidValue` if it is no number or
+        /// would overflow.
         case increment(Int)
     }
 
@@ -145,9 +157,11 @@ public struct SessionChange: Sendable {
     public enum Rotation: Hashable, Sendable {
         /// Nothing.
         case none
-        /// A new secret with equal rights; the old one works for the policy's grace. Ignored unless the presented secret is the current one (R13).
+        /// A new secret with equal rights; the old one works for the policy's grace. Ignored unless the
+        /// presented secret is the current one (R13).
         case renew
-        /// A new secret, the old one is worth nothing at once; the lifetime restarts. All attributes but `keeping` are dropped first.
+        /// A new secret, the old one is worth nothing at once; the lifetime restarts. All attributes but
+        /// `keeping` are dropped first.
         case signIn(principal: String, keeping: Set<String>)
     }
 
@@ -173,8 +187,12 @@ public struct SessionChange: Sendable {
 
     /// Creates a change.
     public init(
-        operations: [String: Operation], needsVersion: Bool = false, rotation: Rotation = .none, policy: SessionPolicy,
-        maximumBytes: Int = SessionLimits().bytes, deliversCredential: Bool = true
+        operations: [String: Operation],
+        needsVersion: Bool = false,
+        rotation: Rotation = .none,
+        policy: SessionPolicy,
+        maximumBytes: Int = SessionLimits().bytes,
+        deliversCredential: Bool = true
     ) {
         self.operations = operations
         self.needsVersion = needsVersion

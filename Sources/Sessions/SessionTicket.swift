@@ -6,8 +6,9 @@ import Crypto
 ///
 /// Not a credential.
 ///
-/// 128 random bits, printed as 22 characters of base64url. It may be logged, shown on a "your devices" page and used as a
-/// key in the store: whoever knows it can name the session, not use it. It stays the same through sign-in and renewal.
+/// 128 random bits, printed as 22 characters of base64url. It may be logged, shown on a "your devices" page
+/// and used as a key in the store: whoever knows it can name the session, not use it. It stays the same
+/// through sign-in and renewal.
 public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
@@ -28,7 +29,9 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The 16 bytes.
-    package var bytes: [UInt8] { [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } } }
+    package var bytes: [UInt8] {
+        [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } }
+    }
 
     /// The handle of 16 bytes; nil for any other number of them.
     package init?(bytes: [UInt8]) {
@@ -41,12 +44,15 @@ public struct SessionHandle: Hashable, Sendable, CustomStringConvertible {
     public var description: String { String(decoding: Base64URL.encode(bytes), as: UTF8.self) }
 }
 
-/// What the cookie carries for stores that keep the session elsewhere: a handle, a secret, and the version last seen.
+/// What the cookie carries for stores that keep the session elsewhere: a handle, a secret, and the version
+/// last seen.
 ///
-/// `HANDLE.SECRET`, or `HANDLE.SECRET.VERSION` where reads may come from a local copy. The secret is 256 random bits and is
-/// never stored: the record keeps its keyed digest only, so neither a dump of the store nor a log line can be used as a
-/// cookie (R33). Prints as its handle.
-package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+/// `HANDLE.SECRET`, or `HANDLE.SECRET.VERSION` where reads may come from a local copy. The secret is 256
+/// random bits and is never stored: the record keeps its keyed digest only, so neither a dump of the store
+/// nor a log line can be used as a cookie (R33). Prints as its handle.
+package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// The record's name.
     package let handle: SessionHandle
     /// The credential, 32 bytes.
@@ -71,7 +77,9 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
     }
 
     /// The same ticket for a client that has seen `version`.
-    package func seen(_ version: Int) -> SessionTicket { SessionTicket(handle: handle, secret: secret, version: version) }
+    package func seen(_ version: Int) -> SessionTicket {
+        SessionTicket(handle: handle, secret: secret, version: version)
+    }
 
     private init(handle: SessionHandle, secret: [UInt8], version: Int?) {
         self.handle = handle
@@ -83,7 +91,10 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
     ///
     /// Anything but the exact form is nil, decided before any I/O (R04).
     package init?(_ credential: SessionCredential) {
-        let parts = Array(credential.value.utf8.prefix(96)).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        let parts = Array(credential.value.utf8.prefix(96)).split(
+            separator: UInt8(ascii: "."),
+            omittingEmptySubsequences: false
+        )
         guard (2...3).contains(parts.count), let handle = SessionHandle(ascii: parts[0]) else { return nil }
         guard parts[1].count == 43, let secret = Base64URL.decode(parts[1]) else { return nil }
         self.handle = handle
@@ -93,7 +104,9 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
             return
         }
         let digits = parts[2]
-        guard (1...18).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard (1...18).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         guard digits.count == 1 || digits.first != 0x30 else { return nil }
         version = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
     }
@@ -115,7 +128,9 @@ package struct SessionTicket: Sendable, CustomStringConvertible, CustomDebugStri
 /// The value of the session cookie, whatever the store made it of.
 ///
 /// A secret: it prints as `SessionCredential(…)`.
-public struct SessionCredential: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct SessionCredential: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// The cookie's value.
     public let value: String
 
@@ -132,15 +147,19 @@ public struct SessionCredential: Sendable, CustomStringConvertible, CustomDebugS
 
 /// Turns secrets and user names into what the store may see.
 ///
-/// With a pepper, whoever can read and write the store still can neither test guesses of a user name nor plant a record
-/// that accepts a secret of their own. Without one, user names in index keys can be guessed by trying them (R33).
+/// With a pepper, whoever can read and write the store still can neither test guesses of a user name nor
+/// plant a record that accepts a secret of their own. Without one, user names in index keys can be guessed by
+/// trying them (R33).
 package struct SessionDigester: Sendable {
     private let key: SymmetricKey
 
     /// - Parameter pepper: at least 32 bytes; nil for a fixed public key.
     package init(pepper: [UInt8]?) throws(SessionError) {
         if let pepper, pepper.count < 32 {
-            throw SessionError(.invalidConfiguration, "The pepper has \(pepper.count) bytes; give at least 32 random bytes.")
+            throw SessionError(
+                .invalidConfiguration,
+                "The pepper has \(pepper.count) bytes; give at least 32 random bytes."
+            )
         }
         key = SymmetricKey(data: pepper ?? Array("swift-sessions without pepper".utf8))
     }
@@ -162,7 +181,8 @@ package struct SessionDigester: Sendable {
         return Array(mac.finalize())
     }
 
-    /// What proves that `bytes` come from somebody with the same pepper, and were made for this use: 32 bytes.
+    /// What proves that `bytes` come from somebody with the same pepper, and were made for this use: 32
+    /// bytes.
     package func seal(of bytes: [UInt8], for use: String) -> [UInt8] {
         var mac = HMAC<SHA256>(key: key)
         mac.update(data: Array("log".utf8))
@@ -180,7 +200,11 @@ package struct SessionDigester: Sendable {
     /// The user name, sealed so that only the holder of the ticket can read it: the store sees noise (R33).
     package func seal(principal: String, for ticket: SessionTicket) -> [UInt8] {
         // Sealing fails only for inputs of many gigabytes; an empty seal opens as "no principal".
-        let box = try? ChaChaPoly.seal(Array(principal.utf8), using: sealKey(ticket), authenticating: ticket.handle.bytes)
+        let box = try? ChaChaPoly.seal(
+            Array(principal.utf8),
+            using: sealKey(ticket),
+            authenticating: ticket.handle.bytes
+        )
         return box.map { Array($0.combined) } ?? []
     }
 

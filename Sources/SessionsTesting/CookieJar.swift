@@ -10,10 +10,10 @@ public import HTTPTypes
 
 /// What a browser would keep of the `Set-Cookie` fields that a server sent, and what it would send back.
 ///
-/// Follows the user-agent rules of RFC 6265bis §5: prefixes, `Secure`, `Domain`, `Path`, `Max-Age`, `Expires`, size limits and
-/// order. All requests count as same-site, so `SameSite` is checked when a cookie arrives and not used when one is sent.
-/// There is no list of public suffixes: a `Domain` without a dot is refused instead. A copy of a jar is another browser that
-/// holds the same cookies: a second tab, or a thief.
+/// Follows the user-agent rules of RFC 6265bis §5: prefixes, `Secure`, `Domain`, `Path`, `Max-Age`,
+/// `Expires`, size limits and order. All requests count as same-site, so `SameSite` is checked when a cookie
+/// arrives and not used when one is sent. There is no list of public suffixes: a `Domain` without a dot is
+/// refused instead. A copy of a jar is another browser that holds the same cookies: a second tab, or a thief.
 public struct CookieJar: Sendable {
     /// Where a request goes to, or where a response came from.
     public struct Location: Sendable, Hashable {
@@ -68,7 +68,9 @@ public struct CookieJar: Sendable {
     public var cookies: [Cookie] { kept.filter(isAlive).sorted { $0.order < $1.order } }
 
     /// The value of the cookie that `location` would be sent under this exact name; nil when there is none.
-    public func value(_ name: String, for location: Location) -> String? { matching(location).first { $0.name == name }?.value }
+    public func value(_ name: String, for location: Location) -> String? {
+        matching(location).first { $0.name == name }?.value
+    }
 
     /// Takes in every `Set-Cookie` field of a response.
     public mutating func receive(_ fields: HTTPFields, from location: Location) {
@@ -79,9 +81,11 @@ public struct CookieJar: Sendable {
     @discardableResult
     public mutating func receive(_ setCookie: String, from location: Location) -> Bool {
         let instant = now()
-        guard let parsed = SetCookieLine(setCookie, now: instant), var cookie = cookie(parsed, from: location) else { return false }
+        guard let parsed = SetCookieLine(setCookie, now: instant), var cookie = cookie(parsed, from: location)
+        else { return false }
         if let old = kept.firstIndex(where: {
-            $0.name == cookie.name && $0.domain == cookie.domain && $0.isHostOnly == cookie.isHostOnly && $0.path == cookie.path
+            $0.name == cookie.name && $0.domain == cookie.domain && $0.isHostOnly == cookie.isHostOnly
+                && $0.path == cookie.path
         }) {
             cookie.order = kept.remove(at: old).order
         }
@@ -113,9 +117,13 @@ public struct CookieJar: Sendable {
     private mutating func cookie(_ line: SetCookieLine, from location: Location) -> Cookie? {
         let isHostOnly = line.domain.isEmpty || line.domain == location.host && !line.domain.contains(".")
         let domain = isHostOnly ? location.host : line.domain
-        guard isHostOnly || domain.contains(".") && Self.domain(domain, hostOnly: false, covers: location.host) else { return nil }
+        guard
+            isHostOnly || domain.contains(".") && Self.domain(domain, hostOnly: false, covers: location.host)
+        else { return nil }
         let path = line.path.first == "/" ? line.path : Self.defaultPath(location.path)
-        guard line.isSecure ? location.isSecure : !overlaysSecure(line.name, domain, path, location) else { return nil }
+        guard line.isSecure ? location.isSecure : !overlaysSecure(line.name, domain, path, location) else {
+            return nil
+        }
         if line.sameSite == "None" || line.isPartitioned { guard line.isSecure else { return nil } }
         let label = (line.name.isEmpty ? line.value : line.name).lowercased()
         let isHost = label.hasPrefix("__host-")
@@ -125,22 +133,35 @@ public struct CookieJar: Sendable {
         }
         nextOrder += 1
         return Cookie(
-            name: line.name, value: line.value, domain: domain, isHostOnly: isHostOnly, path: path, isSecure: line.isSecure,
-            isHTTPOnly: line.isHTTPOnly, sameSite: line.sameSite, expires: line.expires, order: nextOrder)
+            name: line.name,
+            value: line.value,
+            domain: domain,
+            isHostOnly: isHostOnly,
+            path: path,
+            isSecure: line.isSecure,
+            isHTTPOnly: line.isHTTPOnly,
+            sameSite: line.sameSite,
+            expires: line.expires,
+            order: nextOrder
+        )
     }
 
     /// Whether an insecure cookie would hide a secure one of the same name.
-    private func overlaysSecure(_ name: String, _ domain: String, _ path: String, _ location: Location) -> Bool {
+    private func overlaysSecure(_ name: String, _ domain: String, _ path: String, _ location: Location)
+        -> Bool
+    {
         !location.isSecure
             && kept.contains {
                 $0.isSecure && $0.name == name && isAlive($0) && Self.path($0.path, covers: path)
-                    && (Self.domain($0.domain, hostOnly: false, covers: domain) || Self.domain(domain, hostOnly: false, covers: $0.domain))
+                    && (Self.domain($0.domain, hostOnly: false, covers: domain)
+                        || Self.domain(domain, hostOnly: false, covers: $0.domain))
             }
     }
 
     private static func domain(_ domain: String, hostOnly: Bool, covers host: String) -> Bool {
         if domain == host { return true }
-        let isAddress = host.contains(":") || host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
+        let isAddress =
+            host.contains(":") || host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
         return !hostOnly && !isAddress && host.hasSuffix("." + domain)
     }
 
@@ -149,7 +170,9 @@ public struct CookieJar: Sendable {
     }
 
     private static func defaultPath(_ path: String) -> String {
-        guard path.first == "/", let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
+        guard path.first == "/", let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            return "/"
+        }
         return String(path[..<slash])
     }
 }

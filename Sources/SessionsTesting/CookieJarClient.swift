@@ -20,8 +20,14 @@ public final class CookieJarClient: Sendable {
 
     /// A visitor with the cookies of `jar`; none by default.
     ///
-    /// - Parameter isSecure: whether the visitor believes to be on HTTPS, as behind a proxy that ends TLS. Default true.
-    public init(host: String = "localhost", isSecure: Bool = true, jar: CookieJar = CookieJar(), transport: @escaping Transport) {
+    /// - Parameter isSecure: whether the visitor believes to be on HTTPS, as behind a proxy that ends TLS.
+    ///   Default true.
+    public init(
+        host: String = "localhost",
+        isSecure: Bool = true,
+        jar: CookieJar = CookieJar(),
+        transport: @escaping Transport
+    ) {
         self.jar = Mutex(jar)
         self.host = host
         self.isSecure = isSecure
@@ -35,12 +41,26 @@ public final class CookieJarClient: Sendable {
 
     /// Sends a request with the cookies that belong to it and takes in those of the response.
     public func send(
-        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: [UInt8] = []
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        headers: HTTPFields = [:],
+        body: [UInt8] = []
     ) async throws -> (HTTPResponse, [UInt8]) {
-        let location = CookieJar.Location(host: host, path: String(path.prefix { $0 != "?" }), isSecure: isSecure)
+        let location = CookieJar.Location(
+            host: host,
+            path: String(path.prefix { $0 != "?" }),
+            isSecure: isSecure
+        )
         var request = HTTPRequest(
-            method: method, scheme: isSecure ? "https" : "http", authority: host, path: path, headerFields: headers)
-        if let field = jar.withLock({ $0.cookieField(for: location) }) { request.headerFields[.cookie] = field }
+            method: method,
+            scheme: isSecure ? "https" : "http",
+            authority: host,
+            path: path,
+            headerFields: headers
+        )
+        if let field = jar.withLock({ $0.cookieField(for: location) }) {
+            request.headerFields[.cookie] = field
+        }
         let (response, answer) = try await transport(request, body)
         jar.withLock { $0.receive(response.headerFields, from: location) }
         return (response, answer)

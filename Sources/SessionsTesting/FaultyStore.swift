@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// Otherwise it hands on to a real one.
 ///
-/// For the faults that a real store can not produce at will: an outage between load and commit, a race at a chosen point.
+/// For the faults that a real store can not produce at will: an outage between load and commit, a race at a
+/// chosen point.
 public final class FaultyStore: SessionDirectory, CookieKeeping {
     /// What a store is asked to do.
     public enum Operation: Hashable, Sendable, CaseIterable {
@@ -58,7 +59,9 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         return try await store.create(draft)
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommit
+    {
         try await enter(.commit)
         return try await store.commit(change, to: record)
     }
@@ -96,7 +99,8 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         return try await store.revoke(handle, of: principal)
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
+    {
         try await enter(.revoke)
         return try await store.revokeAll(of: principal, except: kept)
     }

@@ -8,7 +8,9 @@ public final class ManualClock: Sendable {
     private let instant: Mutex<SessionInstant>
 
     /// Starts at the given instant.
-    public init(_ start: SessionInstant = SessionInstant(milliseconds: 1_800_000_000_000)) { instant = Mutex(start) }
+    public init(_ start: SessionInstant = SessionInstant(milliseconds: 1_800_000_000_000)) {
+        instant = Mutex(start)
+    }
 
     /// The time it shows.
     public var now: SessionInstant { instant.withLock { $0 } }

@@ -5,44 +5,78 @@ import Sessions
 /// Secrets, races, and the sessions of a user.
 extension SessionStoreContract {
     static let rotationRules = [
-        Rule("a sign-in replaces the secret at once and drops what it was not told to keep", needs: .replacedCredentials) { harness in
+        Rule(
+            "a sign-in replaces the secret at once and drops what it was not told to keep",
+            needs: .replacedCredentials
+        ) { harness in
             let old = try await harness.create(["cart": "1", "csrf": "2"])
             let before = try await harness.found(old)
-            let new = try await harness.rotate(before, .signIn(principal: "ann", keeping: ["cart", "missing"]))
+            let new = try await harness.rotate(
+                before,
+                .signIn(principal: "ann", keeping: ["cart", "missing"])
+            )
             let record = try await harness.found(new)
             try expect(record.handle == before.handle && record.version == 2, "the record is another one")
             try expect(record.principal == "ann", "nobody is signed in")
             try expect(record.attributes == ["cart": Array("1".utf8)], "wrong attributes survived")
-            try expect(isSuperseded(try await harness.absent(old), replay: false), "the old secret still works")
-            try expect(isGone(try await harness.commit(["x": .text("1")], to: before)), "the old secret could write")
+            try expect(
+                isSuperseded(try await harness.absent(old), replay: false),
+                "the old secret still works"
+            )
+            try expect(
+                isGone(try await harness.commit(["x": .text("1")], to: before)),
+                "the old secret could write"
+            )
             try expect(try await !harness.store.end(before), "the old secret could end the session")
             try await harness.advance(.seconds(31))
-            try expect(isSuperseded(try await harness.absent(old), replay: true), "a late old secret was not reported as a replay")
+            try expect(
+                isSuperseded(try await harness.absent(old), replay: true),
+                "a late old secret was not reported as a replay"
+            )
             try expect(try await harness.found(new).version == 2, "the old secret changed something")
         },
         Rule("a sign-in applies the operations that came with it") { harness in
             let old = try await harness.create(["n": "5", "gone": "1"])
             let change = SessionChange(
-                operations: ["n": .increment(2), "new": .text("x")], rotation: .signIn(principal: "ann", keeping: ["n"]),
-                policy: harness.policy)
-            guard case .committed(_, _, let new?, _) = try await harness.store.commit(change, to: try await harness.found(old)) else {
+                operations: ["n": .increment(2), "new": .text("x")],
+                rotation: .signIn(principal: "ann", keeping: ["n"]),
+                policy: harness.policy
+            )
+            guard
+                case .committed(_, _, let new?, _) = try await harness.store.commit(
+                    change,
+                    to: try await harness.found(old)
+                )
+            else {
                 throw Mismatch("not committed", #line)
             }
-            let attributes = try await harness.found(new).attributes.mapValues { String(decoding: $0, as: UTF8.self) }
+            let attributes = try await harness.found(new).attributes.mapValues {
+                String(decoding: $0, as: UTF8.self)
+            }
             try expect(attributes == ["n": "7", "new": "x"], "wrong attributes: \(attributes.keys.sorted())")
         },
-        Rule("after a renewal the old secret works until the new one is presented", needs: .gracefulRenewal) { harness in
+        Rule("after a renewal the old secret works until the new one is presented", needs: .gracefulRenewal) {
+            harness in
             let old = try await harness.create(["a": "1"], principal: "ann")
             let new = try await harness.rotate(try await harness.found(old), .renew)
             let late = try await harness.found(old)
-            try expect(late.standing == .predecessor && late.principal == "ann", "the old secret lost its rights too early")
+            try expect(
+                late.standing == .predecessor && late.principal == "ann",
+                "the old secret lost its rights too early"
+            )
             try await harness.commit(["b": .text("2")], to: late)
             let record = try await harness.found(new)
-            try expect(record.standing == .current && record.hasPredecessor && record.principal == "ann", "the new secret is not current")
+            try expect(
+                record.standing == .current && record.hasPredecessor && record.principal == "ann",
+                "the new secret is not current"
+            )
             try await harness.store.touch(record)
             try expect(isSuperseded(try await harness.absent(old)), "the old secret survived the new one")
             try expect(try await !harness.found(new).hasPredecessor, "the old secret is still listed")
-            try expect(isGone(try await harness.commit(["c": .text("3")], to: late)), "the old secret could write")
+            try expect(
+                isGone(try await harness.commit(["c": .text("3")], to: late)),
+                "the old secret could write"
+            )
         },
         Rule("a commit with the new secret retires the old one too", needs: .replacedCredentials) { harness in
             let old = try await harness.create()
@@ -50,11 +84,15 @@ extension SessionStoreContract {
             try await harness.commit(["a": .text("1")], to: try await harness.found(new))
             try expect(isSuperseded(try await harness.absent(old)), "the old secret survived")
         },
-        Rule("after a renewal the old secret works no longer than the grace", needs: .replacedCredentials) { harness in
+        Rule("after a renewal the old secret works no longer than the grace", needs: .replacedCredentials) {
+            harness in
             let old = try await harness.create()
             let new = try await harness.rotate(try await harness.found(old), .renew)
             try await harness.advance(.seconds(31))
-            try expect(isSuperseded(try await harness.absent(old), replay: true), "the old secret outlived its grace")
+            try expect(
+                isSuperseded(try await harness.absent(old), replay: true),
+                "the old secret outlived its grace"
+            )
             _ = try await harness.found(new)
         },
         Rule("one renewal wins, and the old secret can not renew", needs: .gracefulRenewal) { harness in
@@ -62,16 +100,27 @@ extension SessionStoreContract {
             let record = try await harness.found(old)
             let new = try await harness.rotate(record, .renew)
             let second = try await harness.commit(["a": .text("1")], to: record, rotation: .renew)
-            guard case .committed(_, _, nil, _) = second else { throw Mismatch("a second renewal issued a secret: \(second)", #line) }
+            guard case .committed(_, _, nil, _) = second else {
+                throw Mismatch("a second renewal issued a secret: \(second)", #line)
+            }
             try expect(try await harness.value("a", new) == "1", "the change that came with it was lost")
         },
         Rule(
-            "the holder of the old secret may still sign in during the grace, and then both are worth nothing", needs: .replacedCredentials
+            "the holder of the old secret may still sign in during the grace, and then both are worth nothing",
+            needs: .replacedCredentials
         ) { harness in
             let old = try await harness.create()
             let new = try await harness.rotate(try await harness.found(old), .renew)
-            let signedIn = try await harness.rotate(try await harness.found(old), .signIn(principal: "ann", keeping: []))
-            for credential in [old, new] { try expect(isSuperseded(try await harness.absent(credential)), "an earlier secret still works") }
+            let signedIn = try await harness.rotate(
+                try await harness.found(old),
+                .signIn(principal: "ann", keeping: [])
+            )
+            for credential in [old, new] {
+                try expect(
+                    isSuperseded(try await harness.absent(credential)),
+                    "an earlier secret still works"
+                )
+            }
             try expect(try await harness.found(signedIn).principal == "ann", "nobody is signed in")
         },
     ]
@@ -81,19 +130,26 @@ extension SessionStoreContract {
             let credential = try await harness.create()
             let record = try await harness.found(credential)
             try await withThrowingTaskGroup { group in
-                for _ in 0..<100 { group.addTask { _ = try await harness.commit(["n": .increment(1)], to: record) } }
+                for _ in 0..<100 {
+                    group.addTask { _ = try await harness.commit(["n": .increment(1)], to: record) }
+                }
                 try await group.waitForAll()
             }
             try expect(try await harness.value("n", credential) == "100", "increments were lost")
         },
-        Rule("of 20 commits for the same version exactly one succeeds", needs: .detectedConflicts) { harness in
+        Rule("of 20 commits for the same version exactly one succeeds", needs: .detectedConflicts) {
+            harness in
             let credential = try await harness.create()
             let record = try await harness.found(credential)
             let wins = try await withThrowingTaskGroup { group in
                 for number in 0..<20 {
                     group.addTask {
                         do {
-                            let commit = try await harness.commit(["a": .text("\(number)")], to: record, needsVersion: true)
+                            let commit = try await harness.commit(
+                                ["a": .text("\(number)")],
+                                to: record,
+                                needsVersion: true
+                            )
                             if case .committed = commit { return 1 } else { return 0 }
                         } catch let error as SessionError where error.code == .conflict { return 0 }
                     }
@@ -107,7 +163,11 @@ extension SessionStoreContract {
             let wins = try await withThrowingTaskGroup { group in
                 for number in 0..<20 {
                     group.addTask {
-                        let commit = try await harness.commit([:], to: record, rotation: .signIn(principal: "u\(number)", keeping: []))
+                        let commit = try await harness.commit(
+                            [:],
+                            to: record,
+                            rotation: .signIn(principal: "u\(number)", keeping: [])
+                        )
                         return isGone(commit) ? 0 : 1
                     }
                 }
@@ -124,28 +184,45 @@ extension SessionStoreContract {
             }
             let commit = try await task.value
             guard case .committed = commit else { throw Mismatch("the commit did not succeed", #line) }
-            try expect(try await harness.value("a", commit.next(after: credential)) == "1", "the commit was interrupted")
+            try expect(
+                try await harness.value("a", commit.next(after: credential)) == "1",
+                "the commit was interrupted"
+            )
         },
     ]
 
     static let directoryRules = [
-        directoryRule("a user's sessions are listed, and nobody else's", needs: .listedAttributes) { harness, directory in
-            let first = try await harness.found(try await harness.create(["name": "\"phone\""], principal: "ann"))
+        directoryRule("a user's sessions are listed, and nobody else's", needs: .listedAttributes) {
+            harness,
+            directory in
+            let first = try await harness.found(
+                try await harness.create(["name": "\"phone\""], principal: "ann")
+            )
             try await harness.advance(.seconds(10))
             let anonymous = try await harness.create()
             let second = try await harness.found(
-                try await harness.rotate(try await harness.found(anonymous), .signIn(principal: "ann", keeping: [])))
+                try await harness.rotate(
+                    try await harness.found(anonymous),
+                    .signIn(principal: "ann", keeping: [])
+                )
+            )
             _ = try await harness.create(principal: "bob")
             let list = try await directory.sessions(of: "ann")
             try expect(list.map(\.handle) == [second.handle, first.handle], "wrong list or order")
-            try expect(list.last?[SessionKey<String>("name")] == "phone", "what the session holds is not shown")
+            try expect(
+                list.last?[SessionKey<String>("name")] == "phone",
+                "what the session holds is not shown"
+            )
             try expect(try await directory.sessions(of: "nobody").isEmpty, "an unknown user has sessions")
         },
         directoryRule("user names are compared as bytes") { harness, directory in
             for (left, right) in [("K", "\u{212A}"), ("\u{E9}", "e\u{301}"), ("ann", "Ann")] {
                 let handle = try await harness.found(try await harness.create(principal: left)).handle
                 try expect(try await directory.sessions(of: right).isEmpty, "two users share a list")
-                try expect(try await !directory.revoke(handle, of: right), "somebody else's session was revoked")
+                try expect(
+                    try await !directory.revoke(handle, of: right),
+                    "somebody else's session was revoked"
+                )
             }
         },
         directoryRule("a sign-out and an expiry leave the list") { harness, directory in
@@ -174,10 +251,15 @@ extension SessionStoreContract {
             let other = try await harness.create(principal: "bob")
             let count = try await directory.revokeAll(of: "ann", except: try await harness.found(kept).handle)
             try expect(count == 5, "\(count) instead of 5 sessions were ended")
-            for credential in ended { try expect(try await harness.absent(credential) == .ended(.revocation), "a session survived") }
+            for credential in ended {
+                try expect(try await harness.absent(credential) == .ended(.revocation), "a session survived")
+            }
             _ = try await harness.found(kept)
             _ = try await harness.found(other)
-            try expect(try await directory.revokeAll(of: "ann", except: nil) == 1, "the last one was not ended")
+            try expect(
+                try await directory.revokeAll(of: "ann", except: nil) == 1,
+                "the last one was not ended"
+            )
         },
         directoryRule("no sign-in slips past the end of all sessions") { harness, directory in
             try await withThrowingTaskGroup { group in
@@ -199,11 +281,19 @@ extension SessionStoreContract {
                 for credential in credentials {
                     if case .found = try await harness.store.load(credential) { alive += 1 }
                 }
-                try expect(try await directory.sessions(of: "ann").count == alive, "a live session is missing in the list")
-                try expect(try await directory.revokeAll(of: "ann", except: nil) == alive, "not all sessions were ended")
+                try expect(
+                    try await directory.sessions(of: "ann").count == alive,
+                    "a live session is missing in the list"
+                )
+                try expect(
+                    try await directory.revokeAll(of: "ann", except: nil) == alive,
+                    "not all sessions were ended"
+                )
             }
         },
-        directoryRule("a theft policy can end a session by its name alone", needs: .finalEnds) { harness, directory in
+        directoryRule("a theft policy can end a session by its name alone", needs: .finalEnds) {
+            harness,
+            directory in
             let credential = try await harness.create()
             try await directory.revoke(try await harness.found(credential).handle)
             try expect(try await harness.absent(credential) == .ended(.revocation), "the session is alive")
@@ -211,7 +301,8 @@ extension SessionStoreContract {
     ]
 
     private static func directoryRule(
-        _ description: String, needs: Guarantees = [],
+        _ description: String,
+        needs: Guarantees = [],
         _ body: @escaping @Sendable (SessionStoreHarness, any SessionDirectory) async throws -> Void
     ) -> Rule {
         Rule(description, needs: needs) { harness in

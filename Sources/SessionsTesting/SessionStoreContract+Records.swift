@@ -6,17 +6,27 @@ import Sessions
 extension SessionStoreContract {
     static let absenceRules = [
         Rule("a malformed credential is absent") { harness in
-            for text in ["", "x", ".", "a.b", String(repeating: "A", count: 66), String(repeating: "é", count: 40)] {
-                try expect(try await harness.absent(SessionCredential(text)) == .malformed, "\(text.count) characters were not malformed")
+            for text in [
+                "", "x", ".", "a.b", String(repeating: "A", count: 66), String(repeating: "é", count: 40),
+            ] {
+                try expect(
+                    try await harness.absent(SessionCredential(text)) == .malformed,
+                    "\(text.count) characters were not malformed"
+                )
             }
         },
         Rule("a made-up credential is absent, and nothing can be written under it") { harness in
             let other = try await harness.found(try await harness.create())
-            let forged = SessionCredential(String(repeating: "A", count: 22) + "." + String(repeating: "A", count: 43))
+            let forged = SessionCredential(
+                String(repeating: "A", count: 22) + "." + String(repeating: "A", count: 43)
+            )
             let absence = try await harness.absent(forged)
             try expect(absence == .unknown || absence == .malformed, "a made-up credential was found")
             let record = other.presented(as: forged)
-            try expect(isGone(try await harness.commit(["a": .text("1")], to: record)), "a commit adopted a made-up credential")
+            try expect(
+                isGone(try await harness.commit(["a": .text("1")], to: record)),
+                "a commit adopted a made-up credential"
+            )
             try await harness.store.touch(record)
             try expect(try await !harness.store.end(record), "a made-up session was ended")
             try expect(try await harness.absent(forged) == absence, "a made-up credential was adopted")
@@ -26,25 +36,41 @@ extension SessionStoreContract {
             let second = try await harness.create()
             let mixed = harness.splice(first, second)
             let absence = try await harness.absent(mixed)
-            let isRefused = isSuperseded(absence, replay: false) || absence == .forged || absence == .malformed
+            let isRefused =
+                isSuperseded(absence, replay: false) || absence == .forged || absence == .malformed
             try expect(isRefused, "another session's secret was accepted")
             let record = try await harness.found(first).presented(as: mixed)
-            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a wrong secret changed the session")
+            try expect(
+                isGone(try await harness.commit(["a": .text("2")], to: record)),
+                "a wrong secret changed the session"
+            )
             try expect(try await !harness.store.end(record), "a wrong secret ended the session")
             try expect(try await harness.value("a", first) == "1", "the session changed")
         },
         Rule("what was created is found, byte for byte") { harness in
-            let hostile = ["": 0, "\r\n$-1\r\n": 1, "@version": 2, "a:b": 3, "*1": 4, "{}": 5].mapValues { UInt8($0) }
+            let hostile = ["": 0, "\r\n$-1\r\n": 1, "@version": 2, "a:b": 3, "*1": 4, "{}": 5].mapValues {
+                UInt8($0)
+            }
             let bytes = (0...255).map { UInt8($0) }
-            let attributes = Dictionary(uniqueKeysWithValues: hostile.map { ($0.key + "k", bytes + [$0.value]) })
-            let draft = SessionDraft(attributes: attributes, principal: "ann \u{1F41D}", policy: harness.policy)
-            guard case .committed(let handle, _, let credential?, _) = try await harness.store.create(draft) else {
+            let attributes = Dictionary(
+                uniqueKeysWithValues: hostile.map { ($0.key + "k", bytes + [$0.value]) }
+            )
+            let draft = SessionDraft(
+                attributes: attributes,
+                principal: "ann \u{1F41D}",
+                policy: harness.policy
+            )
+            guard case .committed(let handle, _, let credential?, _) = try await harness.store.create(draft)
+            else {
                 throw Mismatch("not created", #line)
             }
             let record = try await harness.found(credential)
             try expect(record.attributes == attributes, "the attributes changed on the way")
             try expect(record.principal == "ann \u{1F41D}", "the principal changed on the way")
-            try expect(record.handle == handle && record.version == 1 && record.standing == .current, "wrong handle, version or standing")
+            try expect(
+                record.handle == handle && record.version == 1 && record.standing == .current,
+                "wrong handle, version or standing"
+            )
             try expect(record.created == record.lastUsed && record.now >= record.created, "wrong times")
         },
         Rule("the store answers when asked whether it can serve") { try await $0.store.check() },
@@ -54,11 +80,20 @@ extension SessionStoreContract {
         Rule("a commit sets, removes and increments, and counts the version") { harness in
             let credential = try await harness.create(["a": "1", "b": "2", "n": "5"])
             let record = try await harness.found(credential)
-            let commit = try await harness.commit(["a": .text("x"), "b": .remove, "n": .increment(-7), "m": .increment(3)], to: record)
-            guard case .committed(record.handle, 2, _, _) = commit else { throw Mismatch("got \(commit)", #line) }
+            let commit = try await harness.commit(
+                ["a": .text("x"), "b": .remove, "n": .increment(-7), "m": .increment(3)],
+                to: record
+            )
+            guard case .committed(record.handle, 2, _, _) = commit else {
+                throw Mismatch("got \(commit)", #line)
+            }
             let after = try await harness.found(commit.next(after: credential))
             try expect(
-                after.attributes.mapValues { String(decoding: $0, as: UTF8.self) } == ["a": "x", "n": "-2", "m": "3"], "wrong values")
+                after.attributes.mapValues { String(decoding: $0, as: UTF8.self) } == [
+                    "a": "x", "n": "-2", "m": "3",
+                ],
+                "wrong values"
+            )
             try expect(after.version == 2, "wrong version")
         },
         Rule("a blind commit goes on top of whatever is there", needs: .mergedWrites) { harness in
@@ -67,15 +102,28 @@ extension SessionStoreContract {
             try await harness.commit(["a": .text("1")], to: stale)
             try await harness.commit(["b": .text("2")], to: stale)
             let record = try await harness.found(credential)
-            try expect(record.attributes.count == 2 && record.version == 3, "one of two blind commits was lost")
+            try expect(
+                record.attributes.count == 2 && record.version == 3,
+                "one of two blind commits was lost"
+            )
         },
-        Rule("a commit for an old version changes nothing and gets the fresh record", needs: .mergedWrites) { harness in
+        Rule("a commit for an old version changes nothing and gets the fresh record", needs: .mergedWrites) {
+            harness in
             let credential = try await harness.create(["a": "1"])
             let stale = try await harness.found(credential)
             try await harness.commit(["a": .text("2")], to: stale)
-            let commit = try await harness.commit(["a": .text("3"), "b": .text("3")], to: stale, needsVersion: true)
-            guard case .conflict(let fresh) = commit else { throw Mismatch("expected a conflict, got \(commit)", #line) }
-            try expect(fresh.attributes == ["a": Array("2".utf8)] && fresh.version == 2, "the fresh record is not fresh")
+            let commit = try await harness.commit(
+                ["a": .text("3"), "b": .text("3")],
+                to: stale,
+                needsVersion: true
+            )
+            guard case .conflict(let fresh) = commit else {
+                throw Mismatch("expected a conflict, got \(commit)", #line)
+            }
+            try expect(
+                fresh.attributes == ["a": Array("2".utf8)] && fresh.version == 2,
+                "the fresh record is not fresh"
+            )
             try await harness.commit(["a": .text("4")], to: fresh, needsVersion: true)
             try expect(try await harness.value("a", credential) == "4", "the second attempt was lost")
         },
@@ -84,7 +132,8 @@ extension SessionStoreContract {
             let record = try await harness.found(credential)
             for name in ["text", "big"] {
                 let operations: [String: SessionChange.Operation] = [
-                    name: .increment(1), "n": .increment(1), "m": .increment(-2), "zero": .increment(0), "z": .text("z"),
+                    name: .increment(1), "n": .increment(1), "m": .increment(-2), "zero": .increment(0),
+                    "z": .text("z"),
                 ]
                 do {
                     let commit = try await harness.commit(operations, to: record)
@@ -92,11 +141,16 @@ extension SessionStoreContract {
                 } catch let error as SessionError { try expect(error.code == .invalidValue, "got \(error)") }
                 let after = try await harness.found(credential)
                 try expect(
-                    after.attributes == record.attributes, "half of a refused commit was stored")
+                    after.attributes == record.attributes,
+                    "half of a refused commit was stored"
+                )
                 try expect(after.version == 1, "a refused commit counted")
             }
         },
-        Rule("changes to an old version can not pass the byte limit together, and the caller gets to see why", needs: .mergedWrites) {
+        Rule(
+            "changes to an old version can not pass the byte limit together, and the caller gets to see why",
+            needs: .mergedWrites
+        ) {
             harness in
             let credential = try await harness.create()
             let stale = try await harness.found(credential)
@@ -107,23 +161,44 @@ extension SessionStoreContract {
             }
             try expect(fresh.attributes.count == 1, "the fresh record is not fresh")
             try await harness.commit(["a": .remove, "b": big], to: fresh)
-            try expect(try await harness.found(credential).attributes.keys.sorted() == ["b"], "a change within the limit was refused")
+            try expect(
+                try await harness.found(credential).attributes.keys.sorted() == ["b"],
+                "a change within the limit was refused"
+            )
         },
         Rule("what was ended stays ended, whatever comes late", needs: .finalEnds) { harness in
             let credential = try await harness.create(["a": "1"])
             let record = try await harness.found(credential)
             try expect(try await harness.store.end(record), "the session was not ended")
             try expect(try await harness.absent(credential) == .ended(.signOut), "an ended session was found")
-            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a late commit was accepted")
-            try expect(isGone(try await harness.commit([:], to: record, rotation: .renew)), "a late renewal was accepted")
+            try expect(
+                isGone(try await harness.commit(["a": .text("2")], to: record)),
+                "a late commit was accepted"
+            )
+            try expect(
+                isGone(try await harness.commit([:], to: record, rotation: .renew)),
+                "a late renewal was accepted"
+            )
             let signIn = SessionChange.Rotation.signIn(principal: "ann", keeping: ["a"])
-            try expect(isGone(try await harness.commit([:], to: record, rotation: signIn)), "a late sign-in was accepted")
+            try expect(
+                isGone(try await harness.commit([:], to: record, rotation: signIn)),
+                "a late sign-in was accepted"
+            )
             try await harness.store.touch(record)
             try expect(try await !harness.store.end(record), "it was ended twice")
-            try expect(try await harness.absent(credential) == .ended(.signOut), "something late revived the session")
+            try expect(
+                try await harness.absent(credential) == .ended(.signOut),
+                "something late revived the session"
+            )
             try await harness.advance(.seconds(7200))
-            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a very late commit was accepted")
-            try expect(try await harness.absent(credential) == .unknown, "something very late revived the session")
+            try expect(
+                isGone(try await harness.commit(["a": .text("2")], to: record)),
+                "a very late commit was accepted"
+            )
+            try expect(
+                try await harness.absent(credential) == .unknown,
+                "something very late revived the session"
+            )
         },
     ]
 
@@ -134,7 +209,10 @@ extension SessionStoreContract {
             let record = try await harness.found(credential)
             try await harness.advance(.seconds(11))
             try expect(try await harness.absent(credential) == .unknown, "an expired session was found")
-            try expect(isGone(try await harness.commit(["a": .text("2")], to: record)), "a late commit was accepted")
+            try expect(
+                isGone(try await harness.commit(["a": .text("2")], to: record)),
+                "a late commit was accepted"
+            )
             try await harness.store.touch(record)
             try expect(try await !harness.store.end(record), "an expired session was ended")
             try expect(try await harness.absent(credential) == .unknown, "something late revived the session")
@@ -145,7 +223,10 @@ extension SessionStoreContract {
             credential = try await harness.touch(credential)
             try await harness.advance(.seconds(500))
             let record = try await harness.found(credential)
-            try expect(record.now - record.lastUsed >= .seconds(499), "the last use is not what the touch left")
+            try expect(
+                record.now - record.lastUsed >= .seconds(499),
+                "the last use is not what the touch left"
+            )
             credential = try await harness.commit(["a": .text("1")], to: record).next(after: credential)
             try await harness.advance(.seconds(500))
             try expect(try await harness.found(credential).version == 2, "a touch counted as a change")
@@ -161,14 +242,20 @@ extension SessionStoreContract {
             }
             let last = try await harness.found(credential)
             // Stores that are moved through time by moving their records keep the distance, not the instant.
-            try expect((last.deadline - last.now) < .seconds(300) && last.deadline <= deadline, "the deadline moved")
+            try expect(
+                (last.deadline - last.now) < .seconds(300) && last.deadline <= deadline,
+                "the deadline moved"
+            )
             try await harness.advance(.seconds(300))
             try expect(try await harness.absent(credential) == .unknown, "the session outlived its lifetime")
         },
         Rule("a sign-in restarts the lifetime") { harness in
             var credential = try await harness.create()
             for _ in 0..<6 { credential = try await harness.touch(credential, after: .seconds(560)) }
-            credential = try await harness.rotate(try await harness.found(credential), .signIn(principal: "ann", keeping: []))
+            credential = try await harness.rotate(
+                try await harness.found(credential),
+                .signIn(principal: "ann", keeping: [])
+            )
             try await harness.advance(.seconds(500))
             let record = try await harness.found(credential)
             try expect(record.deadline - record.now > .seconds(3000), "the lifetime did not restart")

@@ -12,9 +12,10 @@ public import Sessions
 /// }
 /// ```
 ///
-/// Give each rule a store of its own, or one whose sessions no other test touches. A store that can not keep all of it, because
-/// the client holds the session, declares what it does keep: `rules(for: [.finalEnds])`. The other rules should then be seen
-/// to fail: a limit that is declared and not real is a rule that nobody checks.
+/// Give each rule a store of its own, or one whose sessions no other test touches. A store that can not keep
+/// all of it, because the client holds the session, declares what it does keep: `rules(for: [.finalEnds])`.
+/// The other rules should then be seen to fail: a limit that is declared and not real is a rule that nobody
+/// checks.
 public enum SessionStoreContract {
     /// What a store promises beyond what all of them do.
     public struct Guarantees: OptionSet, Sendable {
@@ -31,13 +32,15 @@ public enum SessionStoreContract {
         public static let gracefulRenewal = Guarantees(rawValue: 4)
         /// Of several commits for one version exactly one succeeds.
         public static let detectedConflicts = Guarantees(rawValue: 8)
-        /// Commits that do not depend on a version all take effect, and a conflict comes with the fresh record.
+        /// Commits that do not depend on a version all take effect, and a conflict comes with the fresh
+        /// record.
         public static let mergedWrites = Guarantees(rawValue: 16)
         /// The list of a user's sessions shows what they hold.
         public static let listedAttributes = Guarantees(rawValue: 32)
         /// All of them: what a store on a server promises.
         public static let all: Guarantees = [
-            .finalEnds, .replacedCredentials, .gracefulRenewal, .detectedConflicts, .mergedWrites, .listedAttributes,
+            .finalEnds, .replacedCredentials, .gracefulRenewal, .detectedConflicts, .mergedWrites,
+            .listedAttributes,
         ]
     }
 
@@ -50,7 +53,9 @@ public enum SessionStoreContract {
         private let body: @Sendable (SessionStoreHarness) async throws -> Void
 
         init(
-            _ description: String, needs: Guarantees = [], _ body: @escaping @Sendable (SessionStoreHarness) async throws -> Void
+            _ description: String,
+            needs: Guarantees = [],
+            _ body: @escaping @Sendable (SessionStoreHarness) async throws -> Void
         ) {
             self.description = description
             self.needs = needs
@@ -74,10 +79,13 @@ public enum SessionStoreContract {
     /// All rules.
     ///
     /// Those about lists and revocations pass by themselves for a store that is no `SessionDirectory`.
-    public static let rules: [Rule] = absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
+    public static let rules: [Rule] =
+        absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
 
     /// The rules for a store that promises no more than this.
-    public static func rules(for guarantees: Guarantees) -> [Rule] { rules.filter { guarantees.isSuperset(of: $0.needs) } }
+    public static func rules(for guarantees: Guarantees) -> [Rule] {
+        rules.filter { guarantees.isSuperset(of: $0.needs) }
+    }
 }
 
 /// A store under test together with a way to let its time pass.
@@ -90,11 +98,12 @@ public struct SessionStoreHarness: Sendable {
     /// Creates a harness.
     ///
     /// - Parameters:
-    ///   - splice: makes one credential of two, as a forger would; the first part of one and the rest of the other by default,
-    ///     divided at the first point.
+    ///   - splice: makes one credential of two, as a forger would; the first part of one and the rest of the
+    ///     other by default, divided at the first point.
     ///   - advance: makes the store believe that this much time has passed since whatever it did before.
     public init(
-        store: any SessionStore, splice: (@Sendable (SessionCredential, SessionCredential) -> SessionCredential)? = nil,
+        store: any SessionStore,
+        splice: (@Sendable (SessionCredential, SessionCredential) -> SessionCredential)? = nil,
         advance: @escaping @Sendable (Duration) async throws -> Void
     ) {
         self.store = store
@@ -103,15 +112,26 @@ public struct SessionStoreHarness: Sendable {
             splice ?? { first, second in
                 SessionCredential(
                     String(first.value.prefix { $0 != "." })
-                        + String(second.value[(second.value.firstIndex(of: ".") ?? second.value.endIndex)...]))
+                        + String(second.value[(second.value.firstIndex(of: ".") ?? second.value.endIndex)...])
+                )
             }
     }
 
     /// 10 minutes idle, 1 hour in all, 30 seconds of grace.
-    let policy = SessionPolicy(idleTimeout: .seconds(600), lifetime: .seconds(3600), renewalGrace: .seconds(30))
+    let policy = SessionPolicy(
+        idleTimeout: .seconds(600),
+        lifetime: .seconds(3600),
+        renewalGrace: .seconds(30)
+    )
 
-    func create(_ attributes: [String: String] = [:], principal: String? = nil) async throws -> SessionCredential {
-        let draft = SessionDraft(attributes: attributes.mapValues { Array($0.utf8) }, principal: principal, policy: policy)
+    func create(_ attributes: [String: String] = [:], principal: String? = nil) async throws
+        -> SessionCredential
+    {
+        let draft = SessionDraft(
+            attributes: attributes.mapValues { Array($0.utf8) },
+            principal: principal,
+            policy: policy
+        )
         guard case .committed(_, 1, let credential?, let remaining) = try await store.create(draft) else {
             throw Mismatch("create did not give a credential", #line)
         }
@@ -126,29 +146,46 @@ public struct SessionStoreHarness: Sendable {
     }
 
     func absent(_ credential: SessionCredential, line: Int = #line) async throws -> SessionAbsence {
-        guard case .absent(let absence) = try await store.load(credential) else { throw Mismatch("expected no session", line) }
+        guard case .absent(let absence) = try await store.load(credential) else {
+            throw Mismatch("expected no session", line)
+        }
         return absence
     }
 
     @discardableResult
     func commit(
-        _ operations: [String: SessionChange.Operation], to record: SessionRecord, needsVersion: Bool = false,
+        _ operations: [String: SessionChange.Operation],
+        to record: SessionRecord,
+        needsVersion: Bool = false,
         rotation: SessionChange.Rotation = .none
     ) async throws -> SessionCommit {
         try await store.commit(
-            SessionChange(operations: operations, needsVersion: needsVersion, rotation: rotation, policy: policy), to: record)
+            SessionChange(
+                operations: operations,
+                needsVersion: needsVersion,
+                rotation: rotation,
+                policy: policy
+            ),
+            to: record
+        )
     }
 
     /// Rotates and gives the new credential.
-    func rotate(_ record: SessionRecord, _ rotation: SessionChange.Rotation, line: Int = #line) async throws -> SessionCredential {
-        guard case .committed(_, _, let credential?, _) = try await commit([:], to: record, rotation: rotation) else {
+    func rotate(_ record: SessionRecord, _ rotation: SessionChange.Rotation, line: Int = #line) async throws
+        -> SessionCredential
+    {
+        guard
+            case .committed(_, _, let credential?, _) = try await commit([:], to: record, rotation: rotation)
+        else {
             throw Mismatch("the secret was not replaced", line)
         }
         return credential
     }
 
     /// Restarts the idle timeout and gives what the cookie then carries.
-    func touch(_ credential: SessionCredential, after pause: Duration = .zero) async throws -> SessionCredential {
+    func touch(_ credential: SessionCredential, after pause: Duration = .zero) async throws
+        -> SessionCredential
+    {
         try await advance(pause)
         return try await store.touch(try await found(credential)) ?? credential
     }

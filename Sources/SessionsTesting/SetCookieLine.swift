@@ -36,13 +36,15 @@ struct SetCookieLine {
             guard value.utf8.count <= 1024 else { continue }
             switch attribute.name.lowercased() {
             case "expires": expires = Self.date(value) ?? expires
-            case "max-age": maxAge = Self.seconds(value).map { $0 > 0 ? now + Double($0) : .distantPast } ?? maxAge
+            case "max-age":
+                maxAge = Self.seconds(value).map { $0 > 0 ? now + Double($0) : .distantPast } ?? maxAge
             case "domain": domain = String(value.first == "." ? value.dropFirst() : value[...]).lowercased()
             case "path": path = value
             case "secure": isSecure = true
             case "httponly": isHTTPOnly = true
             case "partitioned": isPartitioned = true
-            case "samesite": sameSite = ["strict": "Strict", "lax": "Lax", "none": "None"][value.lowercased()]
+            case "samesite":
+                sameSite = ["strict": "Strict", "lax": "Lax", "none": "None"][value.lowercased()]
             default: continue
             }
         }
@@ -50,7 +52,8 @@ struct SetCookieLine {
     }
 
     /// What stands before and after the first `=`, without blanks and tabs around; no value without a `=`.
-    private static func halves(_ bytes: some BidirectionalCollection<UInt8>) -> (name: String, value: String?) {
+    private static func halves(_ bytes: some BidirectionalCollection<UInt8>) -> (name: String, value: String?)
+    {
         func text(_ bytes: some BidirectionalCollection<UInt8>) -> String {
             let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 }
             let tail = bytes.drop(while: isBlank)
@@ -68,10 +71,12 @@ struct SetCookieLine {
         return Int64(text) ?? (text.first == "-" ? -1 : Int64(longestLife))
     }
 
-    /// A cookie date in the forgiving grammar that browsers use: the first time, day, month and year found in any order.
+    /// A cookie date in the forgiving grammar that browsers use: the first time, day, month and year found in
+    /// any order.
     static func date(_ text: String) -> Date? {
         let isDelimiter = { (byte: UInt8) in
-            byte == 0x09 || (0x20...0x2F).contains(byte) || (0x3B...0x40).contains(byte) || (0x5B...0x60).contains(byte)
+            byte == 0x09 || (0x20...0x2F).contains(byte) || (0x3B...0x40).contains(byte)
+                || (0x5B...0x60).contains(byte)
                 || (0x7B...0x7E).contains(byte)
         }
         var time: [Int]?
@@ -84,13 +89,17 @@ struct SetCookieLine {
             } else if month == nil, let found = self.month(token) {
                 month = found
             } else if year == nil, let found = number(token, digits: 2...4) {
-                year = (70...99).contains(found) ? found + 1900 : (0...69).contains(found) ? found + 2000 : found
+                year =
+                    (70...99).contains(found) ? found + 1900 : (0...69).contains(found) ? found + 2000 : found
             }
         }
-        guard let time, let day, let month, let year, (1...31).contains(day), year >= 1601, time[0] < 24, time[1] < 60, time[2] < 60
+        guard let time, let day, let month, let year, (1...31).contains(day), year >= 1601, time[0] < 24,
+            time[1] < 60, time[2] < 60
         else { return nil }
         let days = daysSince1970(year: year, month: month, day: day)
-        guard daysSince1970(year: month == 12 ? year + 1 : year, month: month % 12 + 1, day: 1) > days else { return nil }
+        guard daysSince1970(year: month == 12 ? year + 1 : year, month: month % 12 + 1, day: 1) > days else {
+            return nil
+        }
         return Date(timeIntervalSince1970: Double(days * 86_400 + time[0] * 3600 + time[1] * 60 + time[2]))
     }
 
@@ -109,7 +118,9 @@ struct SetCookieLine {
 
     private static func month(_ token: some Collection<UInt8>) -> Int? {
         let names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-        return names.firstIndex(of: String(decoding: token.prefix(3), as: UTF8.self).lowercased()).map { $0 + 1 }
+        return names.firstIndex(of: String(decoding: token.prefix(3), as: UTF8.self).lowercased()).map {
+            $0 + 1
+        }
     }
 
     /// Days from 1970-01-01 in the Gregorian calendar, counted in years that begin in March.

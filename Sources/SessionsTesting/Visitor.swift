@@ -4,7 +4,8 @@ package import HTTPTypes
 package import Sessions
 import Synchronization
 
-/// A browser in front of a manager, without a network: each request carries the cookies that the jar would send.
+/// A browser in front of a manager, without a network: each request carries the cookies that the jar would
+/// send.
 package final class Visitor: Sendable {
     private let manager: SessionManager
     private let jar: Mutex<CookieJar>
@@ -26,7 +27,8 @@ package final class Visitor: Sendable {
     /// The `Cookie` field of the next request; nil without cookies.
     package var cookieField: String? { jar.withLock { $0.cookieField(for: place) } }
 
-    /// The value of the session cookie, put together from its parts; nil when there is none or the manager would not read it.
+    /// The value of the session cookie, put together from its parts; nil when there is none or the manager
+    /// would not read it.
     package var credential: SessionCredential? {
         guard case .value(let value) = manager.cookie.read(fields) else { return nil }
         return SessionCredential(value)
@@ -38,7 +40,9 @@ package final class Visitor: Sendable {
     /// One request from its first to its last byte.
     @discardableResult
     package func send(
-        _ request: HTTPFields? = nil, status: HTTPResponse.Status = .ok, _ handler: (Session) async throws -> Void = { _ in }
+        _ request: HTTPFields? = nil,
+        status: HTTPResponse.Status = .ok,
+        _ handler: (Session) async throws -> Void = { _ in }
     ) async throws -> HTTPResponse {
         let exchange = manager.open(request ?? fields)
         var response = HTTPResponse(status: status)

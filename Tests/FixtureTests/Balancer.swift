@@ -61,7 +61,9 @@ final class Balancer: Listener {
             settings["APP\(index + 1)"] = "127.0.0.1:\(server.port)"
             settings["ALIAS\(index + 1)"] = aliases[index]
         }
-        folder = FileManager.default.temporaryDirectory.appending(path: "balancer-\(UUID().uuidString.prefix(8))")
+        folder = FileManager.default.temporaryDirectory.appending(
+            path: "balancer-\(UUID().uuidString.prefix(8))"
+        )
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         // Where Debian has them, and not everybody looks.
         var environment = ["PATH": "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"]
@@ -70,16 +72,35 @@ final class Balancer: Listener {
             environment.merge(settings) { $1 }
             if plainHTTP { environment["PLAIN_HTTP"] = "1" }
             let socket = folder.appending(path: "orders.cfg")
-            try "global\n    stats socket ipv4@127.0.0.1:\(orders) level admin\n".write(to: socket, atomically: false, encoding: .utf8)
-            child = try ChildProcess("haproxy", ["-db", "-f", pinning.url.path, "-f", socket.path], environment: environment)
+            try "global\n    stats socket ipv4@127.0.0.1:\(orders) level admin\n".write(
+                to: socket,
+                atomically: false,
+                encoding: .utf8
+            )
+            child = try ChildProcess(
+                "haproxy",
+                ["-db", "-f", pinning.url.path, "-f", socket.path],
+                environment: environment
+            )
         } else {
             let sample = try String(contentsOf: pinning.url, encoding: .utf8)
             // What the file's comment says: sed 's/__Host-//; s/ Secure;//'.
             text = plainHTTP ? sample.replacing("__Host-", with: "").replacing(" Secure;", with: "") : sample
-            try Self.main(including: pinning).write(to: folder.appending(path: "main.conf"), atomically: false, encoding: .utf8)
-            try Self.fill(text, settings).write(to: folder.appending(path: pinning.rawValue), atomically: false, encoding: .utf8)
+            try Self.main(including: pinning).write(
+                to: folder.appending(path: "main.conf"),
+                atomically: false,
+                encoding: .utf8
+            )
+            try Self.fill(text, settings).write(
+                to: folder.appending(path: pinning.rawValue),
+                atomically: false,
+                encoding: .utf8
+            )
             child = try ChildProcess(
-                "nginx", ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"], environment: environment)
+                "nginx",
+                ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"],
+                environment: environment
+            )
         }
         self.settings = settings
         let isUp = await poll(seconds: 20, every: .milliseconds(20)) {
@@ -100,16 +121,21 @@ final class Balancer: Listener {
     /// Ends it, worker processes included.
     func stop() async { await child.stop(SIGTERM) }
 
-    /// Takes an instance out before it stops, where the balancer does not ask for its health: what an operator of nginx does.
+    /// Takes an instance out before it stops, where the balancer does not ask for its health: what an
+    /// operator of nginx does.
     func takeOut(_ server: any Listener) async throws {
-        let marked = Self.fill(text, settings).replacing("server 127.0.0.1:\(server.port)", with: "server 127.0.0.1:\(server.port) down")
+        let marked = Self.fill(text, settings).replacing(
+            "server 127.0.0.1:\(server.port)",
+            with: "server 127.0.0.1:\(server.port) down"
+        )
         try marked.write(to: folder.appending(path: pinning.rawValue), atomically: false, encoding: .utf8)
         child.send(SIGHUP)
         let isTaken = await poll(seconds: 10) { self.child.text.contains("gracefully shutting down") }
         guard isTaken else { throw Failure(description: "no reload:\n\(child.text.suffix(2000))") }
     }
 
-    /// Leaves an instance the browsers that it has and sends it no others: what an operator of HAProxy can do in advance.
+    /// Leaves an instance the browsers that it has and sends it no others: what an operator of HAProxy can do
+    /// in advance.
     func drain(_ server: any Listener) async throws {
         let name = try #require(settings.first { $0.value == "127.0.0.1:\(server.port)" }).key.lowercased()
         let answer = try await sendRaw(Array("set server instances/\(name) state drain\n".utf8), port: orders)
@@ -121,7 +147,8 @@ final class Balancer: Listener {
         settings.reduce(text) { $0.replacing("${\($1.key)}", with: $1.value) }
     }
 
-    /// The file that includes the sample, as Debian's does, but with everything that is written in one folder.
+    /// The file that includes the sample, as Debian's does, but with everything that is written in one
+    /// folder.
     private static func main(including pinning: Pinning) -> String {
         let module = "/usr/lib/nginx/modules/ngx_stream_module.so"
         let start = "daemon off;\npid nginx.pid;\nerror_log stderr notice;\nevents {}\n"
@@ -130,7 +157,8 @@ final class Balancer: Listener {
             let load = FileManager.default.fileExists(atPath: module) ? "load_module \(module);\n" : ""
             return "\(load)\(start)include \(pinning.rawValue);\n"
         }
-        let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \($0);" }.joined(separator: " ")
+        let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \($0);" }
+            .joined(separator: " ")
         return "\(start)http { access_log off; \(folders) include \(pinning.rawValue); }\n"
     }
 }

@@ -6,14 +6,16 @@ import Testing
 
 @testable import compare
 
-/// `make compare`: what decides that something is stale or lost, the arithmetic, the tables, and one small run.
+/// `make compare`: what decides that something is stale or lost, the arithmetic, the tables, and one small
+/// run.
 @Suite struct CompareTests {
     typealias Sight = History.Sight
 
     /// A signed-in visitor with two items, a count of two and the first note, all acknowledged.
     private func member() -> History {
         var history = History(user: "v1")
-        for write in [History.Write.birth, .append(1), .append(2), .increment, .increment, .note(1), .signIn] {
+        for write in [History.Write.birth, .append(1), .append(2), .increment, .increment, .note(1), .signIn]
+        {
             history.acknowledged(write)
         }
         return history
@@ -61,7 +63,9 @@ import Testing
 
     @Test func `a session without its mark or its principal is gone, and lost once`() {
         var history = member()
-        #expect(history.judge(Sight(principal: nil, birth: "v1.1", items: [1, 2], count: 2, note: 1)) == .gone)
+        #expect(
+            history.judge(Sight(principal: nil, birth: "v1.1", items: [1, 2], count: 2, note: 1)) == .gone
+        )
         let fresh = Sight(principal: nil, birth: nil, items: [7])
         #expect(history.judge(fresh) == .gone)
         history.lost(fresh)
@@ -73,7 +77,10 @@ import Testing
         var history = member()
         #expect(history.judge(Sight(principal: "v1", birth: "v2.1")) == .foreign)
         #expect(history.judge(Sight(principal: "v2", birth: "v1.1")) == .foreign)
-        #expect(history.judge(Sight(principal: "v1", birth: "v1.1", items: [1, 2, 9], count: 2, note: 1)) == .foreign)
+        #expect(
+            history.judge(Sight(principal: "v1", birth: "v1.1", items: [1, 2, 9], count: 2, note: 1))
+                == .foreign
+        )
         history.acknowledged(.signOut)
         #expect(history.judge(whole) == .foreign)
         #expect(history.judge(Sight()) == .current)
@@ -99,7 +106,10 @@ import Testing
         func sample(_ start: Double, _ seconds: Double, _ outcome: Sample.Outcome) -> Sample {
             Sample(start: start, seconds: seconds, kind: .read, outcome: outcome, instance: 1)
         }
-        let samples = [sample(0.5, 0.1, .failed), sample(0.9, 1.5, .refused), sample(2, 0.25, .failed), sample(3, 1, .good)]
+        let samples = [
+            sample(0.5, 0.1, .failed), sample(0.9, 1.5, .refused), sample(2, 0.25, .failed),
+            sample(3, 1, .good),
+        ]
         #expect(recovery(after: 1, samples) == 1.4)
         #expect(recovery(after: 2.5, samples) == 0)
         let slices = Timeline(samples, seconds: 4, sliceSeconds: 1).slices
@@ -116,7 +126,8 @@ import Testing
                 1700000000.1 [0 lua] "HGET" "k" "f"
                 1700000000.1 [0 lua] "PEXPIRE" "k" "1"
                 1700000000.2 [0 unix:/folder/s] "INFO"
-                """)
+                """
+        )
         #expect(count.sent == 1)
         #expect(count.inScripts == 2)
     }
@@ -128,9 +139,11 @@ import Testing
         table.add("sealed", note: "not available: it said no")
         #expect(
             table.lines(isTerminal: false) == [
-                "Title", "name    sessions", "            lost", "----------------", "redis        0/9", "memory      !3/9",
+                "Title", "name    sessions", "            lost", "----------------", "redis        0/9",
+                "memory      !3/9",
                 "sealed  not available: it said no",
-            ])
+            ]
+        )
         #expect(table.lines(isTerminal: true)[5] == "memory  \u{1B}[1m    !3/9\u{1B}[0m")
     }
 
@@ -138,7 +151,8 @@ import Testing
         #expect(
             [0, 0.318, 5, 7.25, 32.06, 99.96, 1234.5, 1_234_567].map(Text.number) == [
                 "0", "0.32", "5", "7.25", "32.1", "100", "1 235", "1 234 567",
-            ])
+            ]
+        )
         #expect([0, 412.4, 20_480, 42_000_000].map(Text.bytes) == ["0 B", "412 B", "20 KiB", "40.1 MiB"])
         #expect([0.212, 5, 12.34].map(Text.seconds) == ["212 ms", "5 s", "12.3 s"])
     }
@@ -146,7 +160,8 @@ import Testing
     @Test(arguments: [
         (["--strategies", "redis,wishes"], "There is no strategy wishes."),
         (["--visitors", "0"], "--visitors must be between 5 and 2 000."),
-        (["--seconds", "-1"], "--seconds"), (["--output", "/no/such/folder/x.html"], "--output: there is no such folder."),
+        (["--seconds", "-1"], "--seconds"),
+        (["--output", "/no/such/folder/x.html"], "--output: there is no such folder."),
     ])
     func `bad options end with a sentence`(arguments: [String], sentence: String) async throws {
         let child = try ChildProcess(builtProduct("compare"), arguments)
@@ -163,26 +178,35 @@ import Testing
         let child = try ChildProcess(
             builtProduct("compare"),
             [
-                "--visitors", "8", "--concurrency", "4", "--seconds", "1", "--fault-seconds", "1", "--sessions", "50", "--strategies",
+                "--visitors", "8", "--concurrency", "4", "--seconds", "1", "--fault-seconds", "1",
+                "--sessions", "50", "--strategies",
                 "redis,memory", "--output", file.path,
-            ])
+            ]
+        )
         #expect(try await child.wait(seconds: 150) == 0, "\(child.text)")
         let lines = child.text.split(separator: "\n")
-        for name in ["redis", "memory"] { #expect(lines.count { $0.hasPrefix(name + " ") } == 3, "\(child.text)") }
+        for name in ["redis", "memory"] {
+            #expect(lines.count { $0.hasPrefix(name + " ") } == 3, "\(child.text)")
+        }
         #expect(lines.allSatisfy { $0.count <= 120 })
         #expect(!child.text.contains("not available"))
 
         let page = try String(contentsOf: file, encoding: .utf8)
         #expect(openElements(page) == [])
-        for reference in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", file.deletingLastPathComponent().path]
-        {
+        for reference in [
+            "http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link",
+            file.deletingLastPathComponent().path,
+        ] {
             #expect(!page.contains(reference), "\(reference)")
         }
         #expect(page.components(separatedBy: "<svg").count - 1 == 9 + 2)
-        for heading in ["What breaks, and what does not", "What it costs", "Machine"] { #expect(page.contains(">\(heading)</h2>")) }
+        for heading in ["What breaks, and what does not", "What it costs", "Machine"] {
+            #expect(page.contains(">\(heading)</h2>"))
+        }
     }
 
-    /// The elements that are still open at the end, or the first that is closed out of turn; empty for a well-formed page.
+    /// The elements that are still open at the end, or the first that is closed out of turn; empty for a
+    /// well-formed page.
     private func openElements(_ page: String) -> [String] {
         var open: [String] = []
         for match in page.matches(of: /<(\/?)([a-z][a-z0-9]*)(?:\s[a-zA-Z0-9-]+="[^"<]*")*\s*(\/?)>/) {

@@ -2,7 +2,8 @@
 
 import Foundation
 
-/// As much of YAML as `compose.yaml` uses: maps by indentation, lists in brackets or with dashes, anchors and merges.
+/// As much of YAML as `compose.yaml` uses: maps by indentation, lists in brackets or with dashes, anchors and
+/// merges.
 indirect enum ComposeFile: Equatable {
     case text(String)
     case list([ComposeFile])
@@ -24,12 +25,16 @@ indirect enum ComposeFile: Equatable {
     var text: String? { if case .text(let text) = self { text } else { nil } }
     var keys: Set<String> { if case .map(let map) = self { Set(map.keys) } else { [] } }
     var texts: [String] { if case .list(let list) = self { list.compactMap(\.text) } else { [] } }
-    var environment: [String: String] { if case .map(let map) = self { map.compactMapValues(\.text) } else { [:] } }
+    var environment: [String: String] {
+        if case .map(let map) = self { map.compactMapValues(\.text) } else { [:] }
+    }
 
     private static func indent(_ line: String) -> Int { line.prefix { $0 == " " }.count }
 
     private static func block(
-        _ lines: inout ArraySlice<String>, indent level: Int, _ anchors: inout [String: ComposeFile]
+        _ lines: inout ArraySlice<String>,
+        indent level: Int,
+        _ anchors: inout [String: ComposeFile]
     ) throws -> ComposeFile {
         var map: [String: ComposeFile] = [:]
         var list: [ComposeFile] = []
@@ -40,11 +45,15 @@ indirect enum ComposeFile: Equatable {
                 list.append(scalar(String(content.dropFirst(2))))
                 continue
             }
-            guard let colon = content.range(of: ":( |$)", options: .regularExpression) else { throw Malformed(line: line) }
+            guard let colon = content.range(of: ":( |$)", options: .regularExpression) else {
+                throw Malformed(line: line)
+            }
             let key = String(content[..<colon.lowerBound])
             var value = content[colon.upperBound...].trimmingCharacters(in: .whitespaces)
             if key == "<<" {
-                guard case .map(let merged)? = anchors[String(value.dropFirst())] else { throw Malformed(line: line) }
+                guard case .map(let merged)? = anchors[String(value.dropFirst())] else {
+                    throw Malformed(line: line)
+                }
                 map.merge(merged) { own, _ in own }
                 continue
             }
@@ -54,7 +63,8 @@ indirect enum ComposeFile: Equatable {
                 value = value.dropFirst(1 + anchor!.count).trimmingCharacters(in: .whitespaces)
             }
             let nested = lines.first.map(indent) ?? 0
-            map[key] = value.isEmpty && nested > level ? try block(&lines, indent: nested, &anchors) : scalar(value)
+            map[key] =
+                value.isEmpty && nested > level ? try block(&lines, indent: nested, &anchors) : scalar(value)
             if let anchor { anchors[anchor] = map[key] }
         }
         return list.isEmpty ? .map(map) : .list(list)
@@ -67,6 +77,7 @@ indirect enum ComposeFile: Equatable {
     }
 
     private static func unquoted(_ text: String) -> String {
-        text.count >= 2 && text.hasPrefix("\"") && text.hasSuffix("\"") ? String(text.dropFirst().dropLast()) : text
+        text.count >= 2 && text.hasPrefix("\"") && text.hasSuffix("\"")
+            ? String(text.dropFirst().dropLast()) : text
     }
 }

@@ -6,10 +6,11 @@ import Testing
 
 /// The containers' picture is the native demo's: commands, ports, environment, health paths.
 ///
-/// Container engines are not at hand everywhere, so nothing is started from an image here; what the files say is compared
-/// with the scripts and tried natively.
+/// Container engines are not at hand everywhere, so nothing is started from an image here; what the files say
+/// is compared with the scripts and tried natively.
 @Suite struct ComposeTests {
-    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
     private static let instances = ["app1", "app2", "app3"]
 
     private let compose: ComposeFile
@@ -39,7 +40,9 @@ import Testing
             #expect(environment["STOREFRONT_INSTANCE"] == name)
             #expect(environment["STOREFRONT_HOST"] == "0.0.0.0")
             #expect(environment["STOREFRONT_REDIS"] == "redis://redis:6379")
-            #expect(demo.contains("STOREFRONT_PLAIN_HTTP=\(try #require(environment["STOREFRONT_PLAIN_HTTP"])) "))
+            #expect(
+                demo.contains("STOREFRONT_PLAIN_HTTP=\(try #require(environment["STOREFRONT_PLAIN_HTTP"])) ")
+            )
         }
     }
 
@@ -74,12 +77,19 @@ import Testing
         // Where Debian has haproxy, and not everybody looks.
         let path = "PATH=\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"
         let settings = [path] + environment.map { "\($0)=\($1)" }
-        try await run("env", settings + ["haproxy", "-c", "-f", Self.root.appending(path: "Samples/haproxy.cfg").path])
+        try await run(
+            "env",
+            settings + ["haproxy", "-c", "-f", Self.root.appending(path: "Samples/haproxy.cfg").path]
+        )
     }
 
-    @Test func `an instance with the containers' settings answers the path that everybody checks`() async throws {
+    @Test func `an instance with the containers' settings answers the path that everybody checks`()
+        async throws
+    {
         let path = try #require(haproxy.firstMatch(of: /http-check send meth GET uri (\S+)/)).1
-        let checked = try #require(dockerfile.firstMatch(of: /HEALTHCHECK .*"http:\/\/127\.0\.0\.1:(\d+)([^"]+)"/))
+        let checked = try #require(
+            dockerfile.firstMatch(of: /HEALTHCHECK .*"http:\/\/127\.0\.0\.1:(\d+)([^"]+)"/)
+        )
         var environment = try environment(of: "app1")
         #expect(checked.2 == path)
         #expect(String(checked.1) == environment["STOREFRONT_PORT"])
@@ -101,7 +111,10 @@ import Testing
     @Test func `an instance that is told to stop says so before it closes its port`() async throws {
         let redis = try await RedisServer()
         let port = try freePort()
-        let instance = try ChildProcess(Self.program("Storefront").path, ["--port", "\(port)", "--redis", redis.url, "--plain-http"])
+        let instance = try ChildProcess(
+            Self.program("Storefront").path,
+            ["--port", "\(port)", "--redis", redis.url, "--plain-http"]
+        )
         #expect(await poll(seconds: 20) { await Self.status(port, "/healthz") == "200" })
         instance.send(SIGTERM)
         #expect(await poll(seconds: 5) { await Self.status(port, "/healthz") == "503" })
@@ -109,7 +122,10 @@ import Testing
         #expect(try await instance.wait(seconds: 15) == 0)
     }
 
-    @Test func `the image builds the sample with the packages that the build needs, and runs it without rights`() async throws {
+    @Test
+    func `the image builds the sample with the packages that the build needs, and runs it without rights`()
+        async throws
+    {
         let stages = dockerfile.components(separatedBy: "\nFROM ")
         #expect(stages.count == 3)
         let makefile = try Self.read("Makefile")
@@ -130,16 +146,22 @@ import Testing
 
     private func service() throws -> ComposeFile { try #require(compose["services"]) }
     private func service(_ name: String) throws -> ComposeFile { try #require(try service()[name]) }
-    private func environment(of name: String) throws -> [String: String] { try service(name)["environment"]?.environment ?? [:] }
+    private func environment(of name: String) throws -> [String: String] {
+        try service(name)["environment"]?.environment ?? [:]
+    }
 
-    private static func read(_ path: String) throws -> String { try String(contentsOf: root.appending(path: path), encoding: .utf8) }
+    private static func read(_ path: String) throws -> String {
+        try String(contentsOf: root.appending(path: path), encoding: .utf8)
+    }
 
     /// A program of this package, beside the test program.
     private static func program(_ name: String) -> URL {
         URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
     }
 
-    private static func names(in text: String) -> Set<String> { Set(text.matches(of: /STOREFRONT_[A-Z_]+/).map { String($0.0) }) }
+    private static func names(in text: String) -> Set<String> {
+        Set(text.matches(of: /STOREFRONT_[A-Z_]+/).map { String($0.0) })
+    }
 
     private static func line(of text: String, containing part: String) -> Substring? {
         text.split(separator: "\n").first { $0.contains(part) }

@@ -9,7 +9,8 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(3))) struct CostTests {
     /// One Redis and one instance for the steps; both are stopped afterwards.
     private func alone(
-        _ change: (inout FixtureApp.Options) -> Void = { _ in }, _ steps: (RedisServer, FixtureApp) async throws -> Void
+        _ change: (inout FixtureApp.Options) -> Void = { _ in },
+        _ steps: (RedisServer, FixtureApp) async throws -> Void
     ) async throws {
         let redis = try await RedisServer()
         var options = FixtureApp.Options(redis: redis.url, prefix: "cost")
@@ -42,7 +43,10 @@ import Testing
         try await alone { redis, app in
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: app)
-            for (path, query) in [("/peek", ["k": "k"]), ("/has", ["k": "k"]), ("/list", ["k": "l"]), ("/whoami", [:]), ("/public", [:])]
+            for (path, query) in [
+                ("/peek", ["k": "k"]), ("/has", ["k": "k"]), ("/list", ["k": "l"]), ("/whoami", [:]),
+                ("/public", [:]),
+            ]
                 as [(String, KeyValuePairs<String, String>)]
             {
                 let counts = try await redis.commandNames { try await browser.get(path, query, on: app) }
@@ -56,7 +60,8 @@ import Testing
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: app)
             for (path, query) in [
-                ("/set", ["k": "k", "v": "w"]), ("/increment", ["k": "n"]), ("/append", ["k": "l", "v": "x"]), ("/remove", ["k": "k"]),
+                ("/set", ["k": "k", "v": "w"]), ("/increment", ["k": "n"]),
+                ("/append", ["k": "l", "v": "x"]), ("/remove", ["k": "k"]),
             ] as [(String, KeyValuePairs<String, String>)] {
                 let counts = try await redis.commandNames { try await browser.post(path, query, on: app) }
                 #expect(counts == ["hgetall": 1, "pttl": 1, "evalsha": 1], "\(path)")
@@ -66,7 +71,9 @@ import Testing
 
     @Test func `creating a session costs one script and no look-up`() async throws {
         try await alone { redis, app in
-            let counts = try await redis.commandNames { try await Browser().post("/set", ["k": "k", "v": "v"], on: app) }
+            let counts = try await redis.commandNames {
+                try await Browser().post("/set", ["k": "k", "v": "v"], on: app)
+            }
             #expect(counts == ["evalsha": 1])
         }
     }
@@ -92,7 +99,10 @@ import Testing
     @Test func `a malformed ticket is refused before any command`() async throws {
         try await alone { redis, app in
             let counts = try await redis.commandNames {
-                for ticket in ["x", "a.b", String(repeating: "A", count: 3000), "*", "\(randomTicketText(bytes: 16)).", "..", "{}.{}"] {
+                for ticket in [
+                    "x", "a.b", String(repeating: "A", count: 3000), "*", "\(randomTicketText(bytes: 16)).",
+                    "..", "{}.{}",
+                ] {
                     let browser = Browser()
                     browser.present(ticket)
                     let reply = try await browser.get("/peek", ["k": "k"], on: app)
@@ -118,7 +128,8 @@ import Testing
         try await alone { redis, app in
             let before = Set(try await redis.keys())
             let routes: [(String, String, KeyValuePairs<String, String>)] = [
-                ("GET", "/none", [:]), ("GET", "/peek", ["k": "k"]), ("GET", "/has", ["k": "k"]), ("GET", "/whoami", [:]),
+                ("GET", "/none", [:]), ("GET", "/peek", ["k": "k"]), ("GET", "/has", ["k": "k"]),
+                ("GET", "/whoami", [:]),
                 ("POST", "/logout", [:]),
             ]
             _ = try await concurrently(5000) { index in
@@ -145,8 +156,13 @@ import Testing
                 let ended = try await browsers[0].post("/logout-others", on: app)
                 #expect(ended.status == 200)
             }
-            for forbidden in ["scan", "keys", "hscan", "zscan", "sscan", "flushdb", "config", "eval"] { #expect(counts[forbidden] == nil) }
-            #expect(counts.values.reduce(0, +) <= 30 * 4 + 20, "a few commands for each session of that user: \(counts)")
+            for forbidden in ["scan", "keys", "hscan", "zscan", "sscan", "flushdb", "config", "eval"] {
+                #expect(counts[forbidden] == nil)
+            }
+            #expect(
+                counts.values.reduce(0, +) <= 30 * 4 + 20,
+                "a few commands for each session of that user: \(counts)"
+            )
         }
     }
 }

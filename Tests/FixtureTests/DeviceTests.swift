@@ -15,7 +15,9 @@ extension SharedFleet {
             return browser
         }
 
-        @Test(arguments: Store.onServers) func `shows each of one's own sessions and marks the current one`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `shows each of one's own sessions and marks the current one`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let (user, other) = (fleet.user(), fleet.user("other"))
             let began = Date.now
@@ -25,7 +27,10 @@ extension SharedFleet {
             let reply = try await phone.get("/devices", on: servers[2])
             #expect(reply.status == 200 && reply.setCookies == [])
             let devices = reply.json["devices"].array
-            #expect(Set(devices.compactMap { $0["handle"].string }) == Set([phone.handle, laptop.handle].compactMap(\.self)))
+            #expect(
+                Set(devices.compactMap { $0["handle"].string })
+                    == Set([phone.handle, laptop.handle].compactMap(\.self))
+            )
             for device in devices {
                 #expect(device["current"] == .bool(device["handle"].string == phone.handle))
                 let created = try Date(try #require(device["created"].string), strategy: .iso8601OrFraction)
@@ -33,7 +38,11 @@ extension SharedFleet {
                 #expect(abs(created.timeIntervalSince(began)) < 120 && seen >= created)
             }
             let fromLaptop = try await laptop.get("/devices", on: servers[0]).json["devices"].array
-            #expect(fromLaptop.filter { $0["current"] == .bool(true) }.map { $0["handle"].string } == [laptop.handle])
+            #expect(
+                fromLaptop.filter { $0["current"] == .bool(true) }.map { $0["handle"].string } == [
+                    laptop.handle
+                ]
+            )
         }
 
         @Test(arguments: Store.onServers) func `is for those who are signed in`(store: Store) async throws {
@@ -42,29 +51,44 @@ extension SharedFleet {
             try await anonymous.post("/set", ["k": "k", "v": "v"], on: server)
             for browser in [fleet.browser(), anonymous] {
                 #expect(try await browser.get("/devices", on: server).status == 401)
-                #expect(try await browser.post("/revoke", ["handle": randomTicketText(bytes: 16)], on: server).status == 401)
+                #expect(
+                    try await browser.post("/revoke", ["handle": randomTicketText(bytes: 16)], on: server)
+                        .status == 401
+                )
                 let reply = try await browser.post("/logout-others", on: server)
                 #expect(reply.status == 401 && reply.json["error"].string != nil && reply.setCookies == [])
             }
         }
 
-        @Test(arguments: Store.onServers) func `ends one session, at once and everywhere`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends one session, at once and everywhere`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let (phone, laptop, tablet) = (
-                try await signedIn(user, on: servers[0]), try await signedIn(user, on: servers[1]), try await signedIn(user, on: servers[2])
+                try await signedIn(user, on: servers[0]), try await signedIn(user, on: servers[1]),
+                try await signedIn(user, on: servers[2])
             )
-            #expect(try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[0]).status == 200)
+            #expect(
+                try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[0])
+                    .status == 200
+            )
             try await fleet.spread(store)
             for server in servers {
                 let reply = try await laptop.clone().get("/whoami", on: server)
-                #expect(reply.status == 200 && reply.json["principal"] == .null && reply.json["handle"] == .null)
+                #expect(
+                    reply.status == 200 && reply.json["principal"] == .null && reply.json["handle"] == .null
+                )
                 #expect(try await tablet.get("/whoami", on: server).json["principal"] == .string(user))
             }
-            let left = try await tablet.get("/devices", on: servers[1]).json["devices"].array.compactMap { $0["handle"].string }
+            let left = try await tablet.get("/devices", on: servers[1]).json["devices"].array.compactMap {
+                $0["handle"].string
+            }
             #expect(Set(left) == Set([phone.handle, tablet.handle].compactMap(\.self)))
             #expect(
-                try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[1]).status == 404, "it is over already"
+                try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[1])
+                    .status == 404,
+                "it is over already"
             )
         }
 
@@ -72,12 +96,19 @@ extension SharedFleet {
             let servers = fleet.servers(store)
             let browser = try await signedIn(fleet.user(), on: servers[0])
             let thief = browser.clone()
-            #expect(try await browser.post("/revoke", ["handle": try #require(browser.handle)], on: servers[1]).status == 200)
-            for server in servers { #expect(try await thief.get("/whoami", on: server).json["principal"] == .null) }
+            #expect(
+                try await browser.post("/revoke", ["handle": try #require(browser.handle)], on: servers[1])
+                    .status == 200
+            )
+            for server in servers {
+                #expect(try await thief.get("/whoami", on: server).json["principal"] == .null)
+            }
             #expect(try await browser.get("/whoami", on: servers[2]).json["principal"] == .null)
         }
 
-        @Test(arguments: Store.onServers) func `does not reach other people's sessions`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `does not reach other people's sessions`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let alice = try await signedIn(fleet.user("alice"), on: servers[0])
             let bobsName = fleet.user("bob")
@@ -85,20 +116,30 @@ extension SharedFleet {
             let anonymous = fleet.browser()
             try await anonymous.post("/set", ["k": "k", "v": "v"], on: servers[1])
             for handle in [bob.handle, anonymous.handle, randomTicketText(bytes: 16)] {
-                #expect(try await alice.post("/revoke", ["handle": try #require(handle)], on: servers[2]).status == 404)
+                #expect(
+                    try await alice.post("/revoke", ["handle": try #require(handle)], on: servers[2]).status
+                        == 404
+                )
             }
-            for malformed in ["", "x", "*", "../x", "\(try #require(bob.handle))A", try #require(bob.ticket)] {
+            for malformed in ["", "x", "*", "../x", "\(try #require(bob.handle))A", try #require(bob.ticket)]
+            {
                 let status = try await alice.post("/revoke", ["handle": malformed], on: servers[2]).status
                 #expect(status == 400, "\(malformed.prefix(4))… is no handle")
             }
             #expect(try await bob.get("/whoami", on: servers[0]).json["principal"] == .string(bobsName))
-            #expect(try await anonymous.get("/peek", ["k": "k"], on: servers[0]).json["value"] == .string("v"))
+            #expect(
+                try await anonymous.get("/peek", ["k": "k"], on: servers[0]).json["value"] == .string("v")
+            )
         }
 
-        @Test(arguments: Store.onServers) func `ends all other sessions and keeps the current one`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends all other sessions and keeps the current one`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
-            let browsers = try await concurrently(8) { index in try await self.signedIn(user, on: servers[index % 3]) }
+            let browsers = try await concurrently(8) { index in
+                try await self.signedIn(user, on: servers[index % 3])
+            }
             let stranger = try await signedIn(fleet.user("stranger"), on: servers[0])
             #expect(try await browsers[0].post("/logout-others", on: servers[1]).status == 200)
             try await fleet.spread(store)
@@ -110,10 +151,14 @@ extension SharedFleet {
             #expect(try await stranger.get("/whoami", on: servers[1]).json["principal"] != .null)
         }
 
-        @Test(arguments: Store.onServers) func `ends all sessions of a user, and no one else's`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `ends all sessions of a user, and no one else's`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let user = fleet.user()
-            let browsers = try await concurrently(8) { index in try await self.signedIn(user, on: servers[index % 3]) }
+            let browsers = try await concurrently(8) { index in
+                try await self.signedIn(user, on: servers[index % 3])
+            }
             let neighbour = user + "x"
             let stranger = try await signedIn(neighbour, on: servers[0])
             #expect(try await stranger.post("/logout-all", ["user": user], on: servers[2]).status == 200)
@@ -123,21 +168,29 @@ extension SharedFleet {
             }
             #expect(try await stranger.get("/whoami", on: servers[0]).json["principal"] == .string(neighbour))
             let again = try await signedIn(user, on: servers[1])
-            #expect(try await again.get("/devices", on: servers[0]).json["devices"].array.count == 1, "signing in again works")
+            #expect(
+                try await again.get("/devices", on: servers[0]).json["devices"].array.count == 1,
+                "signing in again works"
+            )
         }
 
-        @Test(arguments: Store.onServers) func `tells user names apart byte by byte`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `tells user names apart byte by byte`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let base = fleet.user()
             let names = [
-                base + "\u{E9}", base + "e\u{301}", base + "K", base + "\u{212A}", base + "k", base + " ", base + ":x", base + "\r\nx",
+                base + "\u{E9}", base + "e\u{301}", base + "K", base + "\u{212A}", base + "k", base + " ",
+                base + ":x", base + "\r\nx",
             ]
             var browsers: [Browser] = []
             for name in names { browsers.append(try await signedIn(name, on: servers[0])) }
             for (browser, name) in zip(browsers, names) {
                 let listed = try await browser.get("/devices", on: servers[1]).json["devices"].array
                 #expect(listed.count == 1, "\(name.debugDescription) shares no list")
-                let seen = try #require(try await browser.get("/whoami", on: servers[2]).json["principal"].string)
+                let seen = try #require(
+                    try await browser.get("/whoami", on: servers[2]).json["principal"].string
+                )
                 #expect(Array(seen.utf8) == Array(name.utf8))
             }
         }

@@ -21,7 +21,8 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     /// Visitors in the cookie, users in Redis.
     case tiered = "sealed-tiered"
 
-    /// Those that keep sessions on servers: old tickets die, parallel writes all count, tickets have a handle and a secret.
+    /// Those that keep sessions on servers: old tickets die, parallel writes all count, tickets have a handle
+    /// and a secret.
     static let onServers: [Store] = [.redis, .memory, .replicated]
 
     var testDescription: String { rawValue }
@@ -33,7 +34,8 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     var hasRedis: Bool { ![.memory, .sealed].contains(self) }
 }
 
-/// Several running instances that tests share: what one test stores is separated from the others' by its cookies.
+/// Several running instances that tests share: what one test stores is separated from the others' by its
+/// cookies.
 final class Fleet: Sendable {
     let redis: RedisServer
     let prefix = "fleet"
@@ -66,10 +68,16 @@ final class Fleet: Sendable {
         let keys = sealKey("fleet")
         others = try await withThrowingTaskGroup { [redis] group in
             for (index, store) in [Store.replicated, .sealed, .guarded, .tiered].enumerated() {
-                var options = FixtureApp.Options(store: store.rawValue, redis: redis.url, prefix: "fleet-\(store)")
+                var options = FixtureApp.Options(
+                    store: store.rawValue,
+                    redis: redis.url,
+                    prefix: "fleet-\(store)"
+                )
                 if store != .replicated { options.extra = ["--seal-keys", keys] }
                 for place in 0..<3 {
-                    group.addTask { [options] in (store, try await FixtureApp.started(options, instance: "\(index)\(place)")) }
+                    group.addTask { [options] in
+                        (store, try await FixtureApp.started(options, instance: "\(index)\(place)"))
+                    }
                 }
             }
             return try await group.reduce(into: [:]) { $0[$1.0, default: []].append($1.1) }
@@ -85,7 +93,8 @@ final class Fleet: Sendable {
         }
     }
 
-    /// Waits until every instance has heard of everything so far: copies may be up to a second behind for others than the doer.
+    /// Waits until every instance has heard of everything so far: copies may be up to a second behind for
+    /// others than the doer.
     func spread(_ store: Store) async throws {
         guard store.hasLocalCopies else { return }
         for server in servers(store) { #expect(try await Browser().get("/readyz", on: server).status == 200) }
@@ -93,7 +102,8 @@ final class Fleet: Sendable {
 
     private var all: [FixtureApp] { servers + others.values.joined() + [memory] }
 
-    /// A visitor whose tickets are remembered, so that the end of the suite can look for them where they must not be.
+    /// A visitor whose tickets are remembered, so that the end of the suite can look for them where they must
+    /// not be.
     func browser() -> Browser { Browser { ticket in self.issued.withLock { _ = $0.insert(ticket) } } }
 
     /// A user name that no other test uses.
@@ -107,7 +117,8 @@ final class Fleet: Sendable {
     func finish() async throws {
         let immortal = try await redis.keysWithoutDeadline()
         #expect(immortal == [], "every key has a deadline")
-        let needles = issued.withLock { $0.shuffled().prefix(400) }.flatMap(secretForms) + users.withLock { Array($0) }
+        let needles =
+            issued.withLock { $0.shuffled().prefix(400) }.flatMap(secretForms) + users.withLock { Array($0) }
         #expect(try await redis.findings(of: needles) == [], "Redis holds no credential and no user name")
         let logs = all.map(\.output).joined()
         #expect(needles.filter(logs.contains) == [], "logs hold no credential and no user name")
@@ -125,7 +136,11 @@ func secretForms(_ ticket: String) -> [String] {
 struct FleetTrait: SuiteTrait, TestScoping {
     let isRecursive = false
 
-    func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
+    func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @Sendable () async throws -> Void
+    ) async throws {
         let fleet = try await Fleet()
         try await Fleet.$current.withValue(fleet) { try await function() }
         try await fleet.finish()
@@ -139,7 +154,8 @@ extension Trait where Self == FleetTrait {
 
 /// The scenarios that can share instances, because cookies keep them apart.
 ///
-/// One after the other: most of them keep all cores busy by themselves, and other suites with deadlines run beside them.
+/// One after the other: most of them keep all cores busy by themselves, and other suites with deadlines run
+/// beside them.
 @Suite(.fleet, .serialized, .timeLimit(.minutes(5))) enum SharedFleet {}
 
 extension RedisServer {
@@ -198,7 +214,8 @@ extension RedisServer {
         return found.sorted()
     }
 
-    /// Runs `steps` and returns the commands that clients sent meanwhile over TCP, in order, as MONITOR shows them.
+    /// Runs `steps` and returns the commands that clients sent meanwhile over TCP, in order, as MONITOR shows
+    /// them.
     ///
     /// What a script calls inside the server is not in it, nor what these tests ask over the unix socket.
     func commands(during steps: () async throws -> Void) async throws -> [String] {
@@ -222,7 +239,9 @@ extension RedisServer {
     }
 }
 
-private func hex(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+private func hex(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
 
 private func base64URLDecoded(_ text: String) -> [UInt8]? {
     var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
@@ -237,11 +256,15 @@ func randomTicketText(bytes: Int) -> String {
 }
 
 /// A well-formed ticket that no server ever made.
-func madeUpTicket(handle: String? = nil) -> String { "\(handle ?? randomTicketText(bytes: 16)).\(randomTicketText(bytes: 32))" }
+func madeUpTicket(handle: String? = nil) -> String {
+    "\(handle ?? randomTicketText(bytes: 16)).\(randomTicketText(bytes: 32))"
+}
 
 /// Runs the body `count` times, at most `width` at once.
 func concurrently<Value: Sendable>(
-    _ count: Int, width: Int = 32, _ body: @escaping @Sendable (Int) async throws -> Value
+    _ count: Int,
+    width: Int = 32,
+    _ body: @escaping @Sendable (Int) async throws -> Value
 ) async throws -> [Value] {
     try await withThrowingTaskGroup(of: Value.self) { group in
         var values: [Value] = []
@@ -263,9 +286,11 @@ final class Tally: Sendable {
     func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
 }
 
-/// Tries an interleaving with ever slower requests, until one was really under way while something else happened.
+/// Tries an interleaving with ever slower requests, until one was really under way while something else
+/// happened.
 ///
-/// - Parameter attempt: gets how long the slow request takes in milliseconds; false when it was over too early.
+/// - Parameter attempt: gets how long the slow request takes in milliseconds; false when it was over too
+///   early.
 func untilUnderWay(_ attempt: (Int) async throws -> Bool) async throws {
     for milliseconds in [400, 1000, 2500, 6000] where try await attempt(milliseconds) { return }
     Issue.record("the slow request was never under way")

@@ -12,13 +12,20 @@ extension SharedFleet {
         /// Name, value and sorted attributes of a `Set-Cookie`.
         private func parts(_ setCookie: String) -> (name: String, value: String, attributes: [String]) {
             let parts = setCookie.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
-            let pair = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let pair = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
+                String.init
+            )
             return (pair[0], pair[1], parts.dropFirst().sorted())
         }
 
-        @Test(arguments: Store.onServers) func `a ticket comes in one host-only, secure, script-proof cookie`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `a ticket comes in one host-only, secure, script-proof cookie`(
+            store: Store
+        ) async throws {
             let browser = fleet.browser()
-            for (path, query) in [("/set", ["k": "k", "v": "v"]), ("/login", ["user": fleet.user(), "keep": "k"]), ("/renew", [:])]
+            for (path, query) in [
+                ("/set", ["k": "k", "v": "v"]), ("/login", ["user": fleet.user(), "keep": "k"]),
+                ("/renew", [:]),
+            ]
                 as [(String, KeyValuePairs<String, String>)]
             {
                 let reply = try await browser.post(path, query, on: fleet.servers(store)[0])
@@ -26,15 +33,24 @@ extension SharedFleet {
                 let cookie = parts(try #require(reply.setCookies.first))
                 #expect(cookie.name == "__Host-session")
                 let ticket =
-                    store.hasLocalCopies ? /[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\.[0-9]{1,18}/ : /[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}/
+                    store.hasLocalCopies
+                    ? /[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\.[0-9]{1,18}/
+                    : /[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}/
                 #expect(
-                    cookie.value.wholeMatch(of: ticket) != nil, "a handle of 16 and a secret of 32 bytes; a version where copies may lag")
+                    cookie.value.wholeMatch(of: ticket) != nil,
+                    "a handle of 16 and a secret of 32 bytes; a version where copies may lag"
+                )
                 #expect(cookie.attributes == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"])
-                #expect(reply.cacheControl.contains("no-store") && reply["vary"]?.lowercased().contains("cookie") == true)
+                #expect(
+                    reply.cacheControl.contains("no-store")
+                        && reply["vary"]?.lowercased().contains("cookie") == true
+                )
             }
         }
 
-        @Test(arguments: Store.allCases) func `the cookie that takes a ticket away repeats all attributes`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `the cookie that takes a ticket away repeats all attributes`(
+            store: Store
+        ) async throws {
             let browser = fleet.browser()
             try await browser.post("/login", ["user": fleet.user()], on: fleet.servers(store)[0])
             let reply = try await browser.post("/logout", on: fleet.servers(store)[1])
@@ -42,7 +58,11 @@ extension SharedFleet {
             let cookie = parts(try #require(reply.setCookies.first))
             #expect(cookie.name == "__Host-session" && cookie.value == "")
             #expect(
-                cookie.attributes == ["Expires=Thu, 01 Jan 1970 00:00:00 GMT", "HttpOnly", "Max-Age=0", "Path=/", "SameSite=Lax", "Secure"])
+                cookie.attributes == [
+                    "Expires=Thu, 01 Jan 1970 00:00:00 GMT", "HttpOnly", "Max-Age=0", "Path=/",
+                    "SameSite=Lax", "Secure",
+                ]
+            )
             #expect(reply.cacheControl.contains("no-store"))
             #expect(browser.ticket == nil)
             let again = try await browser.post("/logout", on: fleet.servers(store)[2])
@@ -62,24 +82,31 @@ extension SharedFleet {
             await app.terminate()
         }
 
-        @Test(arguments: Store.allCases) func `a request that never touches its session stays cacheable`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `a request that never touches its session stays cacheable`(
+            store: Store
+        ) async throws {
             let server = fleet.servers(store)[0]
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: server)
             for visitor in [browser, fleet.browser()] {
                 let reply = try await visitor.get("/none", on: server)
-                #expect(reply.status == 200 && reply.setCookies == [] && reply["vary"] == nil && reply["cache-control"] == nil)
+                #expect(
+                    reply.status == 200 && reply.setCookies == [] && reply["vary"] == nil
+                        && reply["cache-control"] == nil
+                )
             }
         }
 
-        @Test(arguments: Store.onServers) func `a request that looks at its session is private and sets no cookie`(store: Store)
+        @Test(arguments: Store.onServers)
+        func `a request that looks at its session is private and sets no cookie`(store: Store)
             async throws
         {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             try await browser.post("/login", ["user": fleet.user()], on: servers[0])
             let reads: [(String, KeyValuePairs<String, String>)] = [
-                ("/peek", ["k": "k"]), ("/has", ["k": "k"]), ("/list", ["k": "k"]), ("/whoami", [:]), ("/devices", [:]), ("/public", [:]),
+                ("/peek", ["k": "k"]), ("/has", ["k": "k"]), ("/list", ["k": "k"]), ("/whoami", [:]),
+                ("/devices", [:]), ("/public", [:]),
                 ("/slow", ["ms": "1", "k": "k", "v": "v"]),
             ]
             for (path, query) in reads {
@@ -89,27 +116,36 @@ extension SharedFleet {
                     #expect(reply.setCookies == [], "\(path)")
                     #expect(reply["vary"]?.lowercased().contains("cookie") == true, "\(path)")
                     #expect(
-                        reply.cacheControl.isSuperset(of: ["private", "no-cache"]) || reply.cacheControl.contains("no-store"), "\(path)")
+                        reply.cacheControl.isSuperset(of: ["private", "no-cache"])
+                            || reply.cacheControl.contains("no-store"),
+                        "\(path)"
+                    )
                     #expect(reply.cacheControl.isDisjoint(with: ["public", "max-age=60"]), "\(path)")
                 }
             }
         }
 
-        @Test(arguments: Store.onServers) func `bad parameters are told, and stored nowhere`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `bad parameters are told, and stored nowhere`(store: Store)
+            async throws
+        {
             let server = fleet.servers(store)[0]
             let browser = fleet.browser()
             try await browser.post("/login", ["user": fleet.user()], on: server)
             let before = try await browser.get("/whoami", on: server).json
             let bad: [(String, String, KeyValuePairs<String, String>)] = [
-                ("GET", "/peek", [:]), ("GET", "/peek", ["k": ""]), ("GET", "/has", [:]), ("GET", "/list", [:]),
+                ("GET", "/peek", [:]), ("GET", "/peek", ["k": ""]), ("GET", "/has", [:]),
+                ("GET", "/list", [:]),
                 ("POST", "/set", ["v": "v"]),
                 ("POST", "/set", ["k": "", "v": "v"]), ("POST", "/remove", [:]), ("POST", "/increment", [:]),
-                ("POST", "/increment", ["k": "n", "by": "x"]), ("POST", "/append", ["v": "v"]), ("POST", "/login", [:]),
+                ("POST", "/increment", ["k": "n", "by": "x"]), ("POST", "/append", ["v": "v"]),
+                ("POST", "/login", [:]),
                 ("POST", "/login", ["user": ""]), ("POST", "/logout-all", [:]), ("POST", "/revoke", [:]),
                 ("POST", "/slow", ["k": "k", "v": "v"]),
-                ("POST", "/slow", ["ms": "x", "k": "k", "v": "v"]), ("POST", "/slow", ["ms": "-1", "k": "k", "v": "v"]),
+                ("POST", "/slow", ["ms": "x", "k": "k", "v": "v"]),
+                ("POST", "/slow", ["ms": "-1", "k": "k", "v": "v"]),
                 ("POST", "/big", ["k": "k"]),
-                ("POST", "/big", ["bytes": "x", "k": "k"]), ("POST", "/big", ["bytes": "-1", "k": "k"]), ("POST", "/big", ["bytes": "5"]),
+                ("POST", "/big", ["bytes": "x", "k": "k"]), ("POST", "/big", ["bytes": "-1", "k": "k"]),
+                ("POST", "/big", ["bytes": "5"]),
             ]
             for (method, path, query) in bad {
                 let reply = try await browser.send(method, path, query, on: server)
@@ -125,10 +161,15 @@ extension SharedFleet {
             let browser = fleet.browser()
             try await browser.post("/login", ["user": fleet.user()], on: fleet.servers[0])
             for path in [
-                "/set", "/remove", "/increment", "/append", "/login", "/renew", "/logout", "/logout-others", "/logout-all", "/revoke",
+                "/set", "/remove", "/increment", "/append", "/login", "/renew", "/logout", "/logout-others",
+                "/logout-all", "/revoke",
                 "/big",
             ] {
-                let reply = try await browser.get(path, ["k": "k", "v": "v", "user": "u", "bytes": "1"], on: fleet.servers[0])
+                let reply = try await browser.get(
+                    path,
+                    ["k": "k", "v": "v", "user": "u", "bytes": "1"],
+                    on: fleet.servers[0]
+                )
                 #expect([404, 405].contains(reply.status), "GET \(path)")
                 #expect(reply.setCookies == [])
             }
@@ -139,30 +180,40 @@ extension SharedFleet {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             let values = [
-                "", " ", "\r\n", "$-1\r\n*1\r\n", "\u{0}", "\"quoted\"", "\\", "a=b; c=d", "é", "e\u{301}", "\u{1F469}\u{200D}\u{1F680}",
+                "", " ", "\r\n", "$-1\r\n*1\r\n", "\u{0}", "\"quoted\"", "\\", "a=b; c=d", "é", "e\u{301}",
+                "\u{1F469}\u{200D}\u{1F680}",
                 "\u{FEFF}x",
                 String(repeating: "x", count: 10_000), "null", "1e9999", "{}",
             ]
             for (index, value) in values.enumerated() {
-                #expect(try await browser.post("/set", ["k": "k\(index)", "v": value], on: servers[index % 3]).status == 200)
+                #expect(
+                    try await browser.post("/set", ["k": "k\(index)", "v": value], on: servers[index % 3])
+                        .status == 200
+                )
                 let seen = try #require(
-                    try await browser.get("/peek", ["k": "k\(index)"], on: servers[(index + 1) % 3]).json["value"].string)
+                    try await browser.get("/peek", ["k": "k\(index)"], on: servers[(index + 1) % 3]).json[
+                        "value"
+                    ].string
+                )
                 #expect(Array(seen.utf8) == Array(value.utf8))
             }
         }
 
-        @Test(arguments: Store.allCases) func `names that differ in bytes are different attributes, or refused`(store: Store) async throws {
+        @Test(arguments: Store.allCases)
+        func `names that differ in bytes are different attributes, or refused`(store: Store) async throws {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             let names = [
-                "K", "k", "\u{212A}", "\u{E9}", "e\u{301}", "a b", "a:b", "principal", "digest", "version", "v", "_", "created",
+                "K", "k", "\u{212A}", "\u{E9}", "e\u{301}", "a b", "a:b", "principal", "digest", "version",
+                "v", "_", "created",
                 "0",
             ]
             let refused = try await browser.post("/set", ["k": "a\nb", "v": "v"], on: servers[0]).status
             #expect(refused == 400, "control characters are no name")
             var accepted: [String] = []
             for name in names {
-                let status = try await browser.post("/set", ["k": name, "v": "of \(name)"], on: servers[0]).status
+                let status = try await browser.post("/set", ["k": name, "v": "of \(name)"], on: servers[0])
+                    .status
                 let isASCII = name.utf8.allSatisfy { $0 < 0x80 }
                 #expect(status == 200 || !isASCII && status == 400, "\(name.debugDescription)")
                 if status == 200 { accepted.append(name) }
@@ -172,14 +223,21 @@ extension SharedFleet {
                 #expect(seen.map { Array($0.utf8) } == Array("of \(name)".utf8), "\(name.debugDescription)")
             }
             #expect(
-                try await browser.get("/whoami", on: servers[2]).json["principal"] == .null, "no attribute reaches what the library keeps")
+                try await browser.get("/whoami", on: servers[2]).json["principal"] == .null,
+                "no attribute reaches what the library keeps"
+            )
         }
 
-        @Test(arguments: Store.allCases) func `the attribute that was removed is gone`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `the attribute that was removed is gone`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": ""], on: servers[0])
-            #expect(try await browser.get("/has", ["k": "k"], on: servers[1]).json["has"] == .bool(true), "an empty value is a value")
+            #expect(
+                try await browser.get("/has", ["k": "k"], on: servers[1]).json["has"] == .bool(true),
+                "an empty value is a value"
+            )
             #expect(try await browser.post("/remove", ["k": "k"], on: servers[1]).status == 200)
             #expect(try await browser.get("/has", ["k": "k"], on: servers[2]).json["has"] == .bool(false))
             #expect(try await browser.get("/peek", ["k": "k"], on: servers[0]).json["value"] == .null)
@@ -188,7 +246,9 @@ extension SharedFleet {
             #expect(try await browser.get("/peek", ["k": "n"], on: servers[2]).json["value"] == .string("-4"))
         }
 
-        @Test(arguments: Store.allCases) func `an operation on the wrong kind of value is no server error`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `an operation on the wrong kind of value is no server error`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "text"], on: servers[0])
@@ -201,7 +261,9 @@ extension SharedFleet {
     }
 
     @Suite struct `A streamed answer` {
-        @Test(arguments: Store.allCases) func `says that a value was set if and only if it was stored`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `says that a value was set if and only if it was stored`(
+            store: Store
+        ) async throws {
             let fleet = Fleet.shared
             let servers = fleet.servers(store)
             let (known, unknown) = (fleet.browser(), fleet.browser())
@@ -210,10 +272,14 @@ extension SharedFleet {
                 let reply = try await browser.get("/stream", ["k": key, "v": "streamed"], on: servers[1])
                 #expect(reply.status == 200)
                 let claims = reply.body.replacing(" ", with: "").contains("\"set\":true")
-                let stored = try await browser.get("/peek", ["k": key], on: servers[2]).json["value"] == .string("streamed")
+                let stored =
+                    try await browser.get("/peek", ["k": key], on: servers[2]).json["value"]
+                    == .string("streamed")
                 #expect(claims == stored, "\(reply.body)")
             }
-            #expect(try await known.get("/peek", ["k": "other"], on: servers[0]).json["value"] == .string("v"))
+            #expect(
+                try await known.get("/peek", ["k": "other"], on: servers[0]).json["value"] == .string("v")
+            )
         }
     }
 }

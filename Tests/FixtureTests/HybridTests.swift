@@ -3,10 +3,13 @@
 import TestSupport
 import Testing
 
-/// Sealed cookies with a Redis behind them: a small record for each session (guarded), or sessions that move to Redis when
-/// their user signs in (tiered).
+/// Sealed cookies with a Redis behind them: a small record for each session (guarded), or sessions that move
+/// to Redis when their user signs in (tiered).
 @Suite(.timeLimit(.minutes(3))) struct `Sealed sessions with Redis` {
-    private func instances(_ store: String, _ steps: (RedisServer, FixtureApp, FixtureApp) async throws -> Void) async throws {
+    private func instances(
+        _ store: String,
+        _ steps: (RedisServer, FixtureApp, FixtureApp) async throws -> Void
+    ) async throws {
         let redis = try await RedisServer()
         var options = FixtureApp.Options(store: store, redis: redis.url, prefix: "hybrid")
         options.extra = ["--seal-keys", sealKey("k1")]
@@ -21,7 +24,9 @@ import Testing
 
     private static let both = ["sealed-guarded", "sealed-tiered"]
 
-    @Test(arguments: both) func `sign-out and revocation reach every copy, on every instance`(store: String) async throws {
+    @Test(arguments: both) func `sign-out and revocation reach every copy, on every instance`(store: String)
+        async throws
+    {
         try await instances(store) { redis, one, two in
             let browsers = try await concurrently(4) { _ in
                 let browser = Browser()
@@ -30,7 +35,10 @@ import Testing
                 return browser
             }
             let copies = browsers.map { $0.clone() }
-            #expect(try await browsers[0].get("/whoami", on: one).json["values"] == .object(["cart": .string("tea")]))
+            #expect(
+                try await browsers[0].get("/whoami", on: one).json["values"]
+                    == .object(["cart": .string("tea")])
+            )
             #expect(try await browsers[0].get("/devices", on: one).json["devices"].array.count == 4)
 
             #expect(try await browsers[1].post("/logout", on: one).status == 200)
@@ -45,11 +53,16 @@ import Testing
             #expect(try await browsers[0].post("/logout-others", on: one).json["revoked"] == .number(1))
             #expect(try await copies[3].get("/whoami", on: one).json["principal"] == .null)
             #expect(try await browsers[0].get("/whoami", on: two).json["principal"] == .string("ann"))
-            #expect(try await redis.findings(of: ["ann"] + browsers.compactMap(\.ticket).flatMap(secretForms)) == [])
+            #expect(
+                try await redis.findings(of: ["ann"] + browsers.compactMap(\.ticket).flatMap(secretForms))
+                    == []
+            )
         }
     }
 
-    @Test(arguments: both) func `a cookie from before the sign-in has no part in it`(store: String) async throws {
+    @Test(arguments: both) func `a cookie from before the sign-in has no part in it`(store: String)
+        async throws
+    {
         try await instances(store) { _, one, two in
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "before"], on: one)
@@ -73,7 +86,11 @@ import Testing
             try await browser.post("/increment", ["k": "spent", "by": "5"], on: one)
             for app in [one, two] {
                 let write = try await old.clone().post("/increment", ["k": "spent"], on: app)
-                #expect(write.status == 409 && write.setCookies == [] && write.json["error"] == .string("conflict"), "\(write.body)")
+                #expect(
+                    write.status == 409 && write.setCookies == []
+                        && write.json["error"] == .string("conflict"),
+                    "\(write.body)"
+                )
             }
             #expect(try await browser.get("/peek", ["k": "spent"], on: two).json["value"] == .string("5"))
         }
@@ -85,12 +102,16 @@ import Testing
             try await browser.post("/login", ["user": "ann"], on: one)
             let tabs = try await concurrently(20) { index in
                 let tab = browser.clone()
-                return (tab, try await tab.post("/increment", ["k": "n"], on: index % 2 == 0 ? one : two).status)
+                return (
+                    tab, try await tab.post("/increment", ["k": "n"], on: index % 2 == 0 ? one : two).status
+                )
             }
             #expect(tabs.allSatisfy { [200, 409].contains($0.1) })
             let winners = tabs.filter { $0.1 == 200 }
             #expect(winners.count == 1, "all began with the same cookie")
-            #expect(try await winners.first?.0.get("/peek", ["k": "n"], on: one).json["value"] == .string("1"))
+            #expect(
+                try await winners.first?.0.get("/peek", ["k": "n"], on: one).json["value"] == .string("1")
+            )
         }
     }
 
@@ -117,12 +138,19 @@ import Testing
             let browser = Browser()
             try await browser.post("/login", ["user": "ann"], on: one)
             try await browser.post("/set", ["k": "k", "v": "v"], on: one)
-            #expect(try await redis.commandNames { try await browser.get("/peek", ["k": "k"], on: one) } == ["hgetall": 1, "pttl": 1])
+            #expect(
+                try await redis.commandNames { try await browser.get("/peek", ["k": "k"], on: one) } == [
+                    "hgetall": 1, "pttl": 1,
+                ]
+            )
             #expect(try await redis.commandNames { try await browser.get("/none", on: one) } == [:])
         }
     }
 
-    @Test func `tiered: visitors who are not signed in cost Redis nothing, and do not notice when it is away`() async throws {
+    @Test
+    func `tiered: visitors who are not signed in cost Redis nothing, and do not notice when it is away`()
+        async throws
+    {
         try await instances("sealed-tiered") { redis, one, two in
             let visitor = Browser()
             let counts = try await redis.commandNames {
@@ -152,7 +180,9 @@ import Testing
                 (try? await visitor.post("/login", ["user": "ann", "keep": "cart"], on: one).status) == 200
             }
             #expect(isBack)
-            #expect(try await visitor.get("/whoami", on: two).json["values"] == .object(["cart": .string("tea")]))
+            #expect(
+                try await visitor.get("/whoami", on: two).json["values"] == .object(["cart": .string("tea")])
+            )
         }
     }
 }

@@ -21,10 +21,18 @@ final class MappedSite: Sendable {
 
     /// Runs the steps with a site of their own and stops it, whatever happens.
     static func with(
-        _ pinning: Pinning, store: String, noticeSeconds: Int = 0, plainHTTP: Bool = false, _ steps: (MappedSite) async throws -> Void
+        _ pinning: Pinning,
+        store: String,
+        noticeSeconds: Int = 0,
+        plainHTTP: Bool = false,
+        _ steps: (MappedSite) async throws -> Void
     ) async throws {
         let redis = store == "memory" ? nil : try await RedisServer()
-        var options = FixtureApp.Options(store: store, redis: redis?.url, prefix: redis == nil ? nil : "mapped")
+        var options = FixtureApp.Options(
+            store: store,
+            redis: redis?.url,
+            prefix: redis == nil ? nil : "mapped"
+        )
         options.noticeSeconds = noticeSeconds
         options.isPlainHTTP = plainHTTP
         async let one = FixtureApp.started(options, instance: "east")
@@ -33,15 +41,17 @@ final class MappedSite: Sendable {
         let servers = try await [one, two, three]
         let balancer = try await Balancer(pinning, before: servers, plainHTTP: plainHTTP)
         let result: Result<Void, any Error>
-        do { result = .success(try await steps(MappedSite(pinning, balancer, servers))) } catch { result = .failure(error) }
+        do { result = .success(try await steps(MappedSite(pinning, balancer, servers))) } catch {
+            result = .failure(error)
+        }
         await balancer.stop()
         for server in servers { await server.kill9() }
         await redis?.crash()
         try result.get()
     }
 
-    /// Signs in so many users (and more until they are on two instances); gives them with the names of their instances, and
-    /// the instance of the first.
+    /// Signs in so many users (and more until they are on two instances); gives them with the names of their
+    /// instances, and the instance of the first.
     func settle(_ count: Int) async throws -> (users: [(user: User, home: String)], victim: FixtureApp) {
         var users: [(user: User, home: String)] = []
         while users.count < count || Set(users.map(\.home)).count == 1, users.count < 4 * count {
@@ -75,7 +85,10 @@ struct User: Sendable {
 
     init(_ index: Int, _ site: MappedSite, plainHTTP: Bool = false) {
         let browser = Browser(
-            cookieName: plainHTTP ? "session" : "__Host-session", isSecure: !plainHTTP, source: "127.0.0.\(index % 250 + 2)")
+            cookieName: plainHTTP ? "session" : "__Host-session",
+            isSecure: !plainHTTP,
+            source: "127.0.0.\(index % 250 + 2)"
+        )
         self.init(name: "user-\(index)", browser: browser, balancer: site.balancer)
     }
 
@@ -95,13 +108,19 @@ struct User: Sendable {
         return reply.instance
     }
 
-    func get(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply { try await send("GET", path, query) }
+    func get(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply {
+        try await send("GET", path, query)
+    }
 
     @discardableResult
-    func post(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply { try await send("POST", path, query) }
+    func post(_ path: String, _ query: KeyValuePairs<String, String> = [:]) async throws -> Reply {
+        try await send("POST", path, query)
+    }
 
     /// Each request comes over a connection of its own, so that nothing but the pinning leads to an instance.
-    private func send(_ method: String, _ path: String, _ query: KeyValuePairs<String, String>) async throws -> Reply {
+    private func send(_ method: String, _ path: String, _ query: KeyValuePairs<String, String>) async throws
+        -> Reply
+    {
         try await browser.send(method, path, query, on: balancer, headers: ["Connection": "close"])
     }
 }

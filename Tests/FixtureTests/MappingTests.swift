@@ -6,7 +6,9 @@ import Testing
 
 /// Session mapping: real balancers that pin each user to one of three instances (R86).
 @Suite(.serialized, .timeLimit(.minutes(5))) struct MappingTests {
-    @Test(arguments: Pinning.allCases) func `every request of a user reaches the same instance`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.allCases) func `every request of a user reaches the same instance`(
+        pinning: Pinning
+    ) async throws {
         try await MappedSite.with(pinning, store: "memory") { site in
             let homes = try await concurrently(12) { index in
                 let user = User(index, site)
@@ -14,17 +16,24 @@ import Testing
                 for _ in 1..<60 {
                     let reply = try await user.get("/peek", ["k": "own"])
                     #expect(reply.status == 200 && reply.instance == home, "user \(index)")
-                    #expect(reply.json["value"] == .string(user.name), "what is only in that instance's memory")
+                    #expect(
+                        reply.json["value"] == .string(user.name),
+                        "what is only in that instance's memory"
+                    )
                 }
                 return home
             }
-            let newcomers = try await concurrently(24) { try await User(100 + $0, site).get("/none").instance }
+            let newcomers = try await concurrently(24) {
+                try await User(100 + $0, site).get("/none").instance
+            }
             #expect(Set(homes + newcomers).count > 1, "users are spread")
             #expect(Set(homes + newcomers).isSubset(of: site.names))
         }
     }
 
-    @Test(arguments: Pinning.allCases) func `signing in and renewing change the secret, not the instance`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.allCases) func `signing in and renewing change the secret, not the instance`(
+        pinning: Pinning
+    ) async throws {
         try await MappedSite.with(pinning, store: "memory") { site in
             _ = try await concurrently(12) { index in
                 let user = User(index, site)
@@ -42,7 +51,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Pinning.allCases) func `with memory, a killed instance loses its users and nobody else's`(pinning: Pinning)
+    @Test(arguments: Pinning.allCases)
+    func `with memory, a killed instance loses its users and nobody else's`(pinning: Pinning)
         async throws
     {
         try await MappedSite.with(pinning, store: "memory") { site in
@@ -56,14 +66,18 @@ import Testing
                 #expect(isKnown == (reply.instance == home))
                 if !isKnown { lost.append(user) }
             }
-            print("\(pinning.rawValue) with memory: \(lost.count) of \(users.count) users lost with one of three instances")
+            print(
+                "\(pinning.rawValue) with memory: \(lost.count) of \(users.count) users lost with one of three instances"
+            )
             #expect(!lost.isEmpty && lost.count < users.count)
 
             // They live on elsewhere, pinned as before.
             for user in lost {
                 let home = try await user.moveIn()
                 #expect(home != victim.instance)
-                for _ in 0..<10 { #expect(try await user.get("/peek", ["k": "own"]).json["value"] == .string(user.name)) }
+                for _ in 0..<10 {
+                    #expect(try await user.get("/peek", ["k": "own"]).json["value"] == .string(user.name))
+                }
             }
             try await victim.restart()
             #expect(await site.sends(newcomersTo: victim))
@@ -75,22 +89,32 @@ import Testing
         }
     }
 
-    @Test(arguments: Pinning.allCases) func `with Redis behind the pinning, nobody is lost`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.allCases) func `with Redis behind the pinning, nobody is lost`(pinning: Pinning)
+        async throws
+    {
         try await MappedSite.with(pinning, store: "redis") { site in
             let (users, victim) = try await site.settle(12)
             await victim.kill9()
             var lost = 0
             for (user, home) in users {
                 let reply = try await user.get("/whoami")
-                if reply.json["principal"] != .string(user.name) || reply.json["values"]["own"] != .string(user.name) { lost += 1 }
+                if reply.json["principal"] != .string(user.name)
+                    || reply.json["values"]["own"] != .string(user.name)
+                {
+                    lost += 1
+                }
                 #expect((reply.instance == home) == (home != victim.instance))
                 #expect(try await user.post("/append", ["k": "after", "v": "1"]).status == 200)
             }
-            print("\(pinning.rawValue) with Redis: \(lost) of \(users.count) users lost with one of three instances")
+            print(
+                "\(pinning.rawValue) with Redis: \(lost) of \(users.count) users lost with one of three instances"
+            )
             #expect(lost == 0)
             try await victim.restart()
             #expect(await site.sends(newcomersTo: victim))
-            for (user, _) in users { #expect(try await user.get("/list", ["k": "after"]).json["values"].array.count == 1) }
+            for (user, _) in users {
+                #expect(try await user.get("/list", ["k": "after"]).json["values"].array.count == 1)
+            }
         }
     }
 
@@ -102,7 +126,9 @@ import Testing
                 let reply = try await user.get("/peek", ["k": "own"])
                 #expect(reply.instance == home && reply.json["value"] == .string(user.name))
             }
-            for index in 100..<120 { #expect(try await User(index, site).get("/none").instance != leaving.instance) }
+            for index in 100..<120 {
+                #expect(try await User(index, site).get("/none").instance != leaving.instance)
+            }
         }
     }
 
@@ -110,7 +136,8 @@ import Testing
     ///
     /// What its old worker has taken by then goes to the old
     /// place still, so with both the instance serves on for a moment.
-    @Test(arguments: Pinning.allCases) func `an instance that is told to stop ends what is under way, and no request fails`(
+    @Test(arguments: Pinning.allCases)
+    func `an instance that is told to stop ends what is under way, and no request fails`(
         pinning: Pinning
     ) async throws {
         try await MappedSite.with(pinning, store: "redis", noticeSeconds: 2) { site in
@@ -123,7 +150,10 @@ import Testing
                     let tab = user.clone()
                     group.addTask {
                         let reply = try await tab.post("/slow", ["ms": "3500", "k": "slow", "v": user.name])
-                        #expect(reply.status == 200 && reply.instance == victim.instance, "what was under way")
+                        #expect(
+                            reply.status == 200 && reply.instance == victim.instance,
+                            "what was under way"
+                        )
                     }
                 }
                 for (user, _) in users {
@@ -151,7 +181,9 @@ import Testing
             }
             for user in guests {
                 let reply = try await user.get("/whoami").json
-                #expect(reply["values"]["slow"] == .string(user.name) && reply["principal"] == .string(user.name))
+                #expect(
+                    reply["values"]["slow"] == .string(user.name) && reply["principal"] == .string(user.name)
+                )
             }
         }
     }

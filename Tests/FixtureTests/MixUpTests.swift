@@ -11,7 +11,11 @@ extension SharedFleet {
             let fleet = Fleet.shared
             let visitors = try await concurrently(40) { index in
                 let browser = fleet.browser()
-                let reply = try await browser.post("/set", ["k": "own", "v": "visitor-\(index)"], on: fleet.servers[index % 3])
+                let reply = try await browser.post(
+                    "/set",
+                    ["k": "own", "v": "visitor-\(index)"],
+                    on: fleet.servers[index % 3]
+                )
                 #expect(reply.status == 200)
                 return (browser, "visitor-\(index)")
             }
@@ -22,7 +26,8 @@ extension SharedFleet {
                 let request = Task {
                     switch index % 7 {
                     case 0: try await browser.clone().post("/increment", ["k": "n"], on: server)
-                    case 1: try await browser.clone().get("/slow", ["ms": "3", "k": "x", "v": "x"], on: server)
+                    case 1:
+                        try await browser.clone().get("/slow", ["ms": "3", "k": "x", "v": "x"], on: server)
                     default: try await browser.clone().get("/whoami", on: server)
                     }
                 }
@@ -61,11 +66,14 @@ extension SharedFleet {
             let ticket = try #require(browser.ticket)
             for index in 0..<10 {
                 let query = "/slow?ms=80&k=hung\(index)&v=up"
-                let request = "POST \(query) HTTP/1.1\r\nHost: x\r\nCookie: __Host-session=\(ticket)\r\nContent-Length: 0\r\n\r\n"
+                let request =
+                    "POST \(query) HTTP/1.1\r\nHost: x\r\nCookie: __Host-session=\(ticket)\r\nContent-Length: 0\r\n\r\n"
                 try hangUp(after: Array(request.utf8), port: fleet.servers[index % 3].port)
             }
             let areStored = await poll(seconds: 5, every: .milliseconds(50)) {
-                guard let values = try? await browser.get("/whoami", on: fleet.servers[0]).json["values"].object else { return false }
+                guard
+                    let values = try? await browser.get("/whoami", on: fleet.servers[0]).json["values"].object
+                else { return false }
                 return (0..<10).allSatisfy { values["hung\($0)"] == .string("up") }
             }
             #expect(areStored, "the commit does not end with the connection")
@@ -77,7 +85,9 @@ extension SharedFleet {
         @Test func `takes no session and no acknowledged write with it`() async throws {
             let redis = Fleet.shared.redis
             let options = FixtureApp.Options(redis: redis.url, prefix: "dying")
-            let apps = try await [FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b")]
+            let apps = try await [
+                FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b"),
+            ]
             let browser = Fleet.shared.browser()
             try await browser.post("/login", ["user": Fleet.shared.user()], on: apps[0])
             let tally = Tally()
@@ -87,7 +97,11 @@ extension SharedFleet {
                     if index == 150 { group.addTask { await apps[0].kill9() } }
                     group.addTask {
                         do {
-                            let reply = try await browser.clone().post("/increment", ["k": "n"], on: apps[index % 2])
+                            let reply = try await browser.clone().post(
+                                "/increment",
+                                ["k": "n"],
+                                on: apps[index % 2]
+                            )
                             #expect(reply.status == 200)
                             tally.count("acknowledged")
                         } catch {
@@ -102,7 +116,9 @@ extension SharedFleet {
             #expect(lost > 0)
             try await apps[0].restart()
             for app in apps {
-                let text = try #require(try await browser.get("/peek", ["k": "n"], on: app).json["value"].string)
+                let text = try #require(
+                    try await browser.get("/peek", ["k": "n"], on: app).json["value"].string
+                )
                 let value = try #require(Int(text))
                 #expect((acknowledged...(acknowledged + lost)).contains(value))
             }
@@ -112,20 +128,29 @@ extension SharedFleet {
         @Test func `by SIGTERM finishes what it has begun`() async throws {
             let redis = Fleet.shared.redis
             let options = FixtureApp.Options(redis: redis.url, prefix: "leaving")
-            let apps = try await [FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b")]
+            let apps = try await [
+                FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b"),
+            ]
             let browser = Fleet.shared.browser()
             try await browser.post("/set", ["k": "k", "v": "before"], on: apps[0])
             let (tab, monitor) = (browser.clone(), try await redis.monitor())
             let handle = try #require(browser.handle)
             async let slow = tab.post("/slow", ["ms": "700", "k": "k", "v": "finished"], on: apps[0])
-            try #require(await poll(seconds: 10) { monitor.text.contains(handle) }, "the slow request is under way")
+            try #require(
+                await poll(seconds: 10) { monitor.text.contains(handle) },
+                "the slow request is under way"
+            )
             await monitor.stop(SIGKILL)
             await apps[0].terminate()
             #expect(apps[0].exitCode == 0, "a clean end, not \(apps[0].exitCode ?? -1)")
             #expect(try await slow.status == 200)
-            #expect(try await browser.get("/peek", ["k": "k"], on: apps[1]).json["value"] == .string("finished"))
+            #expect(
+                try await browser.get("/peek", ["k": "k"], on: apps[1]).json["value"] == .string("finished")
+            )
             try await apps[0].restart()
-            #expect(try await browser.get("/peek", ["k": "k"], on: apps[0]).json["value"] == .string("finished"))
+            #expect(
+                try await browser.get("/peek", ["k": "k"], on: apps[0]).json["value"] == .string("finished")
+            )
             for app in apps { await app.terminate() }
         }
     }

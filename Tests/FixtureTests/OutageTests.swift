@@ -12,7 +12,9 @@ import Testing
     private func apart(_ steps: @Sendable (RedisServer, [FixtureApp]) async throws -> Void) async throws {
         let redis = try await RedisServer()
         let options = FixtureApp.Options(redis: redis.url, prefix: "outage")
-        let apps = try await [FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b")]
+        let apps = try await [
+            FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b"),
+        ]
         try await steps(redis, apps)
         for app in apps { await app.terminate() }
         await redis.crash()
@@ -21,10 +23,12 @@ import Testing
     /// The answers while the store is away: all at once, each within the bound, none that lies.
     private func expectHonest(_ visitor: Browser, _ app: FixtureApp) async throws {
         let needy: [(String, String, KeyValuePairs<String, String>)] = [
-            ("GET", "/peek", ["k": "k"]), ("GET", "/has", ["k": "k"]), ("GET", "/whoami", [:]), ("GET", "/list", ["k": "l"]),
+            ("GET", "/peek", ["k": "k"]), ("GET", "/has", ["k": "k"]), ("GET", "/whoami", [:]),
+            ("GET", "/list", ["k": "l"]),
             ("GET", "/devices", [:]), ("GET", "/public", [:]), ("POST", "/set", ["k": "k", "v": "lie"]),
             ("POST", "/append", ["k": "l", "v": "lie"]),
-            ("POST", "/increment", ["k": "n"]), ("POST", "/remove", ["k": "k"]), ("POST", "/login", ["user": "mallory"]),
+            ("POST", "/increment", ["k": "n"]), ("POST", "/remove", ["k": "k"]),
+            ("POST", "/login", ["user": "mallory"]),
             ("POST", "/renew", [:]),
             ("POST", "/logout-others", [:]), ("POST", "/slow", ["ms": "1", "k": "k", "v": "lie"]),
         ]
@@ -53,14 +57,19 @@ import Testing
         for (method, path) in [("GET", "/peek"), ("POST", "/set")] {
             let newcomer = Browser()
             let reply = try await newcomer.send(method, path, ["k": "k", "v": "v"], on: app)
-            #expect(method == "GET" ? [200, 503].contains(reply.status) : reply.status == 503, "a newcomer's \(path)")
+            #expect(
+                method == "GET" ? [200, 503].contains(reply.status) : reply.status == 503,
+                "a newcomer's \(path)"
+            )
             #expect(reply.setCookies == [])
         }
         #expect(visitor.ticket == ticket)
     }
 
     private func recovers(_ app: FixtureApp) async -> Bool {
-        await poll(seconds: recoveryBound, every: .milliseconds(50)) { (try? await Browser().get("/readyz", on: app).status) == 200 }
+        await poll(seconds: recoveryBound, every: .milliseconds(50)) {
+            (try? await Browser().get("/readyz", on: app).status) == 200
+        }
     }
 
     @Test func `a frozen Redis is told honestly, and afterwards everything is still there`() async throws {
@@ -79,7 +88,9 @@ import Testing
             for app in apps {
                 #expect(await recovers(app))
                 let seen = try await visitor.get("/whoami", on: app).json
-                #expect(seen["principal"] == .string("alice") && seen["values"] == .object(["k": .string("v")]))
+                #expect(
+                    seen["principal"] == .string("alice") && seen["values"] == .object(["k": .string("v")])
+                )
             }
             let after = try await visitor.post("/set", ["k": "k", "v": "after"], on: apps[0])
             #expect(after.status == 200)
@@ -100,19 +111,27 @@ import Testing
                 #expect(await recovers(app))
                 for path in ["/whoami", "/peek"] {
                     let reply = try await visitor.get(path, ["k": "k"], on: app)
-                    #expect(reply.status == 200 && reply.setCookies == [], "no storm of deletions from \(path)")
+                    #expect(
+                        reply.status == 200 && reply.setCookies == [],
+                        "no storm of deletions from \(path)"
+                    )
                 }
                 #expect(try await visitor.get("/whoami", on: app).json["principal"] == .null)
             }
             #expect(visitor.ticket == old)
             let reply = try await visitor.post("/set", ["k": "k", "v": "new"], on: apps[0])
             #expect(reply.status == 200 && reply.setCookies.count == 1)
-            #expect(visitor.handle != old.split(separator: ".").first.map(String.init), "the lost id is not adopted")
+            #expect(
+                visitor.handle != old.split(separator: ".").first.map(String.init),
+                "the lost id is not adopted"
+            )
             #expect(try await visitor.get("/peek", ["k": "k"], on: apps[1]).json["value"] == .string("new"))
         }
     }
 
-    @Test(arguments: ["READONLY", "OOM"]) func `a Redis that refuses writes is an outage for writers`(kind: String) async throws {
+    @Test(arguments: ["READONLY", "OOM"]) func `a Redis that refuses writes is an outage for writers`(
+        kind: String
+    ) async throws {
         try await apart { redis, apps in
             let visitor = Browser()
             try await visitor.post("/set", ["k": "k", "v": "v"], on: apps[0])
@@ -141,7 +160,9 @@ import Testing
     /// What disturbs the visitors of the next test.
     enum Trouble: String, CaseIterable { case freeze, crash }
 
-    @Test(arguments: Trouble.allCases) func `visitors under load see their own data, or an honest failure`(trouble: Trouble) async throws {
+    @Test(arguments: Trouble.allCases) func `visitors under load see their own data, or an honest failure`(
+        trouble: Trouble
+    ) async throws {
         try await apart { redis, apps in
             let tally = Tally()
             let bound = answerBound
@@ -157,14 +178,21 @@ import Testing
                             let start = ContinuousClock.now
                             let reply =
                                 round % 4 == 1 || browser.ticket == nil
-                                ? try await browser.post("/set", ["k": "own", "v": own], on: apps[(index + round) % 2])
+                                ? try await browser.post(
+                                    "/set",
+                                    ["k": "own", "v": own],
+                                    on: apps[(index + round) % 2]
+                                )
                                 : try await browser.get("/peek", ["k": "own"], on: apps[(index + round) % 2])
                             let took = ContinuousClock.now - start
                             #expect(took < bound, "took \(took)")
                             #expect([200, 409, 503].contains(reply.status))
                             tally.count("\(reply.status)")
                             if reply.status == 503 {
-                                #expect(reply.setCookies == [] && browser.ticket == before && reply["retry-after"] != nil)
+                                #expect(
+                                    reply.setCookies == [] && browser.ticket == before
+                                        && reply["retry-after"] != nil
+                                )
                                 try await Task.sleep(for: .milliseconds(10))
                             } else if case .string(let value) = reply.json["value"] {
                                 #expect(value == own, "somebody else's data")
@@ -179,7 +207,9 @@ import Testing
                     func enough(_ status: Int) async {
                         let before = tally["\(status)"]
                         #expect(
-                            await poll(seconds: 15) { tally["\(status)"] >= before + 60 }, "answers of \(status)")
+                            await poll(seconds: 15) { tally["\(status)"] >= before + 60 },
+                            "answers of \(status)"
+                        )
                     }
                     await enough(200)
                     switch trouble {

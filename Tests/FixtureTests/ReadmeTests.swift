@@ -6,7 +6,8 @@ import Testing
 
 /// The README's program is a sample that compiles, and its transcript is what that program answers.
 @Suite struct `README` {
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .deletingLastPathComponent()
     private let text: String
 
@@ -26,12 +27,16 @@ import Testing
     }
 
     @Test func `shows Samples Hello as it is`() throws {
-        let hello = try String(contentsOf: Self.root.appending(path: "Samples/Hello/main.swift"), encoding: .utf8)
+        let hello = try String(
+            contentsOf: Self.root.appending(path: "Samples/Hello/main.swift"),
+            encoding: .utf8
+        )
         #expect(hello == "// SPDX-License-Identifier: Apache-2.0\n\n" + (try block("swift")))
         #expect(hello.split(separator: "\n", omittingEmptySubsequences: false).count <= 41)
     }
 
-    /// Runs in a network of its own, where the program's well-known ports are free whatever else this machine does.
+    /// Runs in a network of its own, where the program's well-known ports are free whatever else this machine
+    /// does.
     @Test func `shows a transcript that happens`() async throws {
         let transcript = try block("console")
         let commands = transcript.split(separator: "\n").filter { $0.hasPrefix("$ ") }.map { $0.dropFirst(2) }
@@ -45,7 +50,11 @@ import Testing
             for _ in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:8080/cart && break; sleep 0.1; done
             \(commands.map { "echo '$ \($0)'; \($0)" }.joined(separator: "\n"))
             """
-        let output = try await run("unshare", ["--net", "--map-root-user", "bash", "-c", script], seconds: 60)
+        let output = try await run(
+            "unshare",
+            ["--net", "--map-root-user", "bash", "-c", script],
+            seconds: 60
+        )
         #expect(normalized(output) == normalized(transcript))
     }
 

@@ -12,29 +12,51 @@ extension SharedFleet {
         enum End: String, CaseIterable { case logout, revoke, logoutOthers, logoutAll }
 
         /// Ends `browser`'s session; `device` is another session of the same user.
-        private func end(_ end: End, _ browser: Browser, by device: Browser, user: String, on server: FixtureApp) async throws -> Reply {
+        private func end(
+            _ end: End,
+            _ browser: Browser,
+            by device: Browser,
+            user: String,
+            on server: FixtureApp
+        ) async throws -> Reply {
             switch end {
             case .logout: try await browser.post("/logout", on: server)
-            case .revoke: try await device.post("/revoke", ["handle": try #require(browser.handle)], on: server)
+            case .revoke:
+                try await device.post("/revoke", ["handle": try #require(browser.handle)], on: server)
             case .logoutOthers: try await device.post("/logout-others", on: server)
             case .logoutAll: try await device.post("/logout-all", ["user": user], on: server)
             }
         }
 
         /// The ticket opens nothing, the late value is nowhere, and what remains of the record holds no data.
-        private func expectGone(_ thief: Browser, value: String, store: Store, sourceLocation: SourceLocation = #_sourceLocation)
+        private func expectGone(
+            _ thief: Browser,
+            value: String,
+            store: Store,
+            sourceLocation: SourceLocation = #_sourceLocation
+        )
             async throws
         {
             try await fleet.spread(store)
             for server in fleet.servers(store) {
                 let seen = try await thief.get("/whoami", on: server).json
-                #expect(seen["principal"] == .null && seen["values"].object == [:], sourceLocation: sourceLocation)
+                #expect(
+                    seen["principal"] == .null && seen["values"].object == [:],
+                    sourceLocation: sourceLocation
+                )
             }
             guard store == .redis else { return }
-            #expect(try await fleet.redis.findings(of: [value]) == [], "the late value is not stored", sourceLocation: sourceLocation)
+            #expect(
+                try await fleet.redis.findings(of: [value]) == [],
+                "the late value is not stored",
+                sourceLocation: sourceLocation
+            )
         }
 
-        @Test(arguments: Store.onServers, End.allCases) func `does not bring an ended session back`(store: Store, how: End) async throws {
+        @Test(arguments: Store.onServers, End.allCases) func `does not bring an ended session back`(
+            store: Store,
+            how: End
+        ) async throws {
             let servers = fleet.servers(store)
             try await untilUnderWay { milliseconds in
                 let user = fleet.user()
@@ -51,7 +73,9 @@ extension SharedFleet {
                 let late = try await slow
                 #expect(ended.status == 200)
                 // Begun after the end it is a stranger's request, and may start a fresh session of its own.
-                guard wasUnderWay, tab.handle == thief.handle || late.setCookies.allSatisfy(isDeletion) else { return false }
+                guard wasUnderWay, tab.handle == thief.handle || late.setCookies.allSatisfy(isDeletion) else {
+                    return false
+                }
                 #expect(late.status == 200, "no error for an innocent request")
                 #expect(late.setCookies.allSatisfy(isDeletion), "no ticket for an ended session")
                 try await expectGone(thief, value: value, store: store)
@@ -59,7 +83,8 @@ extension SharedFleet {
             }
         }
 
-        @Test(arguments: Store.onServers) func `does not bring a session back in any of many random interleavings`(store: Store)
+        @Test(arguments: Store.onServers)
+        func `does not bring a session back in any of many random interleavings`(store: Store)
             async throws
         {
             let servers = fleet.servers(store)
@@ -80,27 +105,41 @@ extension SharedFleet {
                             let server = servers[(index + step) % 3]
                             let reply =
                                 switch step {
-                                case 0: try await tab.post("/slow", ["ms": "\(pause)", "k": "k", "v": value], on: server)
+                                case 0:
+                                    try await tab.post(
+                                        "/slow",
+                                        ["ms": "\(pause)", "k": "k", "v": value],
+                                        on: server
+                                    )
                                 case 1: try await tab.post("/append", ["k": "list", "v": value], on: server)
                                 case 2: try await tab.post("/renew", on: server)
                                 default: try await tab.get("/peek", ["k": "k"], on: server)
                                 }
                             #expect(reply.status == 200)
-                            // Data written after the end may start a fresh session (it is a new request), never the old one.
+                            // Data written after the end may start a fresh session (it is a new request),
+                            // never the old one.
                             #expect(tab.ticket != nil || reply.setCookies.allSatisfy(isDeletion))
                         }
                     }
                     let pause = Int.random(in: 0...20)
                     group.addTask {
                         try await Task.sleep(for: .milliseconds(pause))
-                        let reply = try await self.end(how, browser, by: device, user: user, on: servers[(index + 1) % 3])
+                        let reply = try await self.end(
+                            how,
+                            browser,
+                            by: device,
+                            user: user,
+                            on: servers[(index + 1) % 3]
+                        )
                         #expect(reply.status == 200, "\(how)")
                     }
                     try await group.waitForAll()
                 }
                 try await fleet.spread(store)
                 // The old ticket, and the one that a renewal in between may have brought.
-                for (holder, server) in [(thief, servers[0]), (tabs[2], servers[1]), (tabs[2], servers[2]), (thief, servers[2])] {
+                for (holder, server) in [
+                    (thief, servers[0]), (tabs[2], servers[1]), (tabs[2], servers[2]), (thief, servers[2]),
+                ] {
                     let seen = try await holder.get("/whoami", on: server).json
                     #expect(seen["principal"] == .null && seen["values"].object == [:], "\(how)")
                 }
@@ -108,7 +147,9 @@ extension SharedFleet {
             }
             guard store == .redis else { return }
             for (handle, value) in values {
-                #expect(try await fleet.redis.dataFields(ofHandle: handle).filter { $0.contains(value) } == [])
+                #expect(
+                    try await fleet.redis.dataFields(ofHandle: handle).filter { $0.contains(value) } == []
+                )
             }
         }
 
@@ -139,10 +180,16 @@ extension SharedFleet {
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for index in 0..<10 {
-                    group.addTask { try await fleet.browser().post("/login", ["user": user], on: fleet.servers[index % 3]) }
+                    group.addTask {
+                        try await fleet.browser().post("/login", ["user": user], on: fleet.servers[index % 3])
+                    }
                 }
                 group.addTask {
-                    let reply = try await fleet.browser().post("/logout-all", ["user": user], on: fleet.servers[0])
+                    let reply = try await fleet.browser().post(
+                        "/logout-all",
+                        ["user": user],
+                        on: fleet.servers[0]
+                    )
                     #expect(reply.status == 200)
                 }
                 try await group.waitForAll()

@@ -7,7 +7,9 @@ import Testing
 
 /// What route cookies say, and what made-up ones do: a hint without any power (R86).
 @Suite(.serialized, .timeLimit(.minutes(3))) struct RouteTests {
-    @Test(arguments: Pinning.byCookie) func `the route is a cookie of its own that tells nothing`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.byCookie) func `the route is a cookie of its own that tells nothing`(
+        pinning: Pinning
+    ) async throws {
         try await MappedSite.with(pinning, store: "memory") { site in
             var routes: [String] = []
             for index in 0..<30 {
@@ -16,31 +18,51 @@ import Testing
                 let reply = try await user.get("/none")
                 let line = try #require(reply.setCookies.first { $0.hasPrefix("__Host-route=") })
                 let parts = line.components(separatedBy: "; ")
-                #expect(Set(parts.dropFirst().map { $0.lowercased() }) == ["path=/", "secure", "httponly", "samesite=lax"], "\(line)")
+                #expect(
+                    Set(parts.dropFirst().map { $0.lowercased() }) == [
+                        "path=/", "secure", "httponly", "samesite=lax",
+                    ],
+                    "\(line)"
+                )
                 #expect(reply.cacheControl == ["private"])
                 let route = try #require(user.browser.cookie("__Host-route"), "a browser keeps it")
                 let again = try await user.get("/none")
-                #expect(again.setCookies == [] && again["cache-control"] == nil, "once is enough, and caches are free again")
+                #expect(
+                    again.setCookies == [] && again["cache-control"] == nil,
+                    "once is enough, and caches are free again"
+                )
                 try await user.post("/set", ["k": "k", "v": "v"])
                 let ticket = try #require(user.browser.ticket)
-                #expect(ticket.split(separator: ".").count == 2 && !ticket.contains(route) && !route.contains(ticket.prefix(22)))
+                #expect(
+                    ticket.split(separator: ".").count == 2 && !ticket.contains(route)
+                        && !route.contains(ticket.prefix(22))
+                )
                 routes.append(route)
             }
             if pinning.hasAliases {
                 // Random text that the test itself has drawn, before it was given to the balancer.
                 #expect(Set(routes).isSubset(of: site.balancer.aliases))
             } else {
-                #expect(Set(routes).count == routes.count, "drawn for each browser: the number of instances cannot be counted")
+                #expect(
+                    Set(routes).count == routes.count,
+                    "drawn for each browser: the number of instances cannot be counted"
+                )
                 #expect(routes.allSatisfy { $0.wholeMatch(of: /[0-9a-f-]{32,36}/) != nil })
             }
-            let telling = ["127", "7f000001", "0100007f", "2130706433", "16777343"] + site.servers.map { "\($0.port)" } + site.names
+            let telling =
+                ["127", "7f000001", "0100007f", "2130706433", "16777343"] + site.servers.map { "\($0.port)" }
+                + site.names
             for form in routes.flatMap(readings) {
-                #expect(!form.split { !$0.isLetter && !$0.isNumber }.contains { telling.contains(String($0)) }, "\(form)")
+                #expect(
+                    !form.split { !$0.isLetter && !$0.isNumber }.contains { telling.contains(String($0)) },
+                    "\(form)"
+                )
             }
         }
     }
 
-    @Test(arguments: Pinning.byCookie) func `made-up routes lead to the configured instances only, and cost nobody the session`(
+    @Test(arguments: Pinning.byCookie)
+    func `made-up routes lead to the configured instances only, and cost nobody the session`(
         pinning: Pinning
     ) async throws {
         try await MappedSite.with(pinning, store: "redis") { site in
@@ -49,7 +71,8 @@ import Testing
             try await user.post("/login", ["user": user.name])
             let ticket = try #require(user.browser.ticket)
             for route in hostileRoutes(decoy.port, site.balancer.aliases) {
-                let head = "GET /whoami HTTP/1.1\r\nHost: site\r\nConnection: close\r\nCookie: __Host-session=\(ticket); __Host-route="
+                let head =
+                    "GET /whoami HTTP/1.1\r\nHost: site\r\nConnection: close\r\nCookie: __Host-session=\(ticket); __Host-route="
                 let bytes = Array(head.utf8) + route + Array("\r\n\r\n".utf8)
                 let answer = try await sendRaw(bytes, port: site.balancer.port)
                 let text = String(decoding: route, as: UTF8.self).debugDescription
@@ -63,14 +86,18 @@ import Testing
                 #expect(answer.contains("\"principal\":\"\(user.name)\""), "\(text)")
                 if pinning.hasAliases {
                     let index = try #require(site.servers.firstIndex { $0.instance == instance })
-                    #expect(answer.contains("__Host-route=\(site.balancer.aliases[index]);"), "the right one instead of \(text)")
+                    #expect(
+                        answer.contains("__Host-route=\(site.balancer.aliases[index]);"),
+                        "the right one instead of \(text)"
+                    )
                 }
             }
             await decoy.kill9()
         }
     }
 
-    @Test(arguments: [Pinning.haproxyHash, .nginxHash]) func `a session without a route goes by its handle, whatever its secret`(
+    @Test(arguments: [Pinning.haproxyHash, .nginxHash])
+    func `a session without a route goes by its handle, whatever its secret`(
         pinning: Pinning
     ) async throws {
         try await MappedSite.with(pinning, store: "redis") { site in
@@ -82,20 +109,29 @@ import Testing
                 for round in 0..<10 {
                     let api = Browser()
                     api.present(try #require(user.browser.ticket))
-                    let reply = try await api.post("/append", ["k": "rounds", "v": "\(round)"], on: site.balancer)
+                    let reply = try await api.post(
+                        "/append",
+                        ["k": "rounds", "v": "\(round)"],
+                        on: site.balancer
+                    )
                     #expect(reply.status == 200 && reply.setCookies == [], "no route is needed")
                     seen.insert(reply.instance)
                     if round == 5 { try await user.post("/login", ["user": user.name, "keep": "rounds"]) }
                 }
                 #expect(seen.count == 1)
-                #expect(try await user.get("/list", ["k": "rounds"]).json["values"].array.count == 10, "with Redis nothing is lost")
+                #expect(
+                    try await user.get("/list", ["k": "rounds"]).json["values"].array.count == 10,
+                    "with Redis nothing is lost"
+                )
                 homes.formUnion(seen)
             }
             #expect(homes.count > 1)
         }
     }
 
-    @Test(arguments: Pinning.allCases) func `cookies of 8 KiB pass in both directions`(pinning: Pinning) async throws {
+    @Test(arguments: Pinning.allCases) func `cookies of 8 KiB pass in both directions`(pinning: Pinning)
+        async throws
+    {
         let origin = try WideOrigin()
         let balancer = try await Balancer(pinning, before: [origin, origin, origin])
         let browser = Browser()
@@ -109,8 +145,9 @@ import Testing
         origin.stop()
     }
 
-    @Test(arguments: [Pinning.haproxyHash, .nginxHash]) func `two balancers agree without knowing each other`(pinning: Pinning) async throws
-    {
+    @Test(arguments: [Pinning.haproxyHash, .nginxHash]) func `two balancers agree without knowing each other`(
+        pinning: Pinning
+    ) async throws {
         try await MappedSite.with(pinning, store: "memory") { site in
             let second = try await Balancer(pinning, before: site.servers)
             for index in 0..<12 {
@@ -123,7 +160,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Pinning.byCookie) func `the switch for plain HTTP makes it work without TLS, for development`(
+    @Test(arguments: Pinning.byCookie)
+    func `the switch for plain HTTP makes it work without TLS, for development`(
         pinning: Pinning
     ) async throws {
         try await MappedSite.with(pinning, store: "memory", plainHTTP: true) { site in
@@ -149,22 +187,32 @@ private func readings(_ route: String) -> [String] {
         while padded.count % 4 != 0 { padded += "=" }
         if let data = Data(base64Encoded: padded) { forms.append(String(decoding: data, as: UTF8.self)) }
     }
-    let bytes = stride(from: 0, to: compact.count - 1, by: 2).compactMap { UInt8(compact.dropFirst($0).prefix(2), radix: 16) }
+    let bytes = stride(from: 0, to: compact.count - 1, by: 2).compactMap {
+        UInt8(compact.dropFirst($0).prefix(2), radix: 16)
+    }
     return forms + [String(decoding: bytes, as: UTF8.self)]
 }
 
 /// Two hundred values that no balancer gave out.
 private func hostileRoutes(_ port: Int, _ aliases: [String]) -> [[UInt8]] {
     var texts = [
-        "", " ", "=", ".", "0", "1", "2", "3", "-1", "east", "decoy", "app1", "app2", "app4", "instance1", "instance4", "instances",
+        "", " ", "=", ".", "0", "1", "2", "3", "-1", "east", "decoy", "app1", "app2", "app4", "instance1",
+        "instance4", "instances",
         "default",
-        "127.0.0.1:\(port)", "http://127.0.0.1:\(port)", "127.0.0.1:\(port)/", "unix:/tmp/x", "localhost:\(port)", "[::1]:\(port)",
-        "2130706433.\(port).0000", "16777343.\(UInt16(port).byteSwapped).0000", "!ABCDEF", "rd1o00000000000000000000ffff7f000001o\(port)",
-        "../../healthz", "%00", "%0d%0aX-Instance:%20east", "${APP1}", "$upstream_addr", "%[src]", "\"", "\"\"", "\"east", "a,b", "a b",
-        String(repeating: "a", count: 4000), String(repeating: "%", count: 1000), "é", "\u{202E}", "\t", "a\u{0}b", "a\u{7F}b", "a\u{1}b",
+        "127.0.0.1:\(port)", "http://127.0.0.1:\(port)", "127.0.0.1:\(port)/", "unix:/tmp/x",
+        "localhost:\(port)", "[::1]:\(port)",
+        "2130706433.\(port).0000", "16777343.\(UInt16(port).byteSwapped).0000", "!ABCDEF",
+        "rd1o00000000000000000000ffff7f000001o\(port)",
+        "../../healthz", "%00", "%0d%0aX-Instance:%20east", "${APP1}", "$upstream_addr", "%[src]", "\"",
+        "\"\"", "\"east", "a,b", "a b",
+        String(repeating: "a", count: 4000), String(repeating: "%", count: 1000), "é", "\u{202E}", "\t",
+        "a\u{0}b", "a\u{7F}b", "a\u{1}b",
     ]
     for alias in aliases {
-        texts += ["\(alias)0", "0\(alias)", alias.uppercased() + "x", String(alias.dropLast()), "\"\(alias)\"", "\(alias),\(aliases[0])"]
+        texts += [
+            "\(alias)0", "0\(alias)", alias.uppercased() + "x", String(alias.dropLast()), "\"\(alias)\"",
+            "\(alias),\(aliases[0])",
+        ]
     }
     var all = texts.map { Array($0.utf8) } + [[0xFF, 0xFE], [0x80]]
     while all.count < 200 {

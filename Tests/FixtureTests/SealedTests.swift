@@ -7,13 +7,15 @@ import Testing
 /// `ID:BASE64URL-OF-32-BYTES`, for the tests of stores that seal.
 func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
 
-/// Sessions in the browser's cookie and nowhere else (R59–R68): two instances that share keys and nothing besides.
+/// Sessions in the browser's cookie and nowhere else (R59–R68): two instances that share keys and nothing
+/// besides.
 @Suite(.timeLimit(.minutes(3))) struct `Sealed sessions` {
     private static let key = sealKey("k1")
 
     /// Two instances with these keys, stopped afterwards.
     private func instances(
-        _ keys: String = key, _ change: (inout FixtureApp.Options) -> Void = { _ in },
+        _ keys: String = key,
+        _ change: (inout FixtureApp.Options) -> Void = { _ in },
         _ steps: (FixtureApp, FixtureApp) async throws -> Void
     ) async throws {
         var options = FixtureApp.Options(store: "sealed")
@@ -35,11 +37,15 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
             try await browser.post("/login", ["user": "ann", "keep": "cart"], on: one)
             #expect(browser.ticket != before)
             let seen = try await browser.get("/whoami", on: two).json
-            #expect(seen["principal"] == .string("ann") && seen["values"] == .object(["cart": .string("tea")]))
+            #expect(
+                seen["principal"] == .string("ann") && seen["values"] == .object(["cart": .string("tea")])
+            )
             try await browser.post("/increment", ["k": "n", "by": "3"], on: two)
             try await browser.post("/append", ["k": "l", "v": "x"], on: one)
             #expect(try await browser.get("/peek", ["k": "n"], on: one).json["value"] == .string("3"))
-            #expect(try await browser.get("/list", ["k": "l"], on: two).json["values"] == .array([.string("x")]))
+            #expect(
+                try await browser.get("/list", ["k": "l"], on: two).json["values"] == .array([.string("x")])
+            )
             #expect(try await browser.post("/logout", on: two).setCookies.allSatisfy(isDeletion))
             #expect(browser.ticket == nil)
             #expect(try await browser.get("/whoami", on: one).json["principal"] == .null)
@@ -53,7 +59,9 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
             for path in ["/whoami", "/public", "/none"] {
                 #expect(try await browser.get(path, on: two).setCookies == [], "\(path)")
             }
-            #expect(try await browser.get("/peek", ["k": "k"], on: two).cacheControl == ["private", "no-cache"])
+            #expect(
+                try await browser.get("/peek", ["k": "k"], on: two).cacheControl == ["private", "no-cache"]
+            )
             let write = try await browser.post("/set", ["k": "k", "v": "w"], on: two)
             #expect(write.setCookies.count == 1 && write.cacheControl.contains("no-store"))
         }
@@ -76,14 +84,17 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         }
     }
 
-    @Test func `that were changed, cut, mixed or made up open nothing, and the answer does not tell which`() async throws {
+    @Test func `that were changed, cut, mixed or made up open nothing, and the answer does not tell which`()
+        async throws
+    {
         try await instances { one, two in
             let (browser, other) = (Browser(), Browser())
             try await browser.post("/login", ["user": "ann"], on: one)
             try await other.post("/login", ["user": "bob"], on: one)
             let (ticket, foreign) = (try #require(browser.ticket), try #require(other.ticket))
             var forged = [
-                "", "s1", "s1.k1.", "s1..", "s1.k1.AAAA", String(ticket.dropLast()), ticket + "A", ticket.replacing("s1.", with: "s2."),
+                "", "s1", "s1.k1.", "s1..", "s1.k1.AAAA", String(ticket.dropLast()), ticket + "A",
+                ticket.replacing("s1.", with: "s2."),
             ]
             forged.append(ticket.replacing("s1.k1.", with: "s1.k2."))
             forged.append(String(ticket.prefix(ticket.count / 2)) + foreign.suffix(foreign.count / 2))
@@ -98,7 +109,10 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
                 let reply = try await thief.get("/whoami", on: two)
                 #expect(reply.status == 200 && reply.setCookies == [], "\(text.count)")
                 #expect(reply.json["principal"] == .null && reply.json["values"].object == [:])
-                #expect(reply.fields.map(\.name).sorted() == (try await Browser().get("/whoami", on: two)).fields.map(\.name).sorted())
+                #expect(
+                    reply.fields.map(\.name).sorted()
+                        == (try await Browser().get("/whoami", on: two)).fields.map(\.name).sorted()
+                )
             }
             let late = Browser()
             late.present(try #require(forged.last))
@@ -107,7 +121,9 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         }
     }
 
-    @Test func `grow over several cookies and shrink again, and are refused before they are too large`() async throws {
+    @Test func `grow over several cookies and shrink again, and are refused before they are too large`()
+        async throws
+    {
         try await instances { one, two in
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: one)
@@ -115,7 +131,9 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
                 let reply = try await browser.post("/big", ["bytes": "\(bytes)", "k": "big"], on: one)
                 #expect(reply.status == 200, "\(bytes): \(reply.body)")
                 #expect(reply.setCookies.filter { !isDeletion($0) }.count == (bytes > 4000 ? 2 : 1))
-                #expect(try await browser.get("/peek", ["k": "big"], on: two).json["value"].string?.count == bytes)
+                #expect(
+                    try await browser.get("/peek", ["k": "big"], on: two).json["value"].string?.count == bytes
+                )
             }
             try await browser.post("/big", ["bytes": "6000", "k": "big"], on: one)
             let before = try await browser.get("/whoami", on: two).json
@@ -124,7 +142,10 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
                 #expect(reply.status == 413 && reply.setCookies == [])
             }
             #expect(try await browser.get("/whoami", on: one).json == before)
-            #expect(try await browser.post("/logout", on: one).setCookies.count == 2, "both cookies are taken away")
+            #expect(
+                try await browser.post("/logout", on: one).setCookies.count == 2,
+                "both cookies are taken away"
+            )
         }
     }
 
@@ -139,7 +160,10 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
                 #expect(try await browser.get("/peek", ["k": "k"], on: two).json["value"] == .string("v"))
                 try await Task.sleep(for: .milliseconds(100))
             }
-            #expect(try await copy.get("/peek", ["k": "k"], on: one).json["value"] == .null, "a copy that nobody used is over")
+            #expect(
+                try await copy.get("/peek", ["k": "k"], on: one).json["value"] == .null,
+                "a copy that nobody used is over"
+            )
         }
         try await instances(Self.key, { $0.lifetimeSeconds = 2 }) { one, _ in
             let browser = Browser()
@@ -151,18 +175,26 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         }
     }
 
-    @Test func `move to a new key while they are used, and end with the last key that opens them`() async throws {
+    @Test func `move to a new key while they are used, and end with the last key that opens them`()
+        async throws
+    {
         let (old, new) = (sealKey("old"), sealKey("new"))
         let browser = Browser()
         try await instances(old) { one, _ in try await browser.post("/set", ["k": "k", "v": "v"], on: one) }
         let idle = browser.clone()
         try await instances("\(new),\(old)") { one, _ in
             let reply = try await browser.get("/peek", ["k": "k"], on: one)
-            #expect(reply.json["value"] == .string("v") && reply.setCookies.count == 1, "sealed under the new key at once")
+            #expect(
+                reply.json["value"] == .string("v") && reply.setCookies.count == 1,
+                "sealed under the new key at once"
+            )
             #expect(try await browser.get("/peek", ["k": "k"], on: one).setCookies == [])
         }
         try await instances(new) { one, _ in
-            let (moved, left) = (try await browser.get("/peek", ["k": "k"], on: one), try await idle.get("/peek", ["k": "k"], on: one))
+            let (moved, left) = (
+                try await browser.get("/peek", ["k": "k"], on: one),
+                try await idle.get("/peek", ["k": "k"], on: one)
+            )
             #expect(moved.json["value"] == .string("v") && left.json["value"] == .null)
         }
     }
@@ -173,7 +205,10 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
             try await browser.post("/login", ["user": "ann"], on: one)
             let copy = browser.clone()
             try await browser.post("/logout", on: one)
-            #expect(try await copy.get("/whoami", on: two).json["principal"] == .string("ann"), "the price of storing nothing")
+            #expect(
+                try await copy.get("/whoami", on: two).json["principal"] == .string("ann"),
+                "the price of storing nothing"
+            )
         }
     }
 
@@ -181,19 +216,26 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         try await instances { one, two in
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: one)
-            #expect(try await browser.get("/stream", ["k": "k", "v": "late"], on: one).json["set"] == .bool(false))
+            #expect(
+                try await browser.get("/stream", ["k": "k", "v": "late"], on: one).json["set"] == .bool(false)
+            )
             #expect(try await browser.get("/peek", ["k": "k"], on: two).json["value"] == .string("v"))
         }
     }
 
-    @Test(arguments: ["", "k1", "k1:", "k1:AAAA", "k1:\(String(repeating: "A", count: 43))", "a b:\(randomTicketText(bytes: 32))", "k1:!"])
+    @Test(arguments: [
+        "", "k1", "k1:", "k1:AAAA", "k1:\(String(repeating: "A", count: 43))",
+        "a b:\(randomTicketText(bytes: 32))", "k1:!",
+    ])
     func `need keys that are keys`(keys: String) async throws {
         var options = FixtureApp.Options(store: "sealed")
         options.extra = ["--seal-keys", keys]
         let app = try FixtureApp(options)
         #expect(try await app.wait(seconds: 20) != 0)
         #expect(app.output.contains("Error: ") && !app.output.contains("Fatal error"), "\(app.output)")
-        if let material = keys.split(separator: ":").dropFirst().first, material.count > 8 { #expect(!app.output.contains(material)) }
+        if let material = keys.split(separator: ":").dropFirst().first, material.count > 8 {
+            #expect(!app.output.contains(material))
+        }
     }
 
     @Test func `need different ids for different keys`() async throws {

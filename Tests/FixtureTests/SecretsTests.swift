@@ -10,14 +10,18 @@ import Testing
         let redis = try await RedisServer()
         var options = FixtureApp.Options(redis: redis.url, prefix: "secret")
         options.environment = ["LOG_LEVEL": "trace", "SESSIONS_LOG_LEVEL": "trace"]
-        let apps = try await [FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b")]
+        let apps = try await [
+            FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b"),
+        ]
         let monitor = try await redis.monitor()
         let users = ["alice-zanzibar", "bob-timbuktu"]
         var tickets: Set<String> = []
         var devices: [String] = []
         for user in users {
             let (browser, second) = (Browser(), Browser())
-            func note() { for holder in [browser, second] { if let ticket = holder.ticket { tickets.insert(ticket) } } }
+            func note() {
+                for holder in [browser, second] { if let ticket = holder.ticket { tickets.insert(ticket) } }
+            }
             try await browser.post("/set", ["k": "k", "v": "v"], on: apps[0])
             note()
             try await browser.post("/login", ["user": user, "keep": "k"], on: apps[1])
@@ -74,11 +78,20 @@ import Testing
         let stored = try await redis.admin("EVAL", script, "1", key).split(separator: "\n").map(String.init)
         #expect(stored.count > 6)
         for text in stored {
-            let bytes = stride(from: 0, to: text.count, by: 2).compactMap { UInt8(text.dropFirst($0).prefix(2), radix: 16) }
-            let base64 = Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
-            for secret in [String(decoding: bytes, as: UTF8.self), base64, text] where secret.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            let bytes = stride(from: 0, to: text.count, by: 2).compactMap {
+                UInt8(text.dropFirst($0).prefix(2), radix: 16)
+            }
+            let base64 = Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
+                .replacing("=", with: "")
+            for secret in [String(decoding: bytes, as: UTF8.self), base64, text]
+            where secret.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
                 let thief = Browser()
-                let reply = try await thief.send("GET", "/whoami", on: app, cookies: ["__Host-session=\(handle).\(secret)"])
+                let reply = try await thief.send(
+                    "GET",
+                    "/whoami",
+                    on: app,
+                    cookies: ["__Host-session=\(handle).\(secret)"]
+                )
                 #expect(reply.json["principal"] == .null && reply.json["handle"] == .null)
             }
         }
@@ -92,7 +105,10 @@ import Testing
         let browser = Browser()
         try await browser.post("/login", ["user": "alice"], on: app)
         let ticket = try #require(browser.ticket)
-        for headers in [["Authorization": "Bearer \(ticket)"], ["X-Session": ticket], ["Cookie2": "__Host-session=\(ticket)"]]
+        for headers in [
+            ["Authorization": "Bearer \(ticket)"], ["X-Session": ticket],
+            ["Cookie2": "__Host-session=\(ticket)"],
+        ]
             as [KeyValuePairs<String, String>]
         {
             let reply = try await Browser().send("GET", "/whoami", on: app, headers: headers)

@@ -3,12 +3,15 @@
 import TestSupport
 import Testing
 
-/// Promise 1, second half: signing in always changes the credential, at once and everywhere (R08, R10, R11, R15).
+/// Promise 1, second half: signing in always changes the credential, at once and everywhere (R08, R10, R11,
+/// R15).
 extension SharedFleet {
     @Suite struct `Signing in` {
         let fleet = Fleet.shared
 
-        @Test(arguments: Store.onServers) func `changes the secret and keeps only what was named`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `changes the secret and keeps only what was named`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let browser = fleet.browser()
@@ -27,23 +30,33 @@ extension SharedFleet {
             }
         }
 
-        @Test(arguments: Store.onServers) func `makes the old ticket worthless at once on every instance`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `makes the old ticket worthless at once on every instance`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let victim = fleet.browser()
             try await victim.post("/set", ["k": "k", "v": "before"], on: servers[0])
             let thief = victim.clone()
-            for server in servers { #expect(try await thief.get("/peek", ["k": "k"], on: server).json["value"] == .string("before")) }
+            for server in servers {
+                #expect(
+                    try await thief.get("/peek", ["k": "k"], on: server).json["value"] == .string("before")
+                )
+            }
             try await victim.post("/login", ["user": fleet.user(), "keep": "k"], on: servers[1])
             try await victim.post("/set", ["k": "private", "v": "after"], on: servers[2])
             try await fleet.spread(store)
             for server in servers {
                 let reply = try await thief.get("/whoami", on: server)
                 #expect(reply.status == 200 && reply.setCookies == [])
-                #expect(reply.json["principal"] == .null && reply.json["handle"] == .null && reply.json["values"].object == [:])
+                #expect(
+                    reply.json["principal"] == .null && reply.json["handle"] == .null
+                        && reply.json["values"].object == [:]
+                )
             }
         }
 
-        @Test(arguments: Store.onServers) func `makes late writes with the old ticket vanish without a cookie`(store: Store) async throws {
+        @Test(arguments: Store.onServers)
+        func `makes late writes with the old ticket vanish without a cookie`(store: Store) async throws {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let browser = fleet.browser()
@@ -51,14 +64,18 @@ extension SharedFleet {
             let old = browser.clone()
             try await browser.post("/login", ["user": user, "keep": "k"], on: servers[1])
             let writes: [(String, KeyValuePairs<String, String>)] = [
-                ("/set", ["k": "k", "v": "late"]), ("/append", ["k": "l", "v": "late"]), ("/increment", ["k": "n"]),
+                ("/set", ["k": "k", "v": "late"]), ("/append", ["k": "l", "v": "late"]),
+                ("/increment", ["k": "n"]),
                 ("/remove", ["k": "k"]),
                 ("/renew", [:]), ("/big", ["bytes": "10", "k": "big"]),
             ]
             for (path, query) in writes {
                 let reply = try await old.post(path, query, on: servers[2])
                 #expect(reply.status == 200, "\(path)")
-                #expect(reply.setCookies == [], "\(path) must not touch the cookie that the browser holds by now")
+                #expect(
+                    reply.setCookies == [],
+                    "\(path) must not touch the cookie that the browser holds by now"
+                )
             }
             let seen = try await browser.get("/whoami", on: servers[0]).json
             #expect(seen["principal"] == .string(user) && seen["values"] == .object(["k": .string("before")]))
@@ -79,7 +96,9 @@ extension SharedFleet {
             #expect(try await browser.get("/whoami", on: servers[2]).json["principal"] == .string(alice))
         }
 
-        @Test(arguments: Store.onServers) func `spares a slow request that is under way`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `spares a slow request that is under way`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             try await untilUnderWay { milliseconds in
                 let user = fleet.user()
@@ -96,12 +115,16 @@ extension SharedFleet {
                 guard wasUnderWay else { return false }
                 for reply in replies { #expect(reply.status == 200 && reply.setCookies == []) }
                 let seen = try await browser.get("/whoami", on: servers[1]).json
-                #expect(seen["principal"] == .string(user) && seen["values"] == .object(["k": .string("before")]))
+                #expect(
+                    seen["principal"] == .string(user) && seen["values"] == .object(["k": .string("before")])
+                )
                 return true
             }
         }
 
-        @Test(arguments: Store.onServers) func `as somebody else leaves nothing of the first user`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `as somebody else leaves nothing of the first user`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let (alice, bob) = (fleet.user("alice"), fleet.user("bob"))
             let browser = fleet.browser()
@@ -115,7 +138,10 @@ extension SharedFleet {
             let second = fleet.browser()
             try await second.post("/login", ["user": alice], on: servers[1])
             let listed = try await second.get("/devices", on: servers[2]).json["devices"].array
-            #expect(listed.map { $0["handle"].string } == [second.handle], "the session is no longer one of the first user's")
+            #expect(
+                listed.map { $0["handle"].string } == [second.handle],
+                "the session is no longer one of the first user's"
+            )
         }
 
         @Test func `gives the same browser one session, however many sign-ins run at once`() async throws {
@@ -128,9 +154,15 @@ extension SharedFleet {
                 #expect(reply.status == 200 || reply.status == 409, "an honest answer, not \(reply.status)")
                 return tab
             }
-            #expect(try await browser.get("/whoami", on: fleet.servers[0]).json["handle"] == .null, "the ticket from before is dead")
+            #expect(
+                try await browser.get("/whoami", on: fleet.servers[0]).json["handle"] == .null,
+                "the ticket from before is dead"
+            )
             var signedIn = 0
-            for tab in tabs where try await tab.get("/whoami", on: fleet.servers[1]).json["principal"] == .string(user) { signedIn += 1 }
+            for tab in tabs
+            where try await tab.get("/whoami", on: fleet.servers[1]).json["principal"] == .string(user) {
+                signedIn += 1
+            }
             #expect(signedIn >= 1)
         }
     }
@@ -139,7 +171,8 @@ extension SharedFleet {
     @Suite struct `Renewing` {
         let fleet = Fleet.shared
 
-        @Test(arguments: Store.onServers) func `changes the secret, not the handle, and retires the old one when the new one is shown`(
+        @Test(arguments: Store.onServers)
+        func `changes the secret, not the handle, and retires the old one when the new one is shown`(
             store: Store
         ) async throws {
             let servers = fleet.servers(store)
@@ -153,12 +186,18 @@ extension SharedFleet {
             #expect(browser.handle == old.handle && browser.secret != old.secret)
 
             let early = try await old.get("/whoami", on: servers[0])
-            #expect(early.json["principal"] == .string(user), "the response with the new ticket may have been lost")
+            #expect(
+                early.json["principal"] == .string(user),
+                "the response with the new ticket may have been lost"
+            )
             #expect(early.setCookies == [])
             let write = try await old.post("/set", ["k": "k", "v": "through-the-old"], on: servers[1])
             #expect(write.status == 200 && write.setCookies == [], "no response sends an old secret again")
 
-            #expect(try await browser.get("/peek", ["k": "k"], on: servers[2]).json["value"] == .string("through-the-old"))
+            #expect(
+                try await browser.get("/peek", ["k": "k"], on: servers[2]).json["value"]
+                    == .string("through-the-old")
+            )
             let isRetired = await poll(seconds: 5, every: .milliseconds(100)) {
                 (try? await old.get("/whoami", on: servers[0]).json["principal"]) == .null
             }
@@ -169,7 +208,9 @@ extension SharedFleet {
             #expect(seen["principal"] == .string(user) && seen["values"]["k"] == .string("through-the-old"))
         }
 
-        @Test(arguments: Store.onServers) func `many times at once leaves a session that works`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `many times at once leaves a session that works`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: servers[0])
@@ -180,13 +221,19 @@ extension SharedFleet {
                 return tab
             }
             #expect(tabs.allSatisfy { $0.handle == browser.handle })
-            // A real browser has one jar: it keeps the ticket of whichever response came last. Some tab must still be in.
+            // A real browser has one jar: it keeps the ticket of whichever response came last. Some tab must
+            // still be in.
             var working = 0
-            for tab in tabs where try await tab.get("/peek", ["k": "k"], on: servers[1]).json["value"] == .string("v") { working += 1 }
+            for tab in tabs
+            where try await tab.get("/peek", ["k": "k"], on: servers[1]).json["value"] == .string("v") {
+                working += 1
+            }
             #expect(working >= 1)
         }
 
-        @Test(arguments: Store.allCases) func `without a session stores nothing and sets no cookie`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `without a session stores nothing and sets no cookie`(
+            store: Store
+        ) async throws {
             for path in ["/renew", "/logout"] {
                 let browser = fleet.browser()
                 let reply = try await browser.post(path, on: fleet.servers(store)[0])

@@ -6,7 +6,11 @@ import Testing
 /// A wrong configuration is told at the start, in a sentence and without secrets (R39, R46).
 @Suite(.serialized, .timeLimit(.minutes(2))) struct StartupTests {
     /// The program ends by itself, not with success, and says why.
-    private func expectRefusal(_ options: FixtureApp.Options, mentions word: String, silentAbout secret: String? = nil) async throws {
+    private func expectRefusal(
+        _ options: FixtureApp.Options,
+        mentions word: String,
+        silentAbout secret: String? = nil
+    ) async throws {
         let app = try FixtureApp(options)
         let code = try await app.wait(seconds: 20)
         #expect(code != 0)
@@ -16,7 +20,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "nonsense", "http://127.0.0.1:6379", "redis://", "redis://127.0.0.1:99999", "redis://127.0.0.1:x", "redis://127.0.0.1/x", "",
+        "nonsense", "http://127.0.0.1:6379", "redis://", "redis://127.0.0.1:99999", "redis://127.0.0.1:x",
+        "redis://127.0.0.1/x", "",
         "redis://:hunter2@127.0.0.1:99999",
     ]) func `an address that is none is refused`(url: String) async throws {
         try await expectRefusal(.init(redis: url), mentions: "redis", silentAbout: "hunter2")
@@ -42,7 +47,9 @@ import Testing
         try await expectRefusal(lifetime, mentions: "lifetime")
     }
 
-    @Test(arguments: ["bad prefix\n", "a{b}", "*"]) func `a key prefix with special characters is refused`(prefix: String) async throws {
+    @Test(arguments: ["bad prefix\n", "a{b}", "*"]) func `a key prefix with special characters is refused`(
+        prefix: String
+    ) async throws {
         let redis = try await RedisServer()
         try await expectRefusal(.init(redis: redis.url, prefix: prefix), mentions: "prefix")
         await redis.crash()
@@ -57,12 +64,17 @@ import Testing
     }
 
     @Test func `a wrong password is told, or answered with 503, and never shown`() async throws {
-        let redis = try await RedisServer(["--requirepass", "right-password"], adminAuth: ["-a", "right-password", "--no-auth-warning"])
+        let redis = try await RedisServer(
+            ["--requirepass", "right-password"],
+            adminAuth: ["-a", "right-password", "--no-auth-warning"]
+        )
         let app = try FixtureApp(.init(redis: "redis://:wrong-password@127.0.0.1:\(redis.port)"))
         try await expectUnready(app)
         #expect(!app.output.contains("wrong-password"))
         await app.terminate()
-        let right = try await FixtureApp.started(.init(redis: "redis://:right-password@127.0.0.1:\(redis.port)"))
+        let right = try await FixtureApp.started(
+            .init(redis: "redis://:right-password@127.0.0.1:\(redis.port)")
+        )
         #expect(try await Browser().post("/set", ["k": "k", "v": "v"], on: right).status == 200)
         #expect(!right.output.contains("right-password"))
         await right.terminate()
@@ -98,8 +110,10 @@ import Testing
         let port = try freePort()
         var options = FixtureApp.Options(store: "memory")
         options.environment = [
-            "SESSIONS_STORE": "redis", "SESSIONS_REDIS": redis.url, "SESSIONS_PREFIX": "environment", "SESSIONS_INSTANCE": "named",
-            "SESSIONS_HOST": "127.0.0.1", "SESSIONS_PORT": "\(port)", "SESSIONS_IDLE_SECONDS": "100", "SESSIONS_LIFETIME_SECONDS": "100",
+            "SESSIONS_STORE": "redis", "SESSIONS_REDIS": redis.url, "SESSIONS_PREFIX": "environment",
+            "SESSIONS_INSTANCE": "named",
+            "SESSIONS_HOST": "127.0.0.1", "SESSIONS_PORT": "\(port)", "SESSIONS_IDLE_SECONDS": "100",
+            "SESSIONS_LIFETIME_SECONDS": "100",
             "SESSIONS_PLAIN_HTTP": "true",
         ]
         options.isEnvironmentOnly = true

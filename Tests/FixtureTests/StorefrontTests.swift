@@ -12,7 +12,11 @@ import Testing
         #expect(try await shop.status("--data-urlencode", "name=\(name)", "/sign-in") == "303")
         for path in ["/", "/devices"] {
             let page = try await shop.curl(path)
-            #expect(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;Söhne&#39;</strong>"))
+            #expect(
+                page.contains(
+                    "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;Söhne&#39;</strong>"
+                )
+            )
             #expect(!page.contains("<script>"))
         }
         #expect(try await shop.curl("--include", "/").contains("Content-Security-Policy: default-src 'none'"))
@@ -20,12 +24,21 @@ import Testing
 
     @Test func `a form from another site changes nothing`() async throws {
         let shop = try await Shop()
-        for foreign in ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
-            #expect(try await shop.status("--header", foreign, "--data", "product=mug", "/cart") == "403", "\(foreign)")
+        for foreign in [
+            "Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site",
+            "Sec-Fetch-Site: same-site",
+        ] {
+            #expect(
+                try await shop.status("--header", foreign, "--data", "product=mug", "/cart") == "403",
+                "\(foreign)"
+            )
         }
         #expect(try await shop.redis.keys().isEmpty)
         for own in ["Origin: \(shop.url)", "Sec-Fetch-Site: same-origin", "Accept: */*"] {
-            #expect(try await shop.status("--header", own, "--data", "product=mug", "/cart") == "303", "\(own)")
+            #expect(
+                try await shop.status("--header", own, "--data", "product=mug", "/cart") == "303",
+                "\(own)"
+            )
         }
         #expect(try await shop.curl("/").contains("id=\"cart-count\">3<"))
     }
@@ -47,7 +60,9 @@ import Testing
     @Test func `one device signs out another`() async throws {
         let shop = try await Shop()
         let phone = Jar()
-        for jar in [shop.jar, phone] { #expect(try await shop.status(jar: jar, "--data", "name=Ada", "/sign-in") == "303") }
+        for jar in [shop.jar, phone] {
+            #expect(try await shop.status(jar: jar, "--data", "name=Ada", "/sign-in") == "303")
+        }
         let devices = try await shop.curl("/devices")
         #expect(devices.contains("id=\"device-count\">2<"))
         let handles = devices.matches(of: /name="handle" value="([^"]+)"/).map { String($0.1) }
@@ -65,7 +80,10 @@ import Testing
         let shop = try await Shop(store: "memory")
         #expect(try await shop.status("--data", "name=Ada", "/sign-in") == "303")
         let page = try await shop.curl("/devices")
-        #expect(page.contains("id=\"device-count\">1<") && page.contains("signed in on this instance; others keep their own lists"))
+        #expect(
+            page.contains("id=\"device-count\">1<")
+                && page.contains("signed in on this instance; others keep their own lists")
+        )
         #expect(try await shop.redis.keys().isEmpty)
     }
 
@@ -87,7 +105,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ["--port", "70000"], ["--port", "x"], ["--redis", "http://127.0.0.1"], ["--instance", "two words"], ["--nonsense"],
+        ["--port", "70000"], ["--port", "x"], ["--redis", "http://127.0.0.1"], ["--instance", "two words"],
+        ["--nonsense"],
         ["--store", "floppy"], ["--store", "sealed"], ["--store", "sealed", "--seal-keys", "demo:c2hvcnQ"],
     ]) func `settings that cannot be used end with a sentence`(arguments: [String]) async throws {
         let shop = try ChildProcess(Shop.program, arguments)
@@ -104,7 +123,9 @@ private final class Jar: Sendable {
 
 /// One running instance with its own Redis, asked by curl.
 private struct Shop {
-    static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "Storefront").path
+    static let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+        path: "Storefront"
+    ).path
 
     let redis: RedisServer
     let url: String
@@ -118,12 +139,16 @@ private struct Shop {
         let place = ["--port", "\(port)", "--store", store, "--redis", redis.url]
         child = try ChildProcess(Self.program, place + ["--plain-http", "--instance", "one"] + further)
         let ready = url + "/readyz"
-        let isReady = await poll(seconds: 20) { (try? await run("curl", ["--fail", "--silent", ready])) != nil }
+        let isReady = await poll(seconds: 20) {
+            (try? await run("curl", ["--fail", "--silent", ready])) != nil
+        }
         try #require(isReady, "the Storefront did not start: \(child.text)")
     }
 
     /// Sends one request and gives the answer's body; the last argument is the path.
-    func curl(jar: Jar? = nil, _ arguments: String...) async throws -> String { try await send(arguments, jar) }
+    func curl(jar: Jar? = nil, _ arguments: String...) async throws -> String {
+        try await send(arguments, jar)
+    }
 
     /// The same, for its status code.
     func status(jar: Jar? = nil, _ arguments: String...) async throws -> String {

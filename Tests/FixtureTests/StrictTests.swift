@@ -10,7 +10,11 @@ extension SharedFleet {
         let fleet = Fleet.shared
 
         /// Whatever is presented reads as anonymous, and what is written goes to a fresh session.
-        private func expectNeverAdopted(_ presented: String, on servers: [FixtureApp], sourceLocation: SourceLocation = #_sourceLocation)
+        private func expectNeverAdopted(
+            _ presented: String,
+            on servers: [FixtureApp],
+            sourceLocation: SourceLocation = #_sourceLocation
+        )
             async throws
         {
             let sentHandle = presented.split(separator: ".").first.map(String.init) ?? presented
@@ -19,12 +23,19 @@ extension SharedFleet {
                 reader.present(presented)
                 let reply = try await reader.get(path, ["k": "k"], on: servers[0])
                 #expect(reply.status == 200, sourceLocation: sourceLocation)
-                #expect(reply.setCookies.allSatisfy(isDeletion), "a read hands out no ticket", sourceLocation: sourceLocation)
+                #expect(
+                    reply.setCookies.allSatisfy(isDeletion),
+                    "a read hands out no ticket",
+                    sourceLocation: sourceLocation
+                )
             }
             let looker = fleet.browser()
             looker.present(presented)
             let seen = try await looker.get("/whoami", on: servers[1]).json
-            #expect(seen["principal"] == .null && seen["handle"] == .null && seen["values"].object == [:], sourceLocation: sourceLocation)
+            #expect(
+                seen["principal"] == .null && seen["handle"] == .null && seen["values"].object == [:],
+                sourceLocation: sourceLocation
+            )
 
             for (path, query) in [("/set", ["k": "k", "v": "mine"]), ("/login", ["user": fleet.user()])]
                 as [(String, KeyValuePairs<String, String>)]
@@ -34,52 +45,81 @@ extension SharedFleet {
                 let thief = writer.clone()
                 let reply = try await writer.post(path, query, on: servers[0])
                 #expect(reply.status == 200, sourceLocation: sourceLocation)
-                #expect(reply.setCookies.count == 1, "\(path) hands out a ticket", sourceLocation: sourceLocation)
+                #expect(
+                    reply.setCookies.count == 1,
+                    "\(path) hands out a ticket",
+                    sourceLocation: sourceLocation
+                )
                 let ticket = try #require(writer.ticket, sourceLocation: sourceLocation)
                 #expect(ticket != presented, sourceLocation: sourceLocation)
                 #expect(writer.handle != sentHandle, "the handle is fresh", sourceLocation: sourceLocation)
-                #expect(!presented.contains(writer.secret ?? presented), "the secret is fresh", sourceLocation: sourceLocation)
+                #expect(
+                    !presented.contains(writer.secret ?? presented),
+                    "the secret is fresh",
+                    sourceLocation: sourceLocation
+                )
                 let stolen = try await thief.get("/whoami", on: servers[2]).json
                 #expect(
-                    stolen["principal"] == .null && stolen["values"].object == [:], "who knew the old ticket learns nothing",
-                    sourceLocation: sourceLocation)
+                    stolen["principal"] == .null && stolen["values"].object == [:],
+                    "who knew the old ticket learns nothing",
+                    sourceLocation: sourceLocation
+                )
             }
         }
 
-        @Test(arguments: Store.allCases) func `that is well-formed but made up is never adopted`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `that is well-formed but made up is never adopted`(store: Store)
+            async throws
+        {
             let ticket = madeUpTicket()
             try await expectNeverAdopted(ticket, on: fleet.servers(store))
             let handle = try #require(ticket.split(separator: ".").first)
-            #expect(try await fleet.redis.keys().filter { $0.contains(handle) } == [], "no key comes from the sent handle")
+            #expect(
+                try await fleet.redis.keys().filter { $0.contains(handle) } == [],
+                "no key comes from the sent handle"
+            )
         }
 
-        @Test(arguments: Store.allCases) func `that is malformed is never adopted`(store: Store) async throws {
+        @Test(arguments: Store.allCases) func `that is malformed is never adopted`(store: Store) async throws
+        {
             let (handle, secret) = (randomTicketText(bytes: 16), randomTicketText(bytes: 32))
             let malformed = [
-                "x", ".", "..", "\(handle)", "\(handle).", ".\(secret)", "\(handle)\(secret)", "\(handle).\(secret).",
+                "x", ".", "..", "\(handle)", "\(handle).", ".\(secret)", "\(handle)\(secret)",
+                "\(handle).\(secret).",
                 "\(handle)..\(secret)",
-                "\(handle).\(secret)=", "\(handle)=.\(secret)", "\(handle).\(secret)A", "\(handle).\(secret.dropLast())",
+                "\(handle).\(secret)=", "\(handle)=.\(secret)", "\(handle).\(secret)A",
+                "\(handle).\(secret.dropLast())",
                 "\(secret).\(handle)",
-                "\(handle.dropLast())*.\(secret)", "\(handle).\(secret.dropLast())+", "\(handle).\(secret.dropLast())/",
+                "\(handle.dropLast())*.\(secret)", "\(handle).\(secret.dropLast())+",
+                "\(handle).\(secret.dropLast())/",
                 "{\(handle.dropFirst())}.\(secret)",
-                "../\(handle.dropFirst(3)).\(secret)", "\(handle):\(secret)", "\"\(handle).\(secret)\"", "%2E\(handle).\(secret)",
-                "\(handle).\(secret).-1", "\(handle).\(secret).99999999999999999999999", "\(handle).\(secret).x", "\(handle).\(secret).1.2",
+                "../\(handle.dropFirst(3)).\(secret)", "\(handle):\(secret)", "\"\(handle).\(secret)\"",
+                "%2E\(handle).\(secret)",
+                "\(handle).\(secret).-1", "\(handle).\(secret).99999999999999999999999",
+                "\(handle).\(secret).x", "\(handle).\(secret).1.2",
                 String(repeating: "A", count: 3000), String(repeating: ".", count: 3000),
             ]
             let server = fleet.servers(store)[0]
             for presented in malformed {
                 let browser = fleet.browser()
                 browser.present(presented)
-                #expect(try await browser.get("/peek", ["k": "k"], on: server).json["value"] == .null, "\(presented.prefix(80))")
+                #expect(
+                    try await browser.get("/peek", ["k": "k"], on: server).json["value"] == .null,
+                    "\(presented.prefix(80))"
+                )
                 let reply = try await browser.post("/set", ["k": "k", "v": "v"], on: server)
                 #expect(reply.status == 200 && reply.setCookies.count == 1, "\(presented.prefix(80))")
                 let fresh = try #require(browser.ticket)
-                #expect(fresh != presented && !presented.contains(browser.handle ?? "") && !presented.contains(browser.secret ?? ""))
+                #expect(
+                    fresh != presented && !presented.contains(browser.handle ?? "")
+                        && !presented.contains(browser.secret ?? "")
+                )
             }
         }
 
-        @Test(arguments: Store.onServers, [true, false]) func `made of a real handle and a guessed secret opens and harms nothing`(
-            store: Store, isSignedIn: Bool
+        @Test(arguments: Store.onServers, [true, false])
+        func `made of a real handle and a guessed secret opens and harms nothing`(
+            store: Store,
+            isSignedIn: Bool
         )
             async throws
         {
@@ -94,10 +134,17 @@ extension SharedFleet {
             for server in servers {
                 let reply = try await guesser.get("/whoami", on: server)
                 #expect(reply.setCookies == [])
-                #expect(reply.json["principal"] == .null && reply.json["handle"] == .null && reply.json["values"].object == [:])
+                #expect(
+                    reply.json["principal"] == .null && reply.json["handle"] == .null
+                        && reply.json["values"].object == [:]
+                )
             }
-            // It looks like a secret that was superseded: what it writes may be dropped, or go to a fresh session.
-            for (path, query) in [("/set", ["k": "k", "v": "guessed"]), ("/append", ["k": "l", "v": "guessed"]), ("/logout", [:])]
+            // It looks like a secret that was superseded: what it writes may be dropped, or go to a fresh
+            // session.
+            for (path, query) in [
+                ("/set", ["k": "k", "v": "guessed"]), ("/append", ["k": "l", "v": "guessed"]),
+                ("/logout", [:]),
+            ]
                 as [(String, KeyValuePairs<String, String>)]
             {
                 let writer = guesser.clone()
@@ -114,7 +161,8 @@ extension SharedFleet {
             }
         }
 
-        @Test(arguments: Store.allCases) func `made of one session's handle and another's secret opens neither`(store: Store) async throws {
+        @Test(arguments: Store.allCases)
+        func `made of one session's handle and another's secret opens neither`(store: Store) async throws {
             let servers = fleet.servers(store)
             let (one, two) = (fleet.browser(), fleet.browser())
             try await one.post("/set", ["k": "k", "v": "one"], on: servers[0])
@@ -128,7 +176,9 @@ extension SharedFleet {
             #expect(try await two.get("/peek", ["k": "k"], on: servers[0]).json["value"] == .string("two"))
         }
 
-        @Test(arguments: Store.onServers) func `of a session that was signed out is never adopted`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `of a session that was signed out is never adopted`(
+            store: Store
+        ) async throws {
             let servers = fleet.servers(store)
             let browser = fleet.browser()
             try await browser.post("/login", ["user": fleet.user()], on: servers[0])
@@ -139,13 +189,18 @@ extension SharedFleet {
             try await expectNeverAdopted(ticket, on: servers)
         }
 
-        @Test(arguments: Store.onServers) func `of a revoked session is never adopted`(store: Store) async throws {
+        @Test(arguments: Store.onServers) func `of a revoked session is never adopted`(store: Store)
+            async throws
+        {
             let servers = fleet.servers(store)
             let user = fleet.user()
             let (phone, laptop) = (fleet.browser(), fleet.browser())
             try await phone.post("/login", ["user": user], on: servers[0])
             try await laptop.post("/login", ["user": user], on: servers[1])
-            #expect(try await laptop.post("/revoke", ["handle": try #require(phone.handle)], on: servers[2]).status == 200)
+            #expect(
+                try await laptop.post("/revoke", ["handle": try #require(phone.handle)], on: servers[2])
+                    .status == 200
+            )
             try await fleet.spread(store)
             try await expectNeverAdopted(try #require(phone.ticket), on: servers)
             #expect(try await laptop.get("/whoami", on: servers[0]).json["principal"] == .string(user))
@@ -156,7 +211,10 @@ extension SharedFleet {
         @Test(arguments: Store.onServers) func `is never adopted`(store: Store) async throws {
             let fleet = Fleet.shared
             var options = FixtureApp.Options(
-                store: store.rawValue, redis: store.hasRedis ? fleet.redis.url : nil, prefix: store.hasRedis ? "brief-\(store)" : nil)
+                store: store.rawValue,
+                redis: store.hasRedis ? fleet.redis.url : nil,
+                prefix: store.hasRedis ? "brief-\(store)" : nil
+            )
             options.idleSeconds = 1
             if store.rawValue.hasPrefix("sealed") { options.extra = ["--seal-keys", sealKey("k")] }
             let app = try await FixtureApp.started(options)

@@ -6,7 +6,9 @@ import TestSupport
 /// An instance whose every answer sets as much in cookies as a sealed session may need.
 final class WideOrigin: Listener {
     /// Two cookies, of about 4 KiB each with their attributes.
-    static let cookies = ["a", "b"].map { "wide-\($0)=\(String(repeating: $0, count: 4000)); Path=/; Secure; HttpOnly; SameSite=Lax" }
+    static let cookies = ["a", "b"].map {
+        "wide-\($0)=\(String(repeating: $0, count: 4000)); Path=/; Secure; HttpOnly; SameSite=Lax"
+    }
     let port: Int
     private let descriptor: Int32
 
@@ -21,12 +23,15 @@ final class WideOrigin: Listener {
         address.sin_port = UInt16(port).bigEndian
         let isListening = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(descriptor, 64) == 0
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                    && listen(descriptor, 64) == 0
             }
         }
         guard isListening else { throw Balancer.Failure(description: "no port for the origin") }
         Thread.detachNewThread {
-            while case let connection = accept(descriptor, nil, nil), connection >= 0 { Self.answer(connection) }
+            while case let connection = accept(descriptor, nil, nil), connection >= 0 {
+                Self.answer(connection)
+            }
         }
     }
 
@@ -46,7 +51,9 @@ final class WideOrigin: Listener {
             head += buffer[..<count]
         }
         let body = "\(head.count)"
-        let fields = ["X-Instance: wide", "Content-Length: \(body.utf8.count)", "Connection: close"] + cookies.map { "Set-Cookie: \($0)" }
+        let fields =
+            ["X-Instance: wide", "Content-Length: \(body.utf8.count)", "Connection: close"]
+            + cookies.map { "Set-Cookie: \($0)" }
         let answer = Array("HTTP/1.1 200 OK\r\n\(fields.joined(separator: "\r\n"))\r\n\r\n\(body)".utf8)
         _ = answer.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
     }

@@ -16,9 +16,12 @@ import Testing
                         for round in 0..<200 {
                             let text = "\(caller)-\(round)"
                             let task = Task { () throws -> String? in
-                                // One in four asks twice in a request, so that half-answered requests are left, too.
+                                // One in four asks twice in a request, so that half-answered requests are
+                                // left, too.
                                 if round % 4 == 3 {
-                                    let replies = try await redis.send([RedisCommand("ECHO", text), RedisCommand("ECHO", "\(text)b")])
+                                    let replies = try await redis.send([
+                                        RedisCommand("ECHO", text), RedisCommand("ECHO", "\(text)b"),
+                                    ])
                                     #expect(replies[1].string == "\(text)b")
                                     return replies[0].string
                                 }
@@ -105,7 +108,9 @@ import Testing
             let error = #expect(throws: RedisError.self) { try result.get() }
             #expect(error?.code == .cancelled && error?.outcome == .notSent)
             server.thaw()
-            #expect(await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "n")))?.isNull == true })
+            #expect(
+                await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "n")))?.isNull == true }
+            )
         }
     }
 }

@@ -44,11 +44,15 @@ import Testing
     @Test func `an error of the server is thrown with its word and without its text`() async throws {
         try await withRedis { redis, _ in
             _ = try await redis.send(RedisCommand("SET", "key", "v"))
-            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("LPUSH", "key", "secret-value")) }
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("LPUSH", "key", "secret-value"))
+            }
             #expect(error?.code == .server)
             #expect(error?.outcome == .rejected)
             #expect(error?.prefix == "WRONGTYPE")
-            let unknown = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("NOSUCH", "secret-value")) }
+            let unknown = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("NOSUCH", "secret-value"))
+            }
             #expect(unknown?.serverMessage?.contains("secret-value") == true)
             #expect(!"\(unknown!) \(String(reflecting: unknown!))".contains("secret-value"))
         }
@@ -59,7 +63,8 @@ import Testing
             _ = try await redis.send(RedisCommand("PING"))
             let before = redis.statistics
             let replies = try await redis.send([
-                RedisCommand("MULTI"), RedisCommand("INCR", "n"), RedisCommand("INCR", "n"), RedisCommand("EXEC"),
+                RedisCommand("MULTI"), RedisCommand("INCR", "n"), RedisCommand("INCR", "n"),
+                RedisCommand("EXEC"),
                 RedisCommand("LPUSH", "n", "x"),
             ])
             #expect(replies[3][1].integer == 2)
@@ -73,7 +78,11 @@ import Testing
     @Test func `a script is sent by digest and taught when Redis has forgotten it`() async throws {
         try await withRedis { redis, server in
             let script = RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1])")
-            let sha1 = try await server.admin("SCRIPT", "LOAD", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+            let sha1 = try await server.admin(
+                "SCRIPT",
+                "LOAD",
+                "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+            )
             #expect(script.sha1 == sha1)
             try await server.admin("SCRIPT", "FLUSH")
             try await server.resetCounts()
@@ -84,7 +93,9 @@ import Testing
             #expect(try await server.commandCounts()["evalsha"] == 2)
             #expect(try await server.commandCounts()["eval"] == 1)
             try await server.admin("SCRIPT", "FLUSH")
-            let replies = try await redis.send([RedisCommand("PING"), command, RedisCommand("ECHO", "x"), command])
+            let replies = try await redis.send([
+                RedisCommand("PING"), command, RedisCommand("ECHO", "x"), command,
+            ])
             #expect(replies.map { $0.integer ?? -1 } == [-1, 15, -1, 20])
             try await server.admin("SCRIPT", "FLUSH")
             redis.submit(command)
@@ -128,7 +139,10 @@ import Testing
 
     @Test func `a unix socket, a database, a user and a name are used when asked for`() async throws {
         let users = ["--user", "default", "off", "--user", "app", "on", ">se cret", "~*", "+@all"]
-        let server = try await RedisServer(users, adminAuth: ["--user", "app", "--pass", "se cret", "--no-auth-warning"])
+        let server = try await RedisServer(
+            users,
+            adminAuth: ["--user", "app", "--pass", "se cret", "--no-auth-warning"]
+        )
         var configuration = try RedisConfiguration(url: "unix://app:se%20cret@\(server.socketPath)?db=3")
         configuration.clientName = "shop-1"
         let redis = RedisClient(configuration)

@@ -25,13 +25,19 @@ import Testing
             case .unix(let path): path
             }
         let login = "\(configuration.username ?? "-") \(configuration.password ?? "-")"
-        #expect("\(address) \(configuration.database) \(login)\(configuration.tls == nil ? "" : " tls")" == meaning)
+        #expect(
+            "\(address) \(configuration.database) \(login)\(configuration.tls == nil ? "" : " tls")"
+                == meaning
+        )
     }
 
     @Test(arguments: [
-        "", "localhost:6379", "http://h", "redis://", "redis://:secret@", "redis://h:0", "redis://h:65536", "redis://h:12x",
-        "redis://h:", "redis://h/x", "redis://h/-1", "redis://h/1/2", "redis://secret@h", "redis://u:%zz@h", "redis://u:%4@h",
-        "redis://u:%+1@h", "redis://u:%ff@h", "redis://h?db=1", "redis://[::1", "redis://[::1]x", "unix://", "unix://host/path",
+        "", "localhost:6379", "http://h", "redis://", "redis://:secret@", "redis://h:0", "redis://h:65536",
+        "redis://h:12x",
+        "redis://h:", "redis://h/x", "redis://h/-1", "redis://h/1/2", "redis://secret@h", "redis://u:%zz@h",
+        "redis://u:%4@h",
+        "redis://u:%+1@h", "redis://u:%ff@h", "redis://h?db=1", "redis://[::1", "redis://[::1]x", "unix://",
+        "unix://host/path",
         "unix:///p?database=1", "unix:///p?db=-1",
     ])
     func `a malformed URL is refused without quoting it`(_ url: String) {

@@ -23,7 +23,9 @@ import Testing
                         try await redis.withDedicatedConnection { connection in
                             most.raise(to: running.add(1))
                             for round in 0..<5 {
-                                let reply = try await connection.send(RedisCommand("ECHO", "\(caller)/\(round)"))
+                                let reply = try await connection.send(
+                                    RedisCommand("ECHO", "\(caller)/\(round)")
+                                )
                                 #expect(reply.string == "\(caller)/\(round)")
                             }
                             running.add(-1)
@@ -45,7 +47,9 @@ import Testing
             $0.limits.waiters = 2
         }) { redis, _ in
             try await redis.withDedicatedConnection { connection in
-                let error = await #expect(throws: RedisError.self) { try await redis.withDedicatedConnection { _ in } }
+                let error = await #expect(throws: RedisError.self) {
+                    try await redis.withDedicatedConnection { _ in }
+                }
                 #expect(error?.code == .timeout && error?.outcome == .notSent)
                 let waiter = Task { try await redis.withDedicatedConnection { _ in } }
                 waiter.cancel()
@@ -62,7 +66,9 @@ import Testing
     @Test func `what blocks does not hold up the shared connection`() async throws {
         try await withRedis { redis, _ in
             let blocked = Task {
-                try await redis.withDedicatedConnection { try await $0.send(RedisCommand("BLPOP", "queue", "5"), timeout: .seconds(6)) }
+                try await redis.withDedicatedConnection {
+                    try await $0.send(RedisCommand("BLPOP", "queue", "5"), timeout: .seconds(6))
+                }
             }
             #expect(await poll(seconds: 5) { redis.statistics.commands == 1 })
             let reply = try await redis.send(RedisCommand("RPUSH", "queue", "job"))
@@ -72,12 +78,17 @@ import Testing
         }
     }
 
-    @Test(arguments: ["BLPOP", "subscribe", "SELECT", "MULTI", "WATCH", "CLIENT", "WAIT", "ssubscribe", "Auth", "MONITOR"])
+    @Test(arguments: [
+        "BLPOP", "subscribe", "SELECT", "MULTI", "WATCH", "CLIENT", "WAIT", "ssubscribe", "Auth", "MONITOR",
+    ])
     func `what belongs on a dedicated connection is refused on a shared one`(_ name: String) async throws {
         let commands: [String: RedisCommand] = [
-            "BLPOP": RedisCommand("BLPOP", "k", "0"), "subscribe": RedisCommand("subscribe", "c"), "SELECT": RedisCommand("SELECT", "1"),
-            "MULTI": RedisCommand("MULTI"), "WATCH": RedisCommand("WATCH", "k"), "CLIENT": RedisCommand("CLIENT", "REPLY", "OFF"),
-            "WAIT": RedisCommand("WAIT", "1", "0"), "ssubscribe": RedisCommand("ssubscribe", "c"), "Auth": RedisCommand("Auth", "x"),
+            "BLPOP": RedisCommand("BLPOP", "k", "0"), "subscribe": RedisCommand("subscribe", "c"),
+            "SELECT": RedisCommand("SELECT", "1"),
+            "MULTI": RedisCommand("MULTI"), "WATCH": RedisCommand("WATCH", "k"),
+            "CLIENT": RedisCommand("CLIENT", "REPLY", "OFF"),
+            "WAIT": RedisCommand("WAIT", "1", "0"), "ssubscribe": RedisCommand("ssubscribe", "c"),
+            "Auth": RedisCommand("Auth", "x"),
             "MONITOR": RedisCommand("MONITOR"),
         ]
         let command = try #require(commands[name])
@@ -95,7 +106,9 @@ import Testing
             try await redis.withDedicatedConnection {
                 _ = try await $0.send([RedisCommand("SELECT", "5"), RedisCommand("SET", "k", "five")])
             }
-            let value = try await redis.withDedicatedConnection { try await $0.send(RedisCommand("GET", "k")) }
+            let value = try await redis.withDedicatedConnection {
+                try await $0.send(RedisCommand("GET", "k"))
+            }
             #expect(value.isNull)
             // Left in the middle of a command.
             await #expect(throws: RedisError.self) {
@@ -103,7 +116,9 @@ import Testing
                     _ = try await $0.send(RedisCommand("BLPOP", "queue", "1"), timeout: .milliseconds(50))
                 }
             }
-            let after = try await redis.withDedicatedConnection { try await $0.send(RedisCommand("ECHO", "mine")) }
+            let after = try await redis.withDedicatedConnection {
+                try await $0.send(RedisCommand("ECHO", "mine"))
+            }
             #expect(after.string == "mine")
             #expect(redis.statistics.connects == 3)
         }
@@ -125,9 +140,13 @@ import Testing
             try await redis.withDedicatedConnection { connection in
                 try connection.post(RedisCommand("SUBSCRIBE", "news"))
                 #expect(try await connection.receive(timeout: .seconds(5))[0].string == "subscribe")
-                let refused = await #expect(throws: RedisError.self) { try await connection.send(RedisCommand("PING")) }
+                let refused = await #expect(throws: RedisError.self) {
+                    try await connection.send(RedisCommand("PING"))
+                }
                 #expect(refused?.code == .configuration)
-                let late = await #expect(throws: RedisError.self) { try await connection.receive(timeout: .milliseconds(10)) }
+                let late = await #expect(throws: RedisError.self) {
+                    try await connection.receive(timeout: .milliseconds(10))
+                }
                 #expect(late?.code == .timeout)
                 for number in 0..<100 { redis.submit(RedisCommand("PUBLISH", "news", "\(number)")) }
                 for number in 0..<100 {
@@ -147,7 +166,9 @@ import Testing
             let error = await #expect(throws: RedisError.self) { try await kept.send(RedisCommand("PING")) }
             #expect(error?.code == .closed)
             await redis.shutdown()
-            let closed = await #expect(throws: RedisError.self) { try await redis.withDedicatedConnection { _ in } }
+            let closed = await #expect(throws: RedisError.self) {
+                try await redis.withDedicatedConnection { _ in }
+            }
             #expect(closed?.code == .closed)
         }
     }

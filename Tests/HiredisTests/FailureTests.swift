@@ -9,7 +9,9 @@ import Testing
 @Suite struct FailureTests {
     /// Callers that send and check until told to stop; gives the failures they saw.
     private func underLoad(
-        _ redis: RedisClient, callers: Int = 16, _ disturb: () async throws -> Void
+        _ redis: RedisClient,
+        callers: Int = 16,
+        _ disturb: () async throws -> Void
     ) async throws -> (sent: Int, failures: [RedisError]) {
         let over = Tally()
         let failures = Failures()
@@ -40,7 +42,9 @@ import Testing
         return (sent.value, failures.all.withLock { $0 })
     }
 
-    private func answers(_ redis: RedisClient) async -> Bool { (try? await redis.send(RedisCommand("PING"))) != nil }
+    private func answers(_ redis: RedisClient) async -> Bool {
+        (try? await redis.send(RedisCommand("PING"))) != nil
+    }
 
     @Test func `a crash and restart under load are survived without a new client`() async throws {
         try await withRedis { redis, server in
@@ -55,7 +59,10 @@ import Testing
                 #expect(await poll(seconds: 5) { await answers(redis) })
             }
             #expect(sent > 100)
-            #expect(failures.allSatisfy { [.connection, .timeout].contains($0.code) }, "\(Set(failures.map(\.code)))")
+            #expect(
+                failures.allSatisfy { [.connection, .timeout].contains($0.code) },
+                "\(Set(failures.map(\.code)))"
+            )
             #expect(failures.contains { $0.outcome == .notSent })
             #expect(redis.statistics.lostConnections == 1)
         }
@@ -93,7 +100,9 @@ import Testing
         }
     }
 
-    @Test func `read-only commands are repeated when the connection dies under them, others are not`() async throws {
+    @Test func `read-only commands are repeated when the connection dies under them, others are not`()
+        async throws
+    {
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("SET", "k", "v"))
             server.freeze()
@@ -112,11 +121,16 @@ import Testing
     }
 
     @Test func `a wrong password is told as such, at once and without the password`() async throws {
-        let server = try await RedisServer(["--requirepass", "right"], adminAuth: ["-a", "right", "--no-auth-warning"])
+        let server = try await RedisServer(
+            ["--requirepass", "right"],
+            adminAuth: ["-a", "right", "--no-auth-warning"]
+        )
         for login in [":wrong-secret@", "nobody:wrong-secret@", ""] {
             let redis = RedisClient(try RedisConfiguration(url: "redis://\(login)127.0.0.1:\(server.port)"))
             for _ in 0..<3 {
-                let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "k")) }
+                let error = await #expect(throws: RedisError.self) {
+                    try await redis.send(RedisCommand("GET", "k"))
+                }
                 #expect(error?.code == .authentication)
                 #expect(error?.outcome == .notSent)
                 #expect(error?.description.contains("secret") == false)
@@ -130,7 +144,10 @@ import Testing
     }
 
     @Test func `a password that becomes right lets the same client in`() async throws {
-        let server = try await RedisServer(["--requirepass", "old"], adminAuth: ["-a", "old", "--no-auth-warning"])
+        let server = try await RedisServer(
+            ["--requirepass", "old"],
+            adminAuth: ["-a", "old", "--no-auth-warning"]
+        )
         let redis = RedisClient(try RedisConfiguration(url: "redis://:new@127.0.0.1:\(server.port)"))
         let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
         #expect(error?.code == .authentication)
@@ -140,7 +157,9 @@ import Testing
     }
 
     @Test func `a user without rights to name or load still gets in`() async throws {
-        let server = try await RedisServer(["--user", "app", "on", ">pw", "~*", "-@all", "+get", "+evalsha", "+eval"])
+        let server = try await RedisServer([
+            "--user", "app", "on", ">pw", "~*", "-@all", "+get", "+evalsha", "+eval",
+        ])
         var configuration = try RedisConfiguration(url: "redis://app:pw@127.0.0.1:\(server.port)")
         configuration.clientName = "x"
         let redis = RedisClient(configuration)
@@ -148,7 +167,9 @@ import Testing
         #expect(try await redis.send(RedisCommand("GET", "k")).isNull)
         let reply = try await redis.send(RedisCommand(script: RedisScript("return 7")))
         #expect(reply.integer == 7)
-        let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("SET", "k", "v")) }
+        let error = await #expect(throws: RedisError.self) {
+            try await redis.send(RedisCommand("SET", "k", "v"))
+        }
         #expect(error?.prefix == "NOPERM" && error?.code == .server)
         await redis.shutdown()
     }

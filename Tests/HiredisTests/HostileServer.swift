@@ -4,7 +4,8 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A server that answers the login properly and everything after it with prepared bytes: what a real Redis cannot do.
+/// A server that answers the login properly and everything after it with prepared bytes: what a real Redis
+/// cannot do.
 final class HostileServer: Sendable {
     /// What to do about what a client sent.
     enum Reaction: Sendable {

@@ -7,7 +7,8 @@ import Testing
 /// A peer that does not play by the rules: no hang, no crash, no reply for the wrong caller.
 @Suite struct HostileServerTests {
     private func withHostile(
-        _ react: @escaping HostileServer.React, configure: (inout RedisConfiguration) -> Void = { _ in },
+        _ react: @escaping HostileServer.React,
+        configure: (inout RedisConfiguration) -> Void = { _ in },
         _ body: (RedisClient, HostileServer) async throws -> Void
     ) async throws {
         let server = try await HostileServer(react)
@@ -22,7 +23,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "?\r\n", "$3\r\nabcXY", "*2147483647\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "%1\r\n+a\r\n+b\r\n",
+        "?\r\n", "$3\r\nabcXY", "*2147483647\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+        "%1\r\n+a\r\n+b\r\n",
         ">1\r\n+x\r\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
     ])
@@ -30,7 +32,9 @@ import Testing
         try await withHostile { connection, _ in
             connection == 1 ? .bytes(bytes) : .bytes("+fine\r\n")
         } _: { redis, server in
-            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "secret-key")) }
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("GET", "secret-key"))
+            }
             #expect(error?.code == .protocol && error?.outcome == .unknown)
             #expect(error?.description.contains("secret") == false)
             let reply = try await redis.send(RedisCommand("GET", "k"))
@@ -62,7 +66,8 @@ import Testing
         }
     }
 
-    @Test func `a connection that ends within a reply fails its caller with an unknown outcome`() async throws {
+    @Test func `a connection that ends within a reply fails its caller with an unknown outcome`() async throws
+    {
         let text = "*2\r\n$5\r\nhello\r\n$5\r\nwo"
         try await withHostile { connection, input in
             connection > 1 ? .bytes("+fine\r\n") : input.contains("first") ? .bytes(text) : .hangUp
@@ -83,7 +88,9 @@ import Testing
         } configure: {
             $0.limits.replyBytes = 100_000
         } _: { redis, _ in
-            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a")) }
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("GET", "a"))
+            }
             #expect(error?.code == .protocol)
         }
     }
@@ -93,9 +100,13 @@ import Testing
             connection == 1 && !input.contains("warm") ? .silence : .bytes("+fine\r\n")
         } _: { redis, server in
             _ = try await redis.send(RedisCommand("GET", "warm"))
-            let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a")) }
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("GET", "a"))
+            }
             #expect(error?.code == .timeout && error?.outcome == .unknown)
-            #expect(await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "b")))?.string == "fine" })
+            #expect(
+                await poll(seconds: 5) { (try? await redis.send(RedisCommand("GET", "b")))?.string == "fine" }
+            )
             #expect(redis.statistics.timeouts >= 1)
         }
     }
@@ -105,7 +116,9 @@ import Testing
             .hangUp
         } _: { redis, server in
             for _ in 0..<3 {
-                await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("GET", "a", readOnly: true)) }
+                await #expect(throws: RedisError.self) {
+                    try await redis.send(RedisCommand("GET", "a", readOnly: true))
+                }
             }
             // Each attempt waits longer than the one before, so there cannot be many.
             #expect(server.connections < 20)

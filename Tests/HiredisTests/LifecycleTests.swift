@@ -59,17 +59,25 @@ import Testing
             _ = try await redis.send(RedisCommand("PING"))
             try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
         }
-        #expect(await poll(seconds: 5) { (try? await server.admin("CLIENT", "LIST"))?.contains("forgotten") == false })
+        #expect(
+            await poll(seconds: 5) {
+                (try? await server.admin("CLIENT", "LIST"))?.contains("forgotten") == false
+            }
+        )
     }
 
     @Test func `a full log of all failures holds no secret`() async throws {
         let log = Recorder()
-        let server = try await RedisServer(["--requirepass", "s3cret-right"], adminAuth: ["-a", "s3cret-right", "--no-auth-warning"])
+        let server = try await RedisServer(
+            ["--requirepass", "s3cret-right"],
+            adminAuth: ["-a", "s3cret-right", "--no-auth-warning"]
+        )
         for password in ["s3cret-wrong", "s3cret-right"] {
             let url = "redis://:\(password)@127.0.0.1:\(server.port)"
             let redis = RedisClient(try RedisConfiguration(url: url), logger: Logger(label: "t") { _ in log })
             for command in [
-                RedisCommand("SET", "s3cret-key", "s3cret-value"), RedisCommand("LPUSH", "s3cret-key", "s3cret-value"),
+                RedisCommand("SET", "s3cret-key", "s3cret-value"),
+                RedisCommand("LPUSH", "s3cret-key", "s3cret-value"),
                 RedisCommand("NOSUCH", "s3cret-value"), RedisCommand("AUTH", "s3cret-value"),
                 RedisCommand("EVAL", "error('s3cret-value')", "0"),
             ] {

@@ -22,7 +22,9 @@ import Testing
                 rest = rest.dropFirst(pieces)
                 var failure: RedisError?
                 piece.withUnsafeBytes { bytes in
-                    do throws(RedisError) { try parser.parse(bytes) { replies.append($0) } } catch { failure = error }
+                    do throws(RedisError) { try parser.parse(bytes) { replies.append($0) } } catch {
+                        failure = error
+                    }
                 }
                 if let failure { throw failure }
             }
@@ -41,7 +43,11 @@ import Testing
         #expect(replies[7].kind == .array && replies[7].count == 0, note)
         let array = replies[8]
         #expect(array.count == 4 && array[0].string == "f" && array[3].string == "last", note)
-        #expect(array[1].count == 2 && array[1][0].integer == 1 && array[1][1][0].string == "xy" && array[2].count == 0, note)
+        #expect(
+            array[1].count == 2 && array[1][0].integer == 1 && array[1][1][0].string == "xy"
+                && array[2].count == 0,
+            note
+        )
         #expect(replies[9].integer == Int.max, note)
     }
 
@@ -67,7 +73,8 @@ import Testing
     @Test(arguments: [
         "hello\r\n", "$3\r\nabcXY", "$x\r\n", "$-2\r\n", "*-2\r\n", ":12a\r\n", "*1\r\n?\r\n",
         // RESP3, which nobody asked for.
-        "%1\r\n+a\r\n+b\r\n", "~1\r\n+a\r\n", ",1.5\r\n", "#t\r\n", "_\r\n", ">1\r\n+a\r\n", "(123\r\n", "=5\r\ntxt:a\r\n",
+        "%1\r\n+a\r\n+b\r\n", "~1\r\n+a\r\n", ",1.5\r\n", "#t\r\n", "_\r\n", ">1\r\n+a\r\n", "(123\r\n",
+        "=5\r\ntxt:a\r\n",
     ])
     func `bytes that are no RESP2 end the connection`(_ text: String) {
         let (replies, error) = parse("+before\r\n" + text + "+after\r\n")
@@ -76,7 +83,9 @@ import Testing
         #expect(error?.outcome == .unknown)
     }
 
-    @Test(arguments: ["*2147483647\r\n", "*9223372036854775807\r\n", "*262145\r\n", "*99999999999999999999\r\n"])
+    @Test(arguments: [
+        "*2147483647\r\n", "*9223372036854775807\r\n", "*262145\r\n", "*99999999999999999999\r\n",
+    ])
     func `an announced count allocates nothing and is refused above the limit`(_ text: String) {
         #expect(parse(text).error?.code == .protocol)
     }
@@ -103,8 +112,14 @@ import Testing
     @Test func `many elements over several levels count together`() {
         var limits = RedisLimits()
         limits.replyElements = 16
-        #expect(parse("*4\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 4), limits: limits).error?.code == .protocol)
-        #expect(parse("*3\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 3), limits: limits).replies.count == 1)
+        #expect(
+            parse("*4\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 4), limits: limits).error?
+                .code == .protocol
+        )
+        #expect(
+            parse("*3\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 3), limits: limits).replies
+                .count == 1
+        )
     }
 
     @Test func `neither a reply nor a command shows its content`() {

@@ -24,7 +24,10 @@ import Testing
 
     @Test func `replies go to requests in order and a request gets all of its own`() {
         var queue = ReplyQueue()
-        queue.sent([expected(1, deadline: start), expected(3, deadline: start), expected(1, deadline: start)], at: start)
+        queue.sent(
+            [expected(1, deadline: start), expected(3, deadline: start), expected(1, deadline: start)],
+            at: start
+        )
         let deliveries = (1...5).map { queue.received(reply($0)) }
         #expect(deliveries.map { $0?.replies.all.compactMap(\.integer) } == [[1], nil, nil, [2, 3, 4], [5]])
         #expect(deliveries[3]?.count == 3 && deliveries[3]?.size == 30)
@@ -33,7 +36,10 @@ import Testing
 
     @Test func `a late request is reported once and keeps its place in line`() {
         var queue = ReplyQueue()
-        queue.sent([expected(1, deadline: start + .seconds(1)), expected(1, deadline: start + .seconds(3))], at: start)
+        queue.sent(
+            [expected(1, deadline: start + .seconds(1)), expected(1, deadline: start + .seconds(3))],
+            at: start
+        )
         let early = queue.reviewed(at: start + .milliseconds(999), lastRead: start, patience: .seconds(2))
         #expect(early.overdue.isEmpty && !early.isStalled && early.next == start + .seconds(1))
         let late = queue.reviewed(at: start + .seconds(1), lastRead: start, patience: .seconds(2))
@@ -51,26 +57,48 @@ import Testing
         let result8 = queue.reviewed(at: start + .hours(1), lastRead: start, patience: .seconds(1))
         #expect(!result8.isStalled)
         queue.sent([expected(1, deadline: start + .hours(1))], at: start)
-        let result9 = queue.reviewed(at: start + .milliseconds(999), lastRead: start - .hours(1), patience: .seconds(1))
+        let result9 = queue.reviewed(
+            at: start + .milliseconds(999),
+            lastRead: start - .hours(1),
+            patience: .seconds(1)
+        )
         #expect(!result9.isStalled)
-        let result10 = queue.reviewed(at: start + .seconds(1), lastRead: start - .hours(1), patience: .seconds(1))
+        let result10 = queue.reviewed(
+            at: start + .seconds(1),
+            lastRead: start - .hours(1),
+            patience: .seconds(1)
+        )
         #expect(result10.isStalled)
-        let result11 = queue.reviewed(at: start + .seconds(3), lastRead: start + .seconds(3), patience: .seconds(1))
+        let result11 = queue.reviewed(
+            at: start + .seconds(3),
+            lastRead: start + .seconds(3),
+            patience: .seconds(1)
+        )
         #expect(!result11.isStalled)
-        let result12 = queue.reviewed(at: start + .seconds(4), lastRead: start + .seconds(4), patience: .seconds(1))
+        let result12 = queue.reviewed(
+            at: start + .seconds(4),
+            lastRead: start + .seconds(4),
+            patience: .seconds(1)
+        )
         #expect(result12.isStalled)
     }
 
     // MARK: SharedConnectionState
 
-    private func park(_ state: inout SharedConnectionState, until deadline: NIODeadline) -> SharedConnectionState.Action {
+    private func park(_ state: inout SharedConnectionState, until deadline: NIODeadline)
+        -> SharedConnectionState.Action
+    {
         state.requested(Request(RedisCommand("PING")), for: nobody(), deadline: deadline, settled: (0, 0))
     }
 
     @Test func `the first caller starts a connection, the others wait with it`() {
         var state = SharedConnectionState(limits: RedisLimits())
-        guard case .park(connect: true) = park(&state, until: start + .seconds(1)) else { return #expect(Bool(false)) }
-        guard case .park(connect: false) = park(&state, until: start + .seconds(2)) else { return #expect(Bool(false)) }
+        guard case .park(connect: true) = park(&state, until: start + .seconds(1)) else {
+            return #expect(Bool(false))
+        }
+        guard case .park(connect: false) = park(&state, until: start + .seconds(2)) else {
+            return #expect(Bool(false))
+        }
         let result1 = state.started()
         #expect(!result1)
         let review = state.reviewed(at: start + .seconds(1))
@@ -91,7 +119,11 @@ import Testing
         var state = SharedConnectionState(limits: RedisLimits())
         _ = park(&state, until: start + .seconds(9))
         for failure in 1...5 {
-            let recovery = state.connectFailed(refused, at: start + .milliseconds(Int64(failure) * 10), jitter: 0.5)
+            let recovery = state.connectFailed(
+                refused,
+                at: start + .milliseconds(Int64(failure) * 10),
+                jitter: 0.5
+            )
             #expect(recovery.pause != nil)
             #expect(recovery.hasOpened == (failure == 5))
             #expect(recovery.rejected.count == (failure == 5 ? 1 : 0))
@@ -100,7 +132,9 @@ import Testing
             let result2 = state.retried()
             #expect(result2)
         }
-        guard case .reject(let error) = park(&state, until: start + .seconds(9)) else { return #expect(Bool(false)) }
+        guard case .reject(let error) = park(&state, until: start + .seconds(9)) else {
+            return #expect(Bool(false))
+        }
         #expect(error.code == .connection && !error.isTransient)
         let result3 = state.retried()
         #expect(result3, "attempts go on")
@@ -157,13 +191,17 @@ import Testing
         #expect(result18 != nil)
         let result19 = pool.requested(first)
         #expect(result19 == nil)
-        guard case .failure(let error)? = pool.requested(DedicatedPoolState.Waiter()) else { return #expect(Bool(false)) }
+        guard case .failure(let error)? = pool.requested(DedicatedPoolState.Waiter()) else {
+            return #expect(Bool(false))
+        }
         #expect(error.code == .overloaded)
         let result20 = pool.returned(.permit)
         #expect(result20 === first)
         let result21 = pool.returned(.permit)
         #expect(result21 == nil)
-        guard case .success(.permit)? = pool.requested(DedicatedPoolState.Waiter()) else { return #expect(Bool(false)) }
+        guard case .success(.permit)? = pool.requested(DedicatedPoolState.Waiter()) else {
+            return #expect(Bool(false))
+        }
         let result22 = pool.requested(DedicatedPoolState.Waiter())
         #expect(result22 == nil)
     }
@@ -171,7 +209,10 @@ import Testing
     // MARK: Handshake
 
     private func status(_ text: String, _ kind: RedisReply.Kind = .status) -> RedisReply {
-        RedisReply(RedisReply.Node(kind: kind, span: 1, offset: 0, value: text.utf8.count), arena: Array(text.utf8))
+        RedisReply(
+            RedisReply.Node(kind: kind, span: 1, offset: 0, value: text.utf8.count),
+            arena: Array(text.utf8)
+        )
     }
 
     private func verdict(_ replies: [RedisReply]) -> String {
@@ -194,7 +235,9 @@ import Testing
         #expect(verdict([ok, ok, ok, status("PONG")]) == "ready")
         #expect(verdict([ok, ok, status("NOPERM x", .error), status("NOPERM x", .error)]) == "ready")
         #expect(verdict([status("WRONGPASS x", .error)]) == "authentication")
-        #expect(verdict([status("ERR AUTH <password> called without any password", .error)]) == "authentication")
+        #expect(
+            verdict([status("ERR AUTH <password> called without any password", .error)]) == "authentication"
+        )
         #expect(verdict([ok, status("ERR DB index is out of range", .error)]) == "configuration")
         #expect(verdict([ok, ok, ok, status("LOADING x", .error)]) == "connection")
         #expect(verdict([status("ERR max number of clients reached", .error)]) == "connection")

@@ -9,20 +9,37 @@ import Testing
 @Suite struct TLSTests {
     /// A folder with an authority, a server certificate for `names` and a client certificate.
     private static func certificates(for names: String) async throws -> URL {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "tls-\(UUID().uuidString.prefix(8))")
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "tls-\(UUID().uuidString.prefix(8))"
+        )
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         try await run(
-            "openssl", ["req", "-x509"] + key + ["-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=Test CA"],
-            directory: folder)
+            "openssl",
+            ["req", "-x509"] + key + [
+                "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=Test CA",
+            ],
+            directory: folder
+        )
         for (file, subject, extensions) in [
-            ("server", "/CN=redis", "subjectAltName=\(names)"), ("client", "/CN=app", "subjectAltName=DNS:app"),
+            ("server", "/CN=redis", "subjectAltName=\(names)"),
+            ("client", "/CN=app", "subjectAltName=DNS:app"),
         ] {
             try await run(
-                "openssl", ["req"] + key + ["-keyout", "\(file).key", "-out", "\(file).csr", "-subj", subject], directory: folder)
+                "openssl",
+                ["req"] + key + ["-keyout", "\(file).key", "-out", "\(file).csr", "-subj", subject],
+                directory: folder
+            )
             try Data(extensions.utf8).write(to: folder.appending(path: "\(file).ext"))
-            let sign = ["x509", "-req", "-in", "\(file).csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-            try await run("openssl", sign + ["-out", "\(file).crt", "-extfile", "\(file).ext"], directory: folder)
+            let sign = [
+                "x509", "-req", "-in", "\(file).csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+                "-days", "2",
+            ]
+            try await run(
+                "openssl",
+                sign + ["-out", "\(file).crt", "-extfile", "\(file).ext"],
+                directory: folder
+            )
         }
         return folder
     }
@@ -35,7 +52,9 @@ import Testing
 
     private func outcome(_ redis: RedisClient) async -> RedisError.Code? {
         var code: RedisError.Code?
-        do throws(RedisError) { _ = try await redis.send(RedisCommand("SET", "k", "v")) } catch { code = error.code }
+        do throws(RedisError) { _ = try await redis.send(RedisCommand("SET", "k", "v")) } catch {
+            code = error.code
+        }
         await redis.shutdown()
         return code
     }
@@ -49,9 +68,14 @@ import Testing
         #expect(await outcome(try client("127.0.0.1", server, trusted)) == nil)
         // The system does not know the authority.
         #expect(await outcome(try client("localhost", server, RedisTLS())) == .tls)
-        #expect(await outcome(try client("localhost", server, RedisTLS(caFile: "/nowhere/ca.crt"))) == .configuration)
+        #expect(
+            await outcome(try client("localhost", server, RedisTLS(caFile: "/nowhere/ca.crt")))
+                == .configuration
+        )
         // Plain text to a TLS port and TLS to a plain port.
-        let plain = RedisClient(try RedisConfiguration(url: "redis://localhost:\(try #require(server.tlsPort))"))
+        let plain = RedisClient(
+            try RedisConfiguration(url: "redis://localhost:\(try #require(server.tlsPort))")
+        )
         #expect(await outcome(plain) != nil)
         var wrongPort = try RedisConfiguration(url: "rediss://localhost:\(server.port)")
         wrongPort.tls = trusted

@@ -6,7 +6,8 @@ import TestSupport
 
 /// Runs `body` with a client of a private Redis and shuts both down.
 func withRedis(
-    _ arguments: [String] = [], configure: (inout RedisConfiguration) -> Void = { _ in },
+    _ arguments: [String] = [],
+    configure: (inout RedisConfiguration) -> Void = { _ in },
     _ body: (RedisClient, RedisServer) async throws -> Void
 ) async throws {
     let server = try await RedisServer(arguments)

@@ -10,7 +10,9 @@ import Testing
 
 /// A running site changes its strategy: from `old` to `new`, over a real Redis.
 @Suite struct `Migrating store` {
-    private static let keys = Result { try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })]) }
+    private static let keys = Result {
+        try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })])
+    }
 
     /// Two stores, a manager for each state of the site, and the means to fail and count.
     private struct Move: Sendable {
@@ -22,16 +24,22 @@ import Testing
         let new: FaultyStore?
     }
 
-    private func sealed() throws -> SealedSessionStore { try SealedSessionStore(try Self.keys.get(), application: "shop") }
+    private func sealed() throws -> SealedSessionStore {
+        try SealedSessionStore(try Self.keys.get(), application: "shop")
+    }
 
     private func redisToSealed() async throws -> Move {
         let redis = try await RedisFixture()
         let old = FaultyStore(redis.store)
         let new = try sealed()
         return Move(
-            redis: redis, before: try SessionManager(store: old),
+            redis: redis,
+            before: try SessionManager(store: old),
             during: try SessionManager(store: MigratingSessionStore(from: old, to: new)),
-            after: try SessionManager(store: new), old: old, new: nil)
+            after: try SessionManager(store: new),
+            old: old,
+            new: nil
+        )
     }
 
     private func sealedToRedis() async throws -> Move {
@@ -39,9 +47,13 @@ import Testing
         let old = try sealed()
         let new = FaultyStore(redis.store)
         return Move(
-            redis: redis, before: try SessionManager(store: old),
+            redis: redis,
+            before: try SessionManager(store: old),
             during: try SessionManager(store: MigratingSessionStore(from: old, to: new)),
-            after: try SessionManager(store: new), old: nil, new: new)
+            after: try SessionManager(store: new),
+            old: nil,
+            new: new
+        )
     }
 
     private func redisToRedis() async throws -> Move {
@@ -49,9 +61,13 @@ import Testing
         let old = FaultyStore(redis.store)
         let new = FaultyStore(try RedisSessionStore(redis.client, prefix: redis.prefix + ":new"))
         return Move(
-            redis: redis, before: try SessionManager(store: old),
+            redis: redis,
+            before: try SessionManager(store: old),
             during: try SessionManager(store: MigratingSessionStore(from: old, to: new)),
-            after: try SessionManager(store: new), old: old, new: new)
+            after: try SessionManager(store: new),
+            old: old,
+            new: new
+        )
     }
 
     private enum Direction: CaseIterable { case redisToSealed, sealedToRedis, redisToRedis }
@@ -73,7 +89,9 @@ import Testing
         return visitor
     }
 
-    @Test(arguments: Direction.allCases) private func `nobody is signed out, and a change moves the session`(direction: Direction)
+    @Test(arguments: Direction.allCases) private func `nobody is signed out, and a change moves the session`(
+        direction: Direction
+    )
         async throws
     {
         let move = try await move(direction)
@@ -92,17 +110,25 @@ import Testing
         }
     }
 
-    @Test(arguments: Direction.allCases) private func `the deadline does not move with the session`(direction: Direction) async throws {
+    @Test(arguments: Direction.allCases) private func `the deadline does not move with the session`(
+        direction: Direction
+    ) async throws {
         let move = try await move(direction)
         let before = try await visitor(move.before)
-        guard case .found(let old) = try await move.before.store.load(try #require(before.credential)) else { return #expect(Bool(false)) }
+        guard case .found(let old) = try await move.before.store.load(try #require(before.credential)) else {
+            return #expect(Bool(false))
+        }
         let during = Visitor(move.during, jar: before.cookies)
         try await during.send { try $0.set(.item, "cake") }
-        guard case .found(let new) = try await move.after.store.load(try #require(during.credential)) else { return #expect(Bool(false)) }
+        guard case .found(let new) = try await move.after.store.load(try #require(during.credential)) else {
+            return #expect(Bool(false))
+        }
         #expect(new.deadline <= old.deadline + .seconds(5) && new.idleTimeout == old.idleTimeout)
     }
 
-    @Test(arguments: Direction.allCases) private func `new sessions are made in the new store, sign-ins too`(direction: Direction)
+    @Test(arguments: Direction.allCases) private func `new sessions are made in the new store, sign-ins too`(
+        direction: Direction
+    )
         async throws
     {
         let move = try await move(direction)
@@ -111,15 +137,20 @@ import Testing
         let before = try await visitor(move.before)
         let during = Visitor(move.during, jar: before.cookies)
         try await during.send { try $0.signIn(as: "ann", keeping: ["item"]) }
-        try await Visitor(move.after, jar: during.cookies).send { #expect($0[.item] == "tea" && $0.principal == "ann") }
+        try await Visitor(move.after, jar: during.cookies).send {
+            #expect($0[.item] == "tea" && $0.principal == "ann")
+        }
         let late = Visitor(move.during, jar: before.cookies)
         try await late.send { #expect($0.principal == nil) }
-        // What it writes must not put another cookie over that of the sign-in; a sealed store does not know that it is late.
+        // What it writes must not put another cookie over that of the sign-in; a sealed store does not know
+        // that it is late.
         let write = try await late.send { try $0.set(.item, "late") }
         #expect(write.headerFields[values: .setCookie].isEmpty == (direction != .sealedToRedis))
     }
 
-    @Test(arguments: Direction.allCases) private func `a sign-out ends it where it is`(direction: Direction) async throws {
+    @Test(arguments: Direction.allCases) private func `a sign-out ends it where it is`(direction: Direction)
+        async throws
+    {
         let move = try await move(direction)
         for hasMoved in [false, true] {
             let before = try await visitor(move.before, as: "ann")
@@ -151,12 +182,14 @@ import Testing
             #expect(counts == [Int](repeating: 8, count: 8))
             #expect(try await move.during.list(for: "ann").count == 1)
         } else {
-            // In the cookie the last response wins, as in any sealed store; all of them stand on the one session that moved.
+            // In the cookie the last response wins, as in any sealed store; all of them stand on the one
+            // session that moved.
             #expect(counts.allSatisfy { (1...8).contains($0) } && counts.contains { $0 > 1 })
         }
     }
 
-    @Test(arguments: [Direction.redisToSealed, .redisToRedis]) private func `a request that comes second finds the moved session`(
+    @Test(arguments: [Direction.redisToSealed, .redisToRedis])
+    private func `a request that comes second finds the moved session`(
         direction: Direction
     ) async throws {
         let move = try await move(direction)
@@ -168,7 +201,9 @@ import Testing
             do { try await first.send { try $0.set(.other, "first") } } catch { Issue.record(error) }
         }
         try await second.send { try $0.update(.list, default: []) { $0.append("second") } }
-        try await second.send { #expect($0[.list] == ["second"] && $0[.other] == "first" && $0[.item] == "tea") }
+        try await second.send {
+            #expect($0[.list] == ["second"] && $0[.other] == "first" && $0[.item] == "tea")
+        }
         // Who lost the response that carried the new cookie, and only reads, gets it.
         let lost = Visitor(move.during, jar: before.cookies)
         let answer = try await lost.send { #expect($0.principal == "ann") }
@@ -176,13 +211,16 @@ import Testing
         try await Visitor(move.after, jar: lost.cookies).send { #expect($0.principal == "ann") }
     }
 
-    @Test(arguments: Direction.allCases) private func `where no cookie can be sent the session stays, or that is said`(direction: Direction)
+    @Test(arguments: Direction.allCases)
+    private func `where no cookie can be sent the session stays, or that is said`(direction: Direction)
         async throws
     {
         let move = try await move(direction)
         let before = try await visitor(move.before)
         let credential = try #require(before.credential)
-        let change: @Sendable () async throws -> Void = { try await move.during.withSession(credential) { try $0.set(.item, "job") } }
+        let change: @Sendable () async throws -> Void = {
+            try await move.during.withSession(credential) { try $0.set(.item, "job") }
+        }
         if direction == .sealedToRedis {
             await #expect(throws: SessionError(.unsupported, "")) { try await change() }
         } else {
@@ -193,7 +231,9 @@ import Testing
 
     // MARK: Failures
 
-    @Test(arguments: Direction.allCases) private func `if the new store fails the session stays where it is`(direction: Direction)
+    @Test(arguments: Direction.allCases) private func `if the new store fails the session stays where it is`(
+        direction: Direction
+    )
         async throws
     {
         let move = try await move(direction)
@@ -201,14 +241,17 @@ import Testing
         let before = try await visitor(move.before, as: "ann")
         let during = Visitor(move.during, jar: before.cookies)
         new.fail([.create])
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await during.send { try $0.set(.item, "cake") } }
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await during.send { try $0.set(.item, "cake") }
+        }
         new.fail([])
         try await during.send { #expect($0[.item] == "tea" && $0.principal == "ann") }
         try await during.send { try $0.set(.item, "cake") }
         try await during.send { #expect($0[.item] == "cake" && $0.principal == "ann") }
     }
 
-    @Test(arguments: [Direction.redisToSealed, .redisToRedis]) private func `if the old store fails the session is not half moved`(
+    @Test(arguments: [Direction.redisToSealed, .redisToRedis])
+    private func `if the old store fails the session is not half moved`(
         direction: Direction
     ) async throws {
         let move = try await move(direction)
@@ -217,7 +260,9 @@ import Testing
         for operation in [FaultyStore.Operation.load, .commit] {
             move.old?.fail([operation])
             let cookies = during.cookieField
-            await #expect(throws: SessionError(.storeUnavailable, "")) { try await during.send { try $0.set(.item, "cake") } }
+            await #expect(throws: SessionError(.storeUnavailable, "")) {
+                try await during.send { try $0.set(.item, "cake") }
+            }
             #expect(during.cookieField == cookies)
         }
         move.old?.fail([])
@@ -228,14 +273,19 @@ import Testing
         try await during.send { #expect($0[.item] == "cake" && $0.principal == "ann") }
     }
 
-    @Test func `an answer that is lost after the old record was claimed leads to the new session`() async throws {
+    @Test func `an answer that is lost after the old record was claimed leads to the new session`()
+        async throws
+    {
         let move = try await redisToRedis()
         let before = try await visitor(move.before, as: "ann")
         let during = Visitor(move.during, jar: before.cookies)
         let record = try await move.during.store.load(try #require(during.credential))
         guard case .found(let record) = record else { return #expect(Bool(false)) }
         // The move happens, and nobody hears of it.
-        let change = SessionChange(operations: ["item": .set(Array("\"cake\"".utf8))], policy: SessionPolicy())
+        let change = SessionChange(
+            operations: ["item": .set(Array("\"cake\"".utf8))],
+            policy: SessionPolicy()
+        )
         _ = try await move.during.store.commit(change, to: record)
         try await during.send { #expect($0[.item] == "cake" && $0.principal == "ann") }
         #expect(try await move.during.list(for: "ann").count == 1)
@@ -246,9 +296,13 @@ import Testing
         let before = try await visitor(move.before, as: "ann")
         let during = Visitor(move.during, jar: before.cookies)
         try await during.send { try $0.set(.other, String(repeating: "x", count: 20_000)) }
-        try await Visitor(move.before, jar: during.cookies).send { #expect($0[.other]?.count == 20_000 && $0.principal == "ann") }
+        try await Visitor(move.before, jar: during.cookies).send {
+            #expect($0[.other]?.count == 20_000 && $0.principal == "ann")
+        }
         try await during.send { try $0.remove(.other) }
-        try await Visitor(move.after, jar: during.cookies).send { #expect($0[.item] == "tea" && $0.principal == "ann") }
+        try await Visitor(move.after, jar: during.cookies).send {
+            #expect($0[.item] == "tea" && $0.principal == "ann")
+        }
     }
 
     // MARK: The old record
@@ -261,7 +315,10 @@ import Testing
         try await during.send { try $0.set(.other, "secret-data") }
         let dump = try await move.redis.server.admin("HGETALL", "\(move.redis.prefix):s:{\(handle)}")
         let secret = try #require(during.credential).value.split(separator: ".")[1]
-        #expect(dump.contains("@moved") && !dump.contains("tea") && !dump.contains("secret-data") && !dump.contains(secret))
+        #expect(
+            dump.contains("@moved") && !dump.contains("tea") && !dump.contains("secret-data")
+                && !dump.contains(secret)
+        )
     }
 
     @Test func `to the sealed store the note leads for a minute`() async throws {
@@ -285,7 +342,9 @@ import Testing
         let names = try await move.during.list(for: "ann").map { $0[.item] }
         #expect(Set(names) == ["tea", "cake"] && names.count == 2)
         for handle in handles { #expect(try await move.during.revoke(handle, of: "ann")) }
-        for visitor in [moved, Visitor(move.during, jar: first.cookies), Visitor(move.during, jar: second.cookies)] {
+        for visitor in [
+            moved, Visitor(move.during, jar: first.cookies), Visitor(move.during, jar: second.cookies),
+        ] {
             try await visitor.send { #expect($0.principal == nil) }
         }
         let third = Visitor(move.during, jar: try await visitor(move.before, as: "ann").cookies)
@@ -293,7 +352,9 @@ import Testing
         try await third.send { try $0.set(.item, "cake") }
         #expect(try await move.during.revokeAll(of: "ann") == 2)
         #expect(try await move.during.list(for: "ann").isEmpty)
-        await #expect(throws: SessionError(.unsupported, "")) { try await redisToSealed().during.list(for: "ann") }
+        await #expect(throws: SessionError(.unsupported, "")) {
+            try await redisToSealed().during.list(for: "ann")
+        }
     }
 
     @Test func `a sign-out that a move overtakes ends the moved session`() async throws {
@@ -309,7 +370,9 @@ import Testing
         #expect(try await move.during.list(for: "ann").isEmpty)
     }
 
-    @Test(arguments: [false, true]) func `a guarded site moves, too, in both directions`(toGuarded: Bool) async throws {
+    @Test(arguments: [false, true]) func `a guarded site moves, too, in both directions`(toGuarded: Bool)
+        async throws
+    {
         let redis = try await RedisFixture()
         let records = FaultyStore(try RedisSessionStore(redis.client, prefix: redis.prefix + ":g"))
         let guarded = try GuardedSessionStore(try Self.keys.get(), application: "shop", backing: records)
@@ -327,23 +390,32 @@ import Testing
         try await visitor.send { #expect($0.principal == "ann" && $0[.item] == "tea") }
         let second = Visitor(during, jar: visitor.cookies)
         if !toGuarded {
-            // Of two that move it at once one is told to try again: what the other one took along is in a cookie.
+            // Of two that move it at once one is told to try again: what the other one took along is in a
+            // cookie.
             records.before(.commit) {
                 do { try await visitor.send { try $0.set(.other, "first") } } catch { Issue.record(error) }
             }
-            await #expect(throws: SessionError(.conflict, "")) { try await second.send { try $0.set(.item, "second") } }
+            await #expect(throws: SessionError(.conflict, "")) {
+                try await second.send { try $0.set(.item, "second") }
+            }
             #expect(try await redis.store.sessions(of: "ann").count == 1)
         }
         try await visitor.send { try $0.signIn(as: "bob", keeping: ["item"]) }
-        try await Visitor(after, jar: visitor.cookies).send { #expect($0.principal == "bob" && $0[.item] == "tea") }
+        try await Visitor(after, jar: visitor.cookies).send {
+            #expect($0.principal == "bob" && $0[.item] == "tea")
+        }
     }
 
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract from Redis to Redis`(rule: SessionStoreContract.Rule) async throws
-    {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract from Redis to Redis`(
+        rule: SessionStoreContract.Rule
+    ) async throws {
         let redis = try await RedisFixture()
         let other = try RedisSessionStore(redis.client, prefix: redis.prefix + ":new")
         try await rule.check(
-            SessionStoreHarness(store: MigratingSessionStore(from: redis.store, to: other)) { try await redis.letTimePass($0) })
+            SessionStoreHarness(store: MigratingSessionStore(from: redis.store, to: other)) {
+                try await redis.letTimePass($0)
+            }
+        )
     }
 }
 

@@ -31,12 +31,15 @@ struct RedisFixture: Sendable {
 
     var harness: SessionStoreHarness { SessionStoreHarness(store: store) { try await letTimePass($0) } }
 
-    /// Ages all records instead of waiting: every time in them moves into the past, every time to live shrinks.
+    /// Ages all records instead of waiting: every time in them moves into the past, every time to live
+    /// shrinks.
     func letTimePass(_ duration: Duration) async throws {
         try await Self.letTimePass(duration, server: server, client: client, prefix: prefix)
     }
 
-    static func letTimePass(_ duration: Duration, server: RedisServer, client: RedisClient, prefix: String) async throws {
+    static func letTimePass(_ duration: Duration, server: RedisServer, client: RedisClient, prefix: String)
+        async throws
+    {
         // What was sent without waiting for an answer must be there before it is aged.
         _ = try await client.send(RedisCommand("PING"))
         let script = """
@@ -56,7 +59,9 @@ struct RedisFixture: Sendable {
     }
 
     /// A stored session and its record.
-    func session(_ attributes: [String: [UInt8]] = [:], principal: String? = nil) async throws -> SessionRecord {
+    func session(_ attributes: [String: [UInt8]] = [:], principal: String? = nil) async throws
+        -> SessionRecord
+    {
         let draft = SessionDraft(attributes: attributes, principal: principal, policy: SessionPolicy())
         guard case .committed(_, _, let credential?, _) = try await store.create(draft),
             case .found(let record) = try await store.load(credential)
@@ -66,11 +71,15 @@ struct RedisFixture: Sendable {
 }
 
 @Suite struct `Redis store` {
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule) async throws {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
+        async throws
+    {
         try await rule.check(try await RedisFixture().harness)
     }
 
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract with a pepper`(rule: SessionStoreContract.Rule) async throws {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract with a pepper`(
+        rule: SessionStoreContract.Rule
+    ) async throws {
         try await rule.check(try await RedisFixture(pepper: Array(repeating: 7, count: 32)).harness)
     }
 
@@ -78,13 +87,17 @@ struct RedisFixture: Sendable {
         let commands =
             "hgetall pttl evalsha ping zrange zscore zrem exists hmget hset hget hdel hkeys hincrby del pexpire pexpireat time zadd "
         let allowed = (commands + "zremrangebyscore eval script|load").split(separator: " ").map { "+\($0)" }
-        let server = try await RedisServer(["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed)
+        let server = try await RedisServer(
+            ["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed
+        )
         let client = try patientClient("redis://app:pw@127.0.0.1:\(server.port)")
         for (number, rule) in SessionStoreContract.rules.enumerated() {
             let prefix = "app:\(number)"
             let store = try RedisSessionStore(client, prefix: prefix)
             try await rule.check(
-                SessionStoreHarness(store: store) { try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix) }
+                SessionStoreHarness(store: store) {
+                    try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix)
+                }
             )
         }
         #expect(try await server.admin("ACL", "LOG") == "")
@@ -112,7 +125,8 @@ struct RedisFixture: Sendable {
         secrets.append(renewed.value.split(separator: ".")[1])
         for key in try await redis.server.keys(redis.prefix) {
             let type = try await redis.server.admin("TYPE", key)
-            let dump = try await redis.server.admin(type == "hash" ? "HGETALL" : "ZRANGE", key, "0", "-1").description
+            let dump = try await redis.server.admin(type == "hash" ? "HGETALL" : "ZRANGE", key, "0", "-1")
+                .description
             let text = key + (type == "hash" ? try await redis.server.admin("HGETALL", key) : dump)
             #expect(!text.contains("hedwig"))
             for secret in secrets { #expect(!text.contains(secret)) }
@@ -122,10 +136,17 @@ struct RedisFixture: Sendable {
     @Test func `a stored digest is no credential`() async throws {
         let redis = try await RedisFixture()
         let record = try await redis.session()
-        let dump = try await run("redis-cli", ["-s", redis.server.socketPath, "HGET", "\(redis.prefix):s:{\(record.handle)}", "@digest"])
+        let dump = try await run(
+            "redis-cli",
+            ["-s", redis.server.socketPath, "HGET", "\(redis.prefix):s:{\(record.handle)}", "@digest"]
+        )
         let digest = Array(dump.utf8.prefix(32))
-        let forged = SessionCredential("\(record.handle)." + String(decoding: Base64URL.encode(digest + [0]).prefix(43), as: UTF8.self))
-        guard case .absent = try await redis.store.load(forged) else { return #expect(Bool(false), "a digest opened the session") }
+        let forged = SessionCredential(
+            "\(record.handle)." + String(decoding: Base64URL.encode(digest + [0]).prefix(43), as: UTF8.self)
+        )
+        guard case .absent = try await redis.store.load(forged) else {
+            return #expect(Bool(false), "a digest opened the session")
+        }
     }
 
     /// Each writes by hand what no commit would leave.
@@ -133,10 +154,14 @@ struct RedisFixture: Sendable {
         ("no time to live", ["PERSIST", "KEY"]),
         ("a longer time to live than the record allows", ["PEXPIRE", "KEY", "9000000"]),
         ("a missing field", ["HDEL", "KEY", "@used"]), ("a missing digest", ["HDEL", "KEY", "@digest"]),
-        ("a missing format", ["HDEL", "KEY", "@format"]), ("a future format", ["HSET", "KEY", "@format", "2"]),
+        ("a missing format", ["HDEL", "KEY", "@format"]),
+        ("a future format", ["HSET", "KEY", "@format", "2"]),
         ("letters for a number", ["HSET", "KEY", "@deadline", "soon"]),
         ("a number that overflows", ["HSET", "KEY", "@idle", "99999999999999999999"]),
-        ("a principal sealed by somebody else", ["HSET", "KEY", "@principal", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+        (
+            "a principal sealed by somebody else",
+            ["HSET", "KEY", "@principal", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+        ),
         ("another user's digest", ["HSET", "KEY", "@user", "x"]),
     ]
 
@@ -146,7 +171,10 @@ struct RedisFixture: Sendable {
         let redis = try await RedisFixture()
         let record = try await redis.session(["a": [1]], principal: "ann")
         let key = "\(redis.prefix):s:{\(record.handle)}"
-        _ = try await run("redis-cli", ["-s", redis.server.socketPath] + damage.command.map { $0 == "KEY" ? key : $0 })
+        _ = try await run(
+            "redis-cli",
+            ["-s", redis.server.socketPath] + damage.command.map { $0 == "KEY" ? key : $0 }
+        )
         let before = try await redis.server.admin("HGETALL", key)
         guard case .absent(.unreadable) = try await redis.store.load(record.credential) else {
             return #expect(Bool(false), "read a record with \(damage.name)")
@@ -160,25 +188,41 @@ struct RedisFixture: Sendable {
         let key = "\(redis.prefix):s:{\(record.handle)}"
         try await redis.server.admin("DEL", key)
         try await redis.server.admin("SET", key, "x", "EX", "100")
-        guard case .absent(.unreadable) = try await redis.store.load(record.credential) else { return #expect(Bool(false)) }
+        guard case .absent(.unreadable) = try await redis.store.load(record.credential) else {
+            return #expect(Bool(false))
+        }
         let change = SessionChange(operations: ["a": .remove], policy: SessionPolicy())
-        guard case .gone(.unreadable) = try await redis.store.commit(change, to: record) else { return #expect(Bool(false)) }
+        guard case .gone(.unreadable) = try await redis.store.commit(change, to: record) else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test func `two applications on one Redis do not know each other's sessions`() async throws {
         let redis = try await RedisFixture()
         let other = try RedisSessionStore(redis.client, prefix: redis.prefix + "x")
         let record = try await redis.session()
-        guard case .absent(.unknown) = try await other.load(record.credential) else { return #expect(Bool(false)) }
-        let peppered = try RedisSessionStore(redis.client, prefix: redis.prefix, pepper: Array(repeating: 1, count: 32))
-        guard case .absent(.superseded) = try await peppered.load(record.credential) else { return #expect(Bool(false)) }
+        guard case .absent(.unknown) = try await other.load(record.credential) else {
+            return #expect(Bool(false))
+        }
+        let peppered = try RedisSessionStore(
+            redis.client,
+            prefix: redis.prefix,
+            pepper: Array(repeating: 1, count: 32)
+        )
+        guard case .absent(.superseded) = try await peppered.load(record.credential) else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test(arguments: ["", "a b", "a{b}", "a*", "a\n", String(repeating: "a", count: 65), "ä"])
     func `a prefix that could mean something else is refused at start`(prefix: String) async throws {
         let client = try await RedisFixture().client
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try RedisSessionStore(client, prefix: prefix) }
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try RedisSessionStore(client, pepper: [1, 2, 3]) }
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try RedisSessionStore(client, prefix: prefix)
+        }
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try RedisSessionStore(client, pepper: [1, 2, 3])
+        }
     }
 
     @Test func `a revocation of what is not in the list leaves no key behind`() async throws {
@@ -196,11 +240,22 @@ struct RedisFixture: Sendable {
         else { return #expect(Bool(false)) }
         try await server.admin("SCRIPT", "FLUSH")
         // The first write to meet the empty cache teaches all scripts, not only its own.
-        _ = try await store.commit(SessionChange(operations: ["a": .set([49])], policy: SessionPolicy()), to: record)
+        _ = try await store.commit(
+            SessionChange(operations: ["a": .set([49])], policy: SessionPolicy()),
+            to: record
+        )
         let monitor = try await server.monitor()
-        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
-        guard case .committed = try await store.commit(signIn, to: record) else { return #expect(Bool(false)) }
-        let isSeen = await poll(seconds: 5) { monitor.text.contains("@old-digest\" ") && monitor.text.contains("\"ZADD\"") }
+        let signIn = SessionChange(
+            operations: [:],
+            rotation: .signIn(principal: "ann", keeping: []),
+            policy: SessionPolicy()
+        )
+        guard case .committed = try await store.commit(signIn, to: record) else {
+            return #expect(Bool(false))
+        }
+        let isSeen = await poll(seconds: 5) {
+            monitor.text.contains("@old-digest\" ") && monitor.text.contains("\"ZADD\"")
+        }
         await monitor.stop()
         #expect(isSeen)
         let add = try #require(monitor.text.range(of: "\"ZADD\"")).lowerBound
@@ -216,9 +271,17 @@ struct RedisFixture: Sendable {
             case .found(let record) = try await store.load(credential)
         else { return #expect(Bool(false)) }
         try await server.admin("CONFIG", "SET", "maxmemory", "1")
-        let signIn = SessionChange(operations: [:], rotation: .signIn(principal: "ann", keeping: []), policy: SessionPolicy())
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.commit(signIn, to: record) }
-        guard case .found(let after) = try await store.load(credential) else { return #expect(Bool(false), "the session is lost") }
+        let signIn = SessionChange(
+            operations: [:],
+            rotation: .signIn(principal: "ann", keeping: []),
+            policy: SessionPolicy()
+        )
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await store.commit(signIn, to: record)
+        }
+        guard case .found(let after) = try await store.load(credential) else {
+            return #expect(Bool(false), "the session is lost")
+        }
         #expect(after.attributes == record.attributes && after.version == 1 && after.principal == nil)
         // Signing out must work all the same.
         #expect(try await store.end(after))

@@ -37,7 +37,11 @@ final class ReplicaFleet: Sendable {
 
     /// Starts stores; returns when all of them have read the log.
     init(
-        _ count: Int, on server: RedisServer, pepper: [UInt8]? = nil, maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20,
+        _ count: Int,
+        on server: RedisServer,
+        pepper: [UInt8]? = nil,
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20,
         options adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
     ) async throws {
         self.server = server
@@ -46,7 +50,13 @@ final class ReplicaFleet: Sendable {
         adjust(&options)
         members = try (0..<count).map { [prefix] _ in
             try Self.member(
-                server.url, prefix, pepper: pepper, maximumSessions: maximumSessions, maximumBytes: maximumBytes, options: options)
+                server.url,
+                prefix,
+                pepper: pepper,
+                maximumSessions: maximumSessions,
+                maximumBytes: maximumBytes,
+                options: options
+            )
         }
         for store in stores { try await store.ready() }
     }
@@ -62,14 +72,24 @@ final class ReplicaFleet: Sendable {
     }
 
     static func member(
-        _ url: String, _ prefix: String, pepper: [UInt8]? = nil, maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20,
+        _ url: String,
+        _ prefix: String,
+        pepper: [UInt8]? = nil,
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20,
         options: ReplicatedLog.Options = quickOptions
     ) throws -> Member {
         var configuration = try RedisConfiguration(url: url)
         configuration.commandTimeout = options.patience
         let client = RedisClient(configuration)
         let store = try ReplicatedSessionStore(
-            client, prefix: prefix, pepper: pepper, maximumSessions: maximumSessions, maximumBytes: maximumBytes, options: options)
+            client,
+            prefix: prefix,
+            pepper: pepper,
+            maximumSessions: maximumSessions,
+            maximumBytes: maximumBytes,
+            options: options
+        )
         return Member(client: client, store: store, running: Task { try? await store.run() })
     }
 
@@ -86,11 +106,15 @@ final class ReplicaFleet: Sendable {
         let time = SessionInstant(milliseconds: text[0] * 1000 + text[1] / 1000)
         let before = jumps.map(time + .milliseconds(1))
         jumps.jump(duration, from: time)
-        let hasPassed = await poll(seconds: 10) { self.stores.allSatisfy { $0.log.state.withLock { $0.now } >= before + duration } }
+        let hasPassed = await poll(seconds: 10) {
+            self.stores.allSatisfy { $0.log.state.withLock { $0.now } >= before + duration }
+        }
         guard hasPassed else { throw SessionError(.storeUnavailable, "time does not pass") }
     }
 
-    var harness: SessionStoreHarness { SessionStoreHarness(store: Router(fleet: self)) { try await self.advance($0) } }
+    var harness: SessionStoreHarness {
+        SessionStoreHarness(store: Router(fleet: self)) { try await self.advance($0) }
+    }
 }
 
 extension ReplicatedSessionStore {
@@ -103,8 +127,9 @@ extension ReplicatedSessionStore {
 
 /// A client with one cookie jar, whose requests land on any of several stores.
 ///
-/// Presents the newest version of each ticket that it was given, as a browser does. Where the answer of a store brings no
-/// new cookie, the news is waited for, because a replicated store promises the others' ends within a second only.
+/// Presents the newest version of each ticket that it was given, as a browser does. Where the answer of a
+/// store brings no new cookie, the news is waited for, because a replicated store promises the others' ends
+/// within a second only.
 struct Router: SessionDirectory {
     let fleet: ReplicaFleet
     private let jar = Jar()
@@ -117,12 +142,16 @@ struct Router: SessionDirectory {
         private let versions = Mutex<[String: Int]>([:])
 
         func keep(_ credential: SessionCredential?) {
-            guard let credential, let ticket = SessionTicket(credential), let version = ticket.version else { return }
+            guard let credential, let ticket = SessionTicket(credential), let version = ticket.version else {
+                return
+            }
             versions.withLock { $0[Self.key(credential)] = max(version, $0[Self.key(credential)] ?? 0) }
         }
 
         func newest(_ credential: SessionCredential) -> SessionCredential {
-            guard let ticket = SessionTicket(credential), let version = versions.withLock({ $0[Self.key(credential)] }) else {
+            guard let ticket = SessionTicket(credential),
+                let version = versions.withLock({ $0[Self.key(credential)] })
+            else {
                 return credential
             }
             return ticket.seen(version).credential
@@ -145,13 +174,17 @@ struct Router: SessionDirectory {
         return commit
     }
 
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    {
         let commit = try await store.commit(change, to: record)
         switch commit {
         case .committed(let handle, let version, let credential?, let remaining):
             jar.keep(credential)
-            // The contract counts a credential as new when its secret is; a new version of the same one is for the jar.
-            guard SessionTicket(credential)?.secret == SessionTicket(record.credential)?.secret else { return commit }
+            // The contract counts a credential as new when its secret is; a new version of the same one is
+            // for the jar.
+            guard SessionTicket(credential)?.secret == SessionTicket(record.credential)?.secret else {
+                return commit
+            }
             return .committed(handle: handle, version: version, credential: nil, remaining: remaining)
         case .conflict(let record): jar.keep(record.reissue)
         default: break
@@ -173,7 +206,9 @@ struct Router: SessionDirectory {
 
     func check() async throws(SessionError) { try await store.check() }
 
-    func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] { try await store.sessions(of: principal) }
+    func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await store.sessions(of: principal)
+    }
 
     func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
         let isRevoked = try await store.revoke(handle, of: principal)

@@ -15,7 +15,11 @@ import Testing
     private static let unavailable = SessionError(.storeUnavailable, "")
 
     /// Impatient, because most of what is asked here has no answer.
-    private func fleet(_ count: Int, on server: RedisServer, _ adjust: (inout ReplicatedLog.Options) -> Void = { _ in }) async throws
+    private func fleet(
+        _ count: Int,
+        on server: RedisServer,
+        _ adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
+    ) async throws
         -> ReplicaFleet
     {
         try await ReplicaFleet(count, on: server) { options in
@@ -25,7 +29,8 @@ import Testing
         }
     }
 
-    @Test func `reads go on while Redis is away, writes fail, and nothing is taken for absent`() async throws {
+    @Test func `reads go on while Redis is away, writes fail, and nothing is taken for absent`() async throws
+    {
         let fleet = try await fleet(2, on: try await RedisServer())
         let (first, second) = (fleet.stores[0], fleet.stores[1])
         let record = try await first.make(["a": [1]], principal: "ann")
@@ -35,7 +40,9 @@ import Testing
         await fleet.server.crash()
         for store in fleet.stores {
             #expect(try await store.found(record.credential).attributes["a"] == [1])
-            guard case .absent(.ended(.signOut)) = try await store.load(ended.credential) else { return #expect(Bool(false), "alive") }
+            guard case .absent(.ended(.signOut)) = try await store.load(ended.credential) else {
+                return #expect(Bool(false), "alive")
+            }
             // A session that others may have made meanwhile, and a state that others may have seen.
             await #expect(throws: Self.unavailable) { try await store.load(SessionTicket().credential) }
             let ahead = try #require(SessionTicket(record.credential)).seen(999_999_999_999_999_999)
@@ -67,12 +74,16 @@ import Testing
         try await fleet.stores[0].set("a", 3, record)
     }
 
-    @Test func `after Redis came back empty everything is there again, and what was ended stays ended`() async throws {
+    @Test func `after Redis came back empty everything is there again, and what was ended stays ended`()
+        async throws
+    {
         let fleet = try await fleet(3, on: try await RedisServer())
         var alive: [SessionRecord] = []
         var ended: [SessionRecord] = []
         for number in 0..<600 {
-            alive.append(try await fleet.stores[number % 3].make(["n": [UInt8(number % 250)]], principal: "u\(number)"))
+            alive.append(
+                try await fleet.stores[number % 3].make(["n": [UInt8(number % 250)]], principal: "u\(number)")
+            )
         }
         for record in alive.suffix(100) {
             #expect(try await fleet.stores[0].end(record))
@@ -92,10 +103,19 @@ import Testing
         let late = try ReplicaFleet.member(fleet.server.url, fleet.prefix)
         defer { late.running.cancel() }
         try await late.store.ready()
-        for record in alive { #expect(try await late.store.found(record.credential).principal == record.principal) }
+        for record in alive {
+            #expect(try await late.store.found(record.credential).principal == record.principal)
+        }
         for record in ended {
-            guard case .absent(.ended(.signOut)) = try await late.store.load(record.credential) else { return #expect(Bool(false), "back") }
-            guard case .gone = try await fleet.stores[1].commit(SessionChange(operations: [:], policy: SessionPolicy()), to: record) else {
+            guard case .absent(.ended(.signOut)) = try await late.store.load(record.credential) else {
+                return #expect(Bool(false), "back")
+            }
+            guard
+                case .gone = try await fleet.stores[1].commit(
+                    SessionChange(operations: [:], policy: SessionPolicy()),
+                    to: record
+                )
+            else {
                 return #expect(Bool(false), "changed")
             }
         }
@@ -114,17 +134,22 @@ import Testing
         await fleet.server.crash()
         // The two others lose the news with the connection that brought it.
         gate.open(losing: true)
-        guard case .found = try await fleet.stores[1].load(record.credential) else { return #expect(Bool(false), "the news was not held") }
+        guard case .found = try await fleet.stores[1].load(record.credential) else {
+            return #expect(Bool(false), "the news was not held")
+        }
         try await fleet.server.restart()
         for store in fleet.stores { try await store.ready() }
         try await fleet.settle()
         for store in fleet.stores {
-            guard case .absent(.ended(.signOut)) = try await store.load(record.credential) else { return #expect(Bool(false), "back") }
+            guard case .absent(.ended(.signOut)) = try await store.load(record.credential) else {
+                return #expect(Bool(false), "back")
+            }
             #expect(try await store.found(newer).attributes["a"] == [2])
         }
     }
 
-    @Test func `an instance that comes back after a new log was opened drops what only it had`() async throws {
+    @Test func `an instance that comes back after a new log was opened drops what only it had`() async throws
+    {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
         let gate = Gate()
@@ -141,18 +166,25 @@ import Testing
         gate.open()
         try await away.ready()
         try await fleet.settle()
-        guard case .absent(.ended(.signOut)) = try await away.load(record.credential) else { return #expect(Bool(false), "back") }
+        guard case .absent(.ended(.signOut)) = try await away.load(record.credential) else {
+            return #expect(Bool(false), "back")
+        }
         #expect(try await away.found(second.credential).attributes["b"] == [2])
         #expect(
             here.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) }
-                == away.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) })
+                == away.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) }
+        )
     }
 
-    @Test func `old sessions are logged again before they fall off, so that who joins late has them all`() async throws {
+    @Test func `old sessions are logged again before they fall off, so that who joins late has them all`()
+        async throws
+    {
         let server = try await RedisServer(["--stream-node-max-entries", "10"])
         let fleet = try await fleet(2, on: server) { $0.retention = .seconds(2) }
         var records: [SessionRecord] = []
-        for number in 0..<50 { records.append(try await fleet.stores[0].make(["n": [UInt8(number)]], principal: "ann")) }
+        for number in 0..<50 {
+            records.append(try await fleet.stores[0].make(["n": [UInt8(number)]], principal: "ann"))
+        }
         #expect(try await fleet.stores[0].end(records[0]))
         let key = "\(fleet.prefix):log"
         let last = try #require(LogPosition(fleet.stores[0].statistics.position))
@@ -161,7 +193,8 @@ import Testing
         for _ in 0..<2 {
             let isGone = await poll(seconds: 30) {
                 let first = try? await server.admin("XRANGE", key, "-", "+", "COUNT", "1")
-                return first.flatMap { LogPosition(String($0.prefix { $0 != "\n" })) }.map { $0 > bound } ?? false
+                return first.flatMap { LogPosition(String($0.prefix { $0 != "\n" })) }.map { $0 > bound }
+                    ?? false
             }
             #expect(isGone)
             bound = try #require(LogPosition(fleet.stores[1].statistics.position))
@@ -173,12 +206,16 @@ import Testing
         for (number, record) in records.enumerated().dropFirst() {
             #expect(try await late.store.found(record.credential).attributes["n"] == [UInt8(number)])
         }
-        guard case .absent(.ended(.signOut)) = try await late.store.load(records[0].credential) else { return #expect(Bool(false)) }
+        guard case .absent(.ended(.signOut)) = try await late.store.load(records[0].credential) else {
+            return #expect(Bool(false))
+        }
         #expect(try await late.store.sessions(of: "ann").count == 49)
         #expect(fleet.stores.allSatisfy { $0.statistics.replays == 0 && $0.statistics.reseeds == 1 })
     }
 
-    @Test func `an instance that was away for longer than the log reaches reads everything again`() async throws {
+    @Test func `an instance that was away for longer than the log reaches reads everything again`()
+        async throws
+    {
         let server = try await RedisServer(["--stream-node-max-entries", "2"])
         let fleet = try await fleet(2, on: server) { $0.retention = .seconds(1) }
         let (here, away) = (fleet.stores[0], fleet.stores[1])
@@ -214,7 +251,8 @@ import Testing
         let replays = fleet.stores[0].statistics.replays
         _ = try await fleet.stores[0].set("a", 2, record)
         let position = fleet.stores[0].statistics.position
-        // As after a failover to a replica that had not got the last entry, before the first instance asks again.
+        // As after a failover to a replica that had not got the last entry, before the first instance asks
+        // again.
         let script = "redis.call('XDEL', KEYS[1], ARGV[1]); return redis.call('XADD', KEYS[1], '*', 'e', 'x')"
         try await server.admin("EVAL", script, "1", key, position)
         gate.open(losing: true)
@@ -230,7 +268,10 @@ import Testing
         let key = "\(fleet.prefix):log"
         let record = try await fleet.stores[0].make(["a": [1]])
         let refused = fleet.stores[1].statistics.refused
-        for fields in [["e", "x"], ["e", ""], ["f", "x"], ["e", "x", "f", "y"], ["e", String(repeating: "\u{1}", count: 200)]] {
+        for fields in [
+            ["e", "x"], ["e", ""], ["f", "x"], ["e", "x", "f", "y"],
+            ["e", String(repeating: "\u{1}", count: 200)],
+        ] {
             _ = try await run("redis-cli", ["-s", server.socketPath, "XADD", key, "*"] + fields)
         }
         try await fleet.stores[0].set("a", 2, record)
@@ -243,7 +284,10 @@ import Testing
         #expect(try await late.store.found(record.credential).attributes["a"] == [2])
     }
 
-    @Test func `two applications with one key and different peppers refuse each other's entries, and lose nothing`() async throws {
+    @Test
+    func `two applications with one key and different peppers refuse each other's entries, and lose nothing`()
+        async throws
+    {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
         let record = try await fleet.stores[0].make(["a": [1]])
@@ -251,17 +295,22 @@ import Testing
         defer { other.running.cancel() }
         try await other.store.ready()
         #expect(other.store.statistics.refused > 0)
-        guard case .absent(.unknown) = try await other.store.load(record.credential) else { return #expect(Bool(false), "shared") }
+        guard case .absent(.unknown) = try await other.store.load(record.credential) else {
+            return #expect(Bool(false), "shared")
+        }
         let foreign = try await other.store.make(["b": [2]])
         try await fleet.stores[1].set("a", 2, record)
         try await fleet.settle()
         #expect(fleet.stores.allSatisfy { $0.statistics.refused > 0 })
         #expect(try await fleet.stores[0].found(record.credential).attributes["a"] == [2])
-        guard case .absent(.unknown) = try await fleet.stores[0].load(foreign.credential) else { return #expect(Bool(false), "shared") }
+        guard case .absent(.unknown) = try await fleet.stores[0].load(foreign.credential) else {
+            return #expect(Bool(false), "shared")
+        }
         #expect(try await other.store.found(foreign.credential).attributes["b"] == [2])
     }
 
-    @Test func `a key of another type is refused, and the log is filled again when it is gone`() async throws {
+    @Test func `a key of another type is refused, and the log is filled again when it is gone`() async throws
+    {
         let server = try await RedisServer()
         let fleet = try await fleet(1, on: server)
         let store = fleet.stores[0]

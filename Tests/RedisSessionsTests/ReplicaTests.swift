@@ -22,9 +22,14 @@ private struct Script {
     mutating func append(_ content: LogEntry.Content) {
         // Time goes slowly, jumps now and then, and stands still.
         time += [0, 0, 1, 20, 400, 5000, 30_000][Int(generator.next() % 7)]
-        let sequence = entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
+        let sequence =
+            entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
         entries.append(
-            (LogPosition(milliseconds: time, sequence: sequence), LogEntry(epoch: epoch, nonce: generator.next(), content: content)))
+            (
+                LogPosition(milliseconds: time, sequence: sequence),
+                LogEntry(epoch: epoch, nonce: generator.next(), content: content)
+            )
+        )
     }
 
     /// A new log, opened empty.
@@ -43,8 +48,15 @@ private struct Script {
                 .create(
                     handle,
                     StoredDraft(
-                        attributes: ["n": Array("1".utf8)], name: [9], user: generator.next() % 2 == 0 ? user() : nil, digest: digest,
-                        idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+                        attributes: ["n": Array("1".utf8)],
+                        name: [9],
+                        user: generator.next() % 2 == 0 ? user() : nil,
+                        digest: digest,
+                        idleTimeout: .seconds(600),
+                        lifetime: .seconds(3600)
+                    )
+                )
+            )
             return
         }
         let index = Int(generator.next() % UInt64(sessions.count))
@@ -54,7 +66,14 @@ private struct Script {
         switch generator.next() % 16 {
         case 0: append(.end(handle, digest: digest, tombstone: tombstone))
         case 1: append(.revoke(handle, user: generator.next() % 2 == 0 ? user() : nil, tombstone: tombstone))
-        case 2: append(.revokeAll(user: user(), except: generator.next() % 2 == 0 ? handle : nil, tombstone: tombstone))
+        case 2:
+            append(
+                .revokeAll(
+                    user: user(),
+                    except: generator.next() % 2 == 0 ? handle : nil,
+                    tombstone: tombstone
+                )
+            )
         case 3, 4, 5: append(.touch(handle, digest: digest))
         case 6: append(.tick)
         default:
@@ -64,23 +83,41 @@ private struct Script {
             case 0: rotation = .renew(digest: next, name: [8])
             case 1:
                 rotation = .signIn(
-                    digest: next, name: [7], user: user(), keeping: ["n"], idleTimeout: .seconds(300), lifetime: .seconds(1800))
+                    digest: next,
+                    name: [7],
+                    user: user(),
+                    keeping: ["n"],
+                    idleTimeout: .seconds(300),
+                    lifetime: .seconds(1800)
+                )
             default: break
             }
             if rotation != .none { sessions[index].digests.append(next) }
-            let operation: SessionChange.Operation = [.set([1]), .remove, .increment(1)][Int(generator.next() % 3)]
+            let operation: SessionChange.Operation = [.set([1]), .remove, .increment(1)][
+                Int(generator.next() % 3)
+            ]
             append(
                 .commit(
-                    handle, digest: digest, version: Int(generator.next() % 4),
+                    handle,
+                    digest: digest,
+                    version: Int(generator.next() % 4),
                     StoredChange(
-                        operations: [["n", "m"][Int(generator.next() % 2)]: operation], needsVersion: generator.next() % 2 == 0,
-                        maximumBytes: 100, rotation: rotation, grace: rotation == .none ? .zero : .seconds(30))))
+                        operations: [["n", "m"][Int(generator.next() % 2)]: operation],
+                        needsVersion: generator.next() % 2 == 0,
+                        maximumBytes: 100,
+                        rotation: rotation,
+                        grace: rotation == .none ? .zero : .seconds(30)
+                    )
+                )
+            )
         }
     }
 
     private mutating func user() -> [UInt8] { users[Int(generator.next() % 3)] }
 
-    private mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) } }
+    private mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+    }
 }
 
 /// A generator whose numbers a seed decides.
@@ -110,7 +147,8 @@ extension Replica {
 }
 
 @Suite struct `Replica of a log` {
-    @Test(arguments: 1...40) func `whoever joins late from a trimmed log is equal to those who were always there`(seed: Int) throws {
+    @Test(arguments: 1...40)
+    func `whoever joins late from a trimmed log is equal to those who were always there`(seed: Int) throws {
         var script = Script(seed: UInt64(seed))
         var established = Replica()
         var helper = Replica()
@@ -122,7 +160,10 @@ extension Replica {
             if round % 7 == 0 {
                 let applied = helper.applied
                 let age = UInt64(1_800_000)
-                let bound = LogPosition(milliseconds: applied.milliseconds - min(applied.milliseconds, age), sequence: 0)
+                let bound = LogPosition(
+                    milliseconds: applied.milliseconds - min(applied.milliseconds, age),
+                    sequence: 0
+                )
                 for (handle, copy) in helper.table.due(before: bound, at: helper.now, limit: 50) {
                     script.append(.full(handle, asOf: applied, copy))
                 }
@@ -144,7 +185,10 @@ extension Replica {
         #expect(late.sessions() == expected)
         #expect(late.epoch == established.epoch)
         for user: [UInt8] in [[1], [2], [3]] {
-            #expect(Set(late.table.live(user, at: late.now)) == Set(established.table.live(user, at: established.now)))
+            #expect(
+                Set(late.table.live(user, at: late.now))
+                    == Set(established.table.live(user, at: established.now))
+            )
         }
     }
 
@@ -156,7 +200,15 @@ extension Replica {
             .create(
                 handle,
                 StoredDraft(
-                    attributes: [:], name: nil, user: nil, digest: digest, idleTimeout: .seconds(600), lifetime: .seconds(3600))))
+                    attributes: [:],
+                    name: nil,
+                    user: nil,
+                    digest: digest,
+                    idleTimeout: .seconds(600),
+                    lifetime: .seconds(3600)
+                )
+            )
+        )
         var writer = Replica()
         writer.follow(script.entries)
         let copy = writer.table[handle]!
@@ -177,7 +229,13 @@ extension Replica {
         var script = Script(seed: 5)
         let handle = SessionHandle()
         let draft = StoredDraft(
-            attributes: [:], name: [1], user: [42], digest: [1], idleTimeout: .seconds(600), lifetime: .seconds(3600))
+            attributes: [:],
+            name: [1],
+            user: [42],
+            digest: [1],
+            idleTimeout: .seconds(600),
+            lifetime: .seconds(3600)
+        )
         script.append(.create(handle, draft))
         var writer = Replica()
         writer.follow(script.entries)
@@ -241,13 +299,17 @@ extension Replica {
         let count = script.entries.count
         for _ in 0..<50 { script.step() }
         for (position, entry) in script.entries[count...] {
-            guard case .refused = replica.apply(entry, at: position) else { return #expect(Bool(false), "applied") }
+            guard case .refused = replica.apply(entry, at: position) else {
+                return #expect(Bool(false), "applied")
+            }
         }
         #expect(replica.table.rows == before)
         // One from a later log tells that this one was left.
         guard
             case .replaced = replica.apply(
-                LogEntry(epoch: 7, nonce: 1, content: .tick), at: LogPosition(milliseconds: .max, sequence: 0))
+                LogEntry(epoch: 7, nonce: 1, content: .tick),
+                at: LogPosition(milliseconds: .max, sequence: 0)
+            )
         else { return #expect(Bool(false), "not noticed") }
     }
 }
@@ -296,12 +358,18 @@ extension Replica {
     @Test func `has a position that grows, in at most 18 digits`() {
         let positions = [
             LogPosition.start, LogPosition(milliseconds: 1_800_000_000_000, sequence: 0),
-            LogPosition(milliseconds: 1_800_000_000_000, sequence: 1), LogPosition(milliseconds: 1_800_000_000_001, sequence: 0),
-            LogPosition(milliseconds: 3_900_000_000_000, sequence: 1 << 20), LogPosition(milliseconds: .max, sequence: .max),
+            LogPosition(milliseconds: 1_800_000_000_000, sequence: 1),
+            LogPosition(milliseconds: 1_800_000_000_001, sequence: 0),
+            LogPosition(milliseconds: 3_900_000_000_000, sequence: 1 << 20),
+            LogPosition(milliseconds: .max, sequence: .max),
         ]
-        for (left, right) in zip(positions, positions.dropFirst()) { #expect(left < right && left.version <= right.version) }
+        for (left, right) in zip(positions, positions.dropFirst()) {
+            #expect(left < right && left.version <= right.version)
+        }
         #expect(positions[1].version < positions[2].version && positions[2].version < positions[3].version)
         #expect(positions.allSatisfy { "\($0.version)".count <= 18 && LogPosition("\($0)") == $0 })
-        for text in ["", "1", "-", "1-", "-1", "1-1-1", "a-1", "+", "1-18446744073709551616"] { #expect(LogPosition(text) == nil) }
+        for text in ["", "1", "-", "1-", "-1", "1-1-1", "a-1", "+", "1-18446744073709551616"] {
+            #expect(LogPosition(text) == nil)
+        }
     }
 }

@@ -14,13 +14,19 @@ private let shared = Task { try await RedisServer() }
 extension SessionStore {
     /// A session of this store, and the credential for it.
     func make(_ attributes: [String: [UInt8]] = [:], principal: String? = nil) async throws -> SessionRecord {
-        let commit = try await create(SessionDraft(attributes: attributes, principal: principal, policy: SessionPolicy()))
-        guard case .committed(_, _, let credential?, _) = commit else { throw SessionError(.noSession, "not created") }
+        let commit = try await create(
+            SessionDraft(attributes: attributes, principal: principal, policy: SessionPolicy())
+        )
+        guard case .committed(_, _, let credential?, _) = commit else {
+            throw SessionError(.noSession, "not created")
+        }
         return try await found(credential)
     }
 
     func found(_ credential: SessionCredential) async throws -> SessionRecord {
-        guard case .found(let record) = try await load(credential) else { throw SessionError(.noSession, "not found") }
+        guard case .found(let record) = try await load(credential) else {
+            throw SessionError(.noSession, "not found")
+        }
         return record
     }
 
@@ -36,14 +42,20 @@ extension SessionStore {
 }
 
 @Suite struct `Replicated store` {
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule) async throws {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
+        async throws
+    {
         try await rule.check(try await ReplicaFleet(1, on: try await shared.value).harness)
     }
 
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract when requests land on any of three instances`(
+    @Test(arguments: SessionStoreContract.rules)
+    func `keeps the contract when requests land on any of three instances`(
         rule: SessionStoreContract.Rule
     ) async throws {
-        try await rule.check(try await ReplicaFleet(3, on: try await shared.value, pepper: Array(repeating: 7, count: 32)).harness)
+        try await rule.check(
+            try await ReplicaFleet(3, on: try await shared.value, pepper: Array(repeating: 7, count: 32))
+                .harness
+        )
     }
 
     @Test func `answers reads without a command, and appends once for each change`() async throws {
@@ -59,24 +71,32 @@ extension SessionStore {
         #expect(try await fleet.server.commandCounts()["evalsha"] == before.1["evalsha"])
         #expect(try await fleet.server.commandCounts()["xadd"] == before.1["xadd"])
         var latest = record
-        for number in 0..<10 { latest = try await store.found(try await store.set("a", UInt8(number), latest)) }
+        for number in 0..<10 {
+            latest = try await store.found(try await store.set("a", UInt8(number), latest))
+        }
         _ = try await store.touch(latest)
         #expect(try await store.end(latest))
         #expect(store.statistics.appended == before.0 + 12)
     }
 
-    @Test func `hands out a ticket with the newest version, and only to those who have an older one`() async throws {
+    @Test func `hands out a ticket with the newest version, and only to those who have an older one`()
+        async throws
+    {
         let fleet = try await ReplicaFleet(2, on: try await shared.value)
         let record = try await fleet.stores[0].make()
         #expect(record.reissue == nil)
         let newer = try await fleet.stores[0].set("a", 1, record)
-        #expect(try #require(SessionTicket(newer)?.version) > (try #require(SessionTicket(record.credential)?.version)))
+        #expect(
+            try #require(SessionTicket(newer)?.version)
+                > (try #require(SessionTicket(record.credential)?.version))
+        )
         #expect(SessionTicket(newer)?.secret == SessionTicket(record.credential)?.secret)
         try await fleet.settle()
         #expect(try await fleet.stores[1].found(newer).reissue == nil)
         #expect(try await fleet.stores[1].found(record.credential).reissue?.value == newer.value)
         let renewal = SessionChange(operations: [:], rotation: .renew, policy: SessionPolicy())
-        guard case .committed(_, _, let renewed?, _) = try await fleet.stores[0].commit(renewal, to: record) else {
+        guard case .committed(_, _, let renewed?, _) = try await fleet.stores[0].commit(renewal, to: record)
+        else {
             return #expect(Bool(false), "not renewed")
         }
         try await fleet.settle()
@@ -129,7 +149,9 @@ extension SessionStore {
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await slow.sessions(of: "ann") }
         gate.open()
         try await slow.ready()
-        guard case .absent(.ended(.revocation)) = try await slow.load(record.credential) else { return #expect(Bool(false), "alive") }
+        guard case .absent(.ended(.revocation)) = try await slow.load(record.credential) else {
+            return #expect(Bool(false), "alive")
+        }
     }
 
     @Test func `serves a ticket with a made-up version like any other`() async throws {
@@ -140,7 +162,9 @@ extension SessionStore {
             #expect(try await fleet.stores[0].found(ticket.seen(version).credential).attributes["a"] == [1])
         }
         let unknown = SessionTicket().seen(999_999_999_999_999_999)
-        guard case .absent(.unknown) = try await fleet.stores[0].load(unknown.credential) else { return #expect(Bool(false)) }
+        guard case .absent(.unknown) = try await fleet.stores[0].load(unknown.credential) else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test func `every key has a time to live, and none shows a secret or a user name`() async throws {
@@ -150,15 +174,20 @@ extension SessionStore {
         for rotation in [SessionChange.Rotation.renew, .signIn(principal: "hedwig-lamarr", keeping: [])] {
             let change = SessionChange(operations: [:], rotation: rotation, policy: SessionPolicy())
             let latest = try await fleet.stores[0].make(principal: "hedwig-lamarr")
-            guard case .committed(_, _, let next?, _) = try await fleet.stores[0].commit(change, to: latest) else {
+            guard case .committed(_, _, let next?, _) = try await fleet.stores[0].commit(change, to: latest)
+            else {
                 return #expect(Bool(false), "not rotated")
             }
-            secrets += [try #require(SessionTicket(latest.credential)).secret, try #require(SessionTicket(next)).secret]
+            secrets += [
+                try #require(SessionTicket(latest.credential)).secret,
+                try #require(SessionTicket(next)).secret,
+            ]
         }
         #expect(try await fleet.server.keys() == ["\(fleet.prefix):log"])
         #expect(Int(try await fleet.server.admin("PTTL", "\(fleet.prefix):log")) ?? -1 > 3_600_000)
         let dump = try await RedisClient(RedisConfiguration(url: fleet.server.url)).send(
-            RedisCommand("XRANGE", "\(fleet.prefix):log", "-", "+"))
+            RedisCommand("XRANGE", "\(fleet.prefix):log", "-", "+")
+        )
         #expect(dump.count >= 7)
         for index in 0..<dump.count {
             let bytes = try #require(dump[index][1][1].bytes)
@@ -168,13 +197,21 @@ extension SessionStore {
     }
 
     @Test func `is bounded in number and bytes, and says so`() async throws {
-        let fleet = try await ReplicaFleet(1, on: try await shared.value, maximumSessions: 3, maximumBytes: 100)
+        let fleet = try await ReplicaFleet(
+            1,
+            on: try await shared.value,
+            maximumSessions: 3,
+            maximumBytes: 100
+        )
         let store = fleet.stores[0]
         let record = try await store.make(["a": [UInt8](repeating: 1, count: 90)])
         await #expect(throws: SessionError(.storeFull, "")) {
             try await store.set("b", 1, try await store.make(["c": Array(repeating: 1, count: 20)]))
         }
-        let change = SessionChange(operations: ["b": .set(Array(repeating: 1, count: 20))], policy: SessionPolicy())
+        let change = SessionChange(
+            operations: ["b": .set(Array(repeating: 1, count: 20))],
+            policy: SessionPolicy()
+        )
         await #expect(throws: SessionError(.storeFull, "")) { try await store.commit(change, to: record) }
         try await store.set("a", 1, record)
         for _ in 0..<2 { _ = try await store.make() }
@@ -191,11 +228,18 @@ extension SessionStore {
 
     @Test func `answers nothing before the log was read`() async throws {
         let server = try await shared.value
-        let store = try ReplicatedSessionStore(RedisClient(RedisConfiguration(url: server.url)), prefix: "idle")
+        let store = try ReplicatedSessionStore(
+            RedisClient(RedisConfiguration(url: server.url)),
+            prefix: "idle"
+        )
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.check() }
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.load(SessionTicket().credential) }
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await store.load(SessionTicket().credential)
+        }
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.make() }
-        guard case .absent(.malformed) = try await store.load(SessionCredential("x")) else { return #expect(Bool(false)) }
+        guard case .absent(.malformed) = try await store.load(SessionCredential("x")) else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test func `refuses options that make no sense`() async throws {
@@ -211,8 +255,12 @@ extension SessionStore {
     }
 
     @Test func `works under the least privileges that its documentation names`() async throws {
-        let allowed = "xadd xread pexpire ping evalsha xrange xrevrange time eval script|load".split(separator: " ").map { "+\($0)" }
-        let server = try await RedisServer(["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed)
+        let allowed = "xadd xread pexpire ping evalsha xrange xrevrange time eval script|load".split(
+            separator: " "
+        ).map { "+\($0)" }
+        let server = try await RedisServer(
+            ["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed
+        )
         let member = try ReplicaFleet.member("redis://app:pw@127.0.0.1:\(server.port)", "app:1")
         defer { member.running.cancel() }
         try await member.store.ready()

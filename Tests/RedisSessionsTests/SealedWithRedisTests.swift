@@ -11,12 +11,16 @@ import Testing
 
 /// Sealed cookies with a record in Redis behind them: what it costs there, and what it is good for.
 @Suite struct `Sealed cookies with Redis` {
-    private static func keys() throws -> SealKeyRing { try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })]) }
+    private static func keys() throws -> SealKeyRing {
+        try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })])
+    }
 
     /// A forger who has two cookies: half of one and half of the other.
     private static func splice(_ first: SessionCredential, _ second: SessionCredential) -> SessionCredential {
         SessionCredential(
-            String(first.value.prefix(first.value.count / 2)) + String(second.value.suffix(first.value.count - first.value.count / 2)))
+            String(first.value.prefix(first.value.count / 2))
+                + String(second.value.suffix(first.value.count - first.value.count / 2))
+        )
     }
 
     private struct Site: Sendable {
@@ -61,26 +65,36 @@ import Testing
     }
 
     private func tiered() async throws -> Site {
-        try await site { try TieredSessionStore(anonymous: SealedSessionStore(Self.keys(), application: "shop"), signedIn: $0) }
+        try await site {
+            try TieredSessionStore(
+                anonymous: SealedSessionStore(Self.keys(), application: "shop"),
+                signedIn: $0
+            )
+        }
     }
 
     @Test(arguments: SessionStoreContract.rules(for: [.finalEnds, .replacedCredentials, .detectedConflicts]))
     func `guarded by Redis keeps what it promises`(rule: SessionStoreContract.Rule) async throws {
         let redis = try await RedisFixture()
         let store = try GuardedSessionStore(Self.keys(), application: "shop", backing: redis.store)
-        try await rule.check(SessionStoreHarness(store: store, splice: Self.splice) { try await redis.letTimePass($0) })
+        try await rule.check(
+            SessionStoreHarness(store: store, splice: Self.splice) { try await redis.letTimePass($0) }
+        )
     }
 
     // MARK: Guarded
 
-    @Test func `a guarded read is one round trip and a write another, and the record is small`() async throws {
+    @Test func `a guarded read is one round trip and a write another, and the record is small`() async throws
+    {
         let site = try await guarded()
         let visitor = Visitor(site.manager)
         try await visitor.send { session in
             try session.set(.item, String(repeating: "tea ", count: 400))
             try session.signIn(as: "ann", keeping: ["item"])
         }
-        #expect(try await site.commands { try await visitor.send { _ = $0[.item] } } == ["hgetall": 1, "pttl": 1])
+        #expect(
+            try await site.commands { try await visitor.send { _ = $0[.item] } } == ["hgetall": 1, "pttl": 1]
+        )
         let write = try await site.commands { try await visitor.send { try $0.increment(.count) } }
         #expect(write["evalsha"] == 1 && write["hgetall"] == 1)
         let keys = try await site.redis.server.keys(site.redis.prefix)
@@ -98,9 +112,13 @@ import Testing
         try await visitor.send { try $0.set(.item, "tea") }
         let token = try #require(visitor.credential).value
         let counts = try await site.commands {
-            for text in ["g1.a." + String(repeating: "A", count: 400), "g1.zz." + token.dropFirst(5), "s1." + token.dropFirst(3), "g1.a.+"]
-            {
-                try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) { #expect($0.handle == nil) }
+            for text in [
+                "g1.a." + String(repeating: "A", count: 400), "g1.zz." + token.dropFirst(5),
+                "s1." + token.dropFirst(3), "g1.a.+",
+            ] {
+                try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) {
+                    #expect($0.handle == nil)
+                }
             }
         }
         #expect(counts == [:])
@@ -131,7 +149,9 @@ import Testing
         let winners = try await withThrowingTaskGroup(of: Int?.self) { group in
             for (number, browser) in browsers.enumerated() {
                 group.addTask {
-                    do { try await browser.send { try $0.set(.count, number) } } catch let error as SessionError {
+                    do { try await browser.send { try $0.set(.count, number) } } catch let error
+                        as SessionError
+                    {
                         #expect(error.code == .conflict)
                         return nil
                     }
@@ -201,7 +221,9 @@ import Testing
         #expect(try await site.redis.server.keys(site.redis.prefix).isEmpty)
         let visitor = Visitor(site.manager)
         try await visitor.send { try $0.set(.item, "tea") }
-        let signIn = try await site.commands { try await visitor.send { try $0.signIn(as: "ann", keeping: ["item"]) } }
+        let signIn = try await site.commands {
+            try await visitor.send { try $0.signIn(as: "ann", keeping: ["item"]) }
+        }
         #expect(signIn["evalsha"] == 2 && signIn["hgetall"] == nil)
         try await visitor.send { #expect($0.principal == "ann" && $0[.item] == "tea") }
         #expect(try await site.manager.revokeAll(of: "ann") == 1)
@@ -216,7 +238,9 @@ import Testing
         try await bot.send { try $0.set(.item, "tea") }
         try await bot.send { #expect($0[.item] == "tea") }
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await user.send() }
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await bot.send { try $0.signIn(as: "bob") } }
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await bot.send { try $0.signIn(as: "bob") }
+        }
         try await bot.send { #expect($0[.item] == "tea" && $0.principal == nil) }
     }
 }

@@ -4,7 +4,9 @@ import Sessions
 import Testing
 
 @Suite struct `Byte coding` {
-    private static let numbers: [UInt64] = [0, 1, 127, 128, 16_383, 16_384, UInt64(Int64.max), .max - 1, .max]
+    private static let numbers: [UInt64] = [
+        0, 1, 127, 128, 16_383, 16_384, UInt64(Int64.max), .max - 1, .max,
+    ]
 
     private func written(_ body: (inout ByteWriter) -> Void) -> [UInt8] {
         var writer = ByteWriter()
@@ -45,7 +47,8 @@ import Testing
 
     @Test func `there is one encoding of each value, and no length is believed`() {
         let malformed: [[UInt8]] = [
-            [0x80, 0x00], [0xFF, 0x80, 0x00], [UInt8](repeating: 0xFF, count: 10), [UInt8](repeating: 0x80, count: 11),
+            [0x80, 0x00], [0xFF, 0x80, 0x00], [UInt8](repeating: 0xFF, count: 10),
+            [UInt8](repeating: 0x80, count: 11),
             [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02],
         ]
         for bytes in malformed {

@@ -4,7 +4,8 @@ import Sessions
 import SessionsTesting
 import Testing
 
-/// The contract for stores that keep sessions, or parts of them, in the cookie; and that each limit they declare is real.
+/// The contract for stores that keep sessions, or parts of them, in the cookie; and that each limit they
+/// declare is real.
 @Suite struct `Client-held stores` {
     /// One store and what it promises.
     struct Strategy: Sendable, CustomTestStringConvertible {
@@ -19,30 +20,41 @@ import Testing
         Strategy(testDescription: "sealed", guarantees: []) { clock in
             try SealedSessionStore(keys(), application: "shop") { clock.now }
         },
-        Strategy(testDescription: "guarded", guarantees: [.finalEnds, .replacedCredentials, .detectedConflicts]) { clock in
+        Strategy(
+            testDescription: "guarded",
+            guarantees: [.finalEnds, .replacedCredentials, .detectedConflicts]
+        ) { clock in
             try GuardedSessionStore(keys(), application: "shop", backing: MemorySessionStore { clock.now })
         },
         Strategy(testDescription: "tiered, anonymous", guarantees: [.listedAttributes]) { clock in
             try tiered(clock)
         },
-        Strategy(testDescription: "tiered, signed in", guarantees: .all) { clock in SignedIn(try tiered(clock)) },
+        Strategy(testDescription: "tiered, signed in", guarantees: .all) { clock in
+            SignedIn(try tiered(clock))
+        },
     ]
 
     private static func tiered(_ clock: ManualClock) throws -> TieredSessionStore {
         try TieredSessionStore(
-            anonymous: SealedSessionStore(keys(), application: "shop") { clock.now }, signedIn: MemorySessionStore { clock.now })
+            anonymous: SealedSessionStore(keys(), application: "shop") { clock.now },
+            signedIn: MemorySessionStore { clock.now }
+        )
     }
 
     /// A forger who has two cookies: half of one and half of the other.
     static func splice(_ first: SessionCredential, _ second: SessionCredential) -> SessionCredential {
         // A seal, or a ticket: HANDLE.SECRET.
         let count = first.value.dropFirst(2).first == "." ? first.value.count / 2 : 23
-        return SessionCredential(String(first.value.prefix(count)) + String(second.value.suffix(first.value.count - count)))
+        return SessionCredential(
+            String(first.value.prefix(count)) + String(second.value.suffix(first.value.count - count))
+        )
     }
 
     private func check(_ rule: SessionStoreContract.Rule, _ strategy: Strategy) async throws {
         let clock = ManualClock()
-        let harness = SessionStoreHarness(store: try strategy.make(clock), splice: Self.splice) { clock.advance(by: $0) }
+        let harness = SessionStoreHarness(store: try strategy.make(clock), splice: Self.splice) {
+            clock.advance(by: $0)
+        }
         try await rule.check(harness)
     }
 
@@ -52,10 +64,15 @@ import Testing
 
     @Test(arguments: strategies) func `promise all that they keep`(strategy: Strategy) async throws {
         for rule in SessionStoreContract.rules where !strategy.guarantees.isSuperset(of: rule.needs) {
-            // A rule about lists says nothing about a store that has none, one about a user's session nothing about visitors.
+            // A rule about lists says nothing about a store that has none, one about a user's session nothing
+            // about visitors.
             let isDirectory = try strategy.make(ManualClock()) is any SessionDirectory
-            if !isDirectory, rule.needs == .listedAttributes || rule.description.contains("theft policy") { continue }
-            if strategy.testDescription == "tiered, anonymous", rule.description.hasPrefix("after a renewal the old secret works until") {
+            if !isDirectory, rule.needs == .listedAttributes || rule.description.contains("theft policy") {
+                continue
+            }
+            if strategy.testDescription == "tiered, anonymous",
+                rule.description.hasPrefix("after a renewal the old secret works until")
+            {
                 continue
             }
             do {
@@ -80,14 +97,21 @@ private struct SignedIn: SessionDirectory {
         return try await store.create(draft)
     }
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad { try await store.load(credential) }
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+        try await store.load(credential)
+    }
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    {
         try await store.commit(change, to: record)
     }
-    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? { try await store.touch(record) }
+    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        try await store.touch(record)
+    }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { try await store.end(record) }
     func check() async throws(SessionError) { try await store.check() }
-    func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] { try await store.sessions(of: principal) }
+    func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await store.sessions(of: principal)
+    }
     func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
         try await store.revoke(handle, of: principal)
     }

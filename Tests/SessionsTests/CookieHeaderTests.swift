@@ -33,11 +33,26 @@ import Testing
 
     @Test func `trims space and tab, nothing else`() {
         #expect(read(" \t __Host-session\t=  abc \t ;") == .value("abc"))
-        for blank in ["\u{A0}", "\u{85}", "\u{2000}", "\u{200B}", "\u{3000}", "\u{FEFF}", "\u{0B}", "\u{0C}", "\r", "\n", "\0"] {
-            #expect(read("\(blank)__Host-session=abc") == .absent, "before the name: \(blank.utf8.map(\.self))")
-            #expect(read("__Host-session\(blank)=abc") == .absent, "after the name: \(blank.utf8.map(\.self))")
-            #expect(read("__Host-session=\(blank)abc") == .malformed, "before the value: \(blank.utf8.map(\.self))")
-            #expect(read("__Host-session=abc\(blank)") == .malformed, "after the value: \(blank.utf8.map(\.self))")
+        for blank in [
+            "\u{A0}", "\u{85}", "\u{2000}", "\u{200B}", "\u{3000}", "\u{FEFF}", "\u{0B}", "\u{0C}", "\r",
+            "\n", "\0",
+        ] {
+            #expect(
+                read("\(blank)__Host-session=abc") == .absent,
+                "before the name: \(blank.utf8.map(\.self))"
+            )
+            #expect(
+                read("__Host-session\(blank)=abc") == .absent,
+                "after the name: \(blank.utf8.map(\.self))"
+            )
+            #expect(
+                read("__Host-session=\(blank)abc") == .malformed,
+                "before the value: \(blank.utf8.map(\.self))"
+            )
+            #expect(
+                read("__Host-session=abc\(blank)") == .malformed,
+                "after the value: \(blank.utf8.map(\.self))"
+            )
         }
     }
 
@@ -82,9 +97,12 @@ import Testing
     // MARK: Names (R54)
 
     @Test(arguments: [
-        "__host-session", "__HOST-SESSION", "__Host-Session", "_Host-session", "__Host-sessio", "__Host-sessions", "__Host-session.",
-        // The Kelvin sign and the long s fold to k and s; ligatures and full-width letters normalize to letters.
-        "__Ho\u{17F}t-session", "__Host-\u{17F}ession", "\u{FF3F}_Host-session", "__Host-session\u{301}", "__Host\u{2010}session",
+        "__host-session", "__HOST-SESSION", "__Host-Session", "_Host-session", "__Host-sessio",
+        "__Host-sessions", "__Host-session.",
+        // The Kelvin sign and the long s fold to k and s; ligatures and full-width letters normalize to
+        // letters.
+        "__Ho\u{17F}t-session", "__Host-\u{17F}ession", "\u{FF3F}_Host-session", "__Host-session\u{301}",
+        "__Host\u{2010}session",
     ])
     func `only the exact bytes are our name`(other: String) {
         #expect(read("\(other)=evil") == .absent)
@@ -116,20 +134,26 @@ import Testing
             let reading = readBytes(Array("__Host-session=a".utf8) + [byte] + Array("z; other=1".utf8))
             switch byte {
             case UInt8(ascii: ";"): #expect(reading == .value("a"))
-            case 0x20...0x7E: #expect(reading == .value("a\(Character(Unicode.Scalar(byte)))z"), "byte \(byte)")
+            case 0x20...0x7E:
+                #expect(reading == .value("a\(Character(Unicode.Scalar(byte)))z"), "byte \(byte)")
             default: #expect(reading == .malformed, "byte \(byte)")
             }
         }
     }
 
     static let hostile: [[UInt8]] = [
-        [], [0x3D], Array("=x".utf8), Array("x".utf8), Array("==".utf8), Array("a==b".utf8), Array("\"".utf8), Array("a=\"".utf8),
+        [], [0x3D], Array("=x".utf8), Array("x".utf8), Array("==".utf8), Array("a==b".utf8), Array("\"".utf8),
+        Array("a=\"".utf8),
         Array("\"a=b".utf8),
-        Array("a=\\".utf8), Array("a={\"b\":[1,2]}".utf8), Array("a=b,c=d".utf8), Array("$Version=1".utf8), Array("a=%3B%3D%00".utf8),
-        Array("a=\u{37E}".utf8), Array("\u{A0}=\u{A0}".utf8), Array("\u{301}=\u{301}".utf8), Array("名=値".utf8), [0x00], [0x61, 0x3D, 0x00],
-        [0x0D, 0x0A], [0x7F], [0xFF], [0xFE, 0xFF], [0xC0, 0x80], [0xC2], [0xE2, 0x80], [0xF0, 0x9F, 0x98], [0xED, 0xA0, 0x80],
+        Array("a=\\".utf8), Array("a={\"b\":[1,2]}".utf8), Array("a=b,c=d".utf8), Array("$Version=1".utf8),
+        Array("a=%3B%3D%00".utf8),
+        Array("a=\u{37E}".utf8), Array("\u{A0}=\u{A0}".utf8), Array("\u{301}=\u{301}".utf8),
+        Array("名=値".utf8), [0x00], [0x61, 0x3D, 0x00],
+        [0x0D, 0x0A], [0x7F], [0xFF], [0xFE, 0xFF], [0xC0, 0x80], [0xC2], [0xE2, 0x80], [0xF0, 0x9F, 0x98],
+        [0xED, 0xA0, 0x80],
         [0x80, 0x3D, 0x80],
-        [0x09], [0x20, 0x20], Array("__Host-sessio".utf8), Array("__Host-".utf8), Array("__host-session=evil".utf8),
+        [0x09], [0x20, 0x20], Array("__Host-sessio".utf8), Array("__Host-".utf8),
+        Array("__host-session=evil".utf8),
         Array("= __Host-session=evil".utf8),
     ]
 
@@ -139,7 +163,10 @@ import Testing
         let semicolon = Array("; ".utf8)
         let good = Array("a=1".utf8)
         #expect(readBytes(neighbour) == .absent)
-        for pairs in [[neighbour, ours, good], [ours, neighbour, good], [good, neighbour, ours], [neighbour, ours, neighbour]] {
+        for pairs in [
+            [neighbour, ours, good], [ours, neighbour, good], [good, neighbour, ours],
+            [neighbour, ours, neighbour],
+        ] {
             #expect(readBytes(Array(pairs.joined(separator: semicolon))) == .value("abc"))
             #expect(readBytes(Array(pairs.joined(separator: [UInt8(ascii: ";")]))) == .value("abc"))
             // R56: the same pairs in a field each.
@@ -218,10 +245,13 @@ import Testing
     }
 
     @Test(arguments: [";", "a=a;", " ;", "=", "; ", "__Host-session=a;", "a=\t ", "\u{FF}"])
-    func `80 KiB are refused unread, and cost twice as much for twice the bytes without a limit`(unit: String) {
+    func `80 KiB are refused unread, and cost twice as much for twice the bytes without a limit`(unit: String)
+    {
         func visits(bytes count: Int, limited: Bool) -> (Int, CookieReading) {
             let bytes = CountedBytes(Array(String(repeating: unit, count: count / unit.utf8.count).utf8))
-            var header = limited ? CookieHeader(name: name) : CookieHeader(name: name, maximumBytes: .max, maximumPairs: .max)
+            var header =
+                limited
+                ? CookieHeader(name: name) : CookieHeader(name: name, maximumBytes: .max, maximumPairs: .max)
             header.read(bytes)
             return (bytes.visits.count, header.reading)
         }

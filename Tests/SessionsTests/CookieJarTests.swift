@@ -11,27 +11,36 @@ import Testing
     private let secure = CookieJar.Location(host: "shop.example.org", path: "/cart/view", isSecure: true)
     private let plain = CookieJar.Location(host: "shop.example.org", path: "/cart/view", isSecure: false)
 
-    private func at(_ path: String, host: String = "shop.example.org", isSecure: Bool = true) -> CookieJar.Location {
+    private func at(_ path: String, host: String = "shop.example.org", isSecure: Bool = true)
+        -> CookieJar.Location
+    {
         CookieJar.Location(host: host, path: path, isSecure: isSecure)
     }
 
     /// What a jar sends back to the place where these lines came from.
-    private func sent(_ lines: String..., from: CookieJar.Location? = nil, to: CookieJar.Location? = nil) -> String? {
+    private func sent(_ lines: String..., from: CookieJar.Location? = nil, to: CookieJar.Location? = nil)
+        -> String?
+    {
         var jar = CookieJar()
         for line in lines { jar.receive(line, from: from ?? secure) }
         return jar.cookieField(for: to ?? from ?? secure)
     }
 
     @Test(arguments: [
-        ("a=b", "a=b"), ("a = b ", "a=b"), ("\ta\t=\tb\t; Path=/", "a=b"), ("a=", "a="), ("a=b=c", "a=b=c"), ("a==b", "a==b"),
-        ("a=\"b\"", "a=\"b\""), ("a=b,c=d", "a=b,c=d"), ("a=b c", "a=b c"), ("a=%3B", "a=%3B"), ("a", "a"), ("=a", "a"),
+        ("a=b", "a=b"), ("a = b ", "a=b"), ("\ta\t=\tb\t; Path=/", "a=b"), ("a=", "a="), ("a=b=c", "a=b=c"),
+        ("a==b", "a==b"),
+        ("a=\"b\"", "a=\"b\""), ("a=b,c=d", "a=b,c=d"), ("a=b c", "a=b c"), ("a=%3B", "a=%3B"), ("a", "a"),
+        ("=a", "a"),
         ("a=\u{E9}", "a=\u{E9}"),
         ("a=b;", "a=b"), ("a=b;;;", "a=b"), ("a=b; nonsense; x=y", "a=b"), ("A=b", "A=b"),
     ]) func `a pair is taken as it stands`(line: String, field: String) {
         #expect(sent(line) == field)
     }
 
-    @Test(arguments: ["", ";", "=", " = ; Path=/", "a=\u{0}", "a=b\u{1}", "a\r=b", "a=b\nc=d", "a=\u{7F}", "a=b; Path=/\u{2}"])
+    @Test(arguments: [
+        "", ";", "=", " = ; Path=/", "a=\u{0}", "a=b\u{1}", "a\r=b", "a=b\nc=d", "a=\u{7F}",
+        "a=b; Path=/\u{2}",
+    ])
     func `a line without a cookie or with a control character is ignored`(line: String) {
         var jar = CookieJar()
         let isKept = jar.receive(line, from: secure)
@@ -43,19 +52,27 @@ import Testing
         #expect(sent("n=" + String(repeating: "v", count: 4095)) != nil)
         #expect(sent("n=" + String(repeating: "v", count: 4096)) == nil)
         let long = "/" + String(repeating: "p", count: 1024)
-        #expect(sent("a=b; Path=\(long)", to: at("/cart/other")) == "a=b", "a path that is too long is left out")
+        #expect(
+            sent("a=b; Path=\(long)", to: at("/cart/other")) == "a=b",
+            "a path that is too long is left out"
+        )
         #expect(sent("a=b; Path=\(long.dropLast())", to: at("/cart/other")) == nil)
     }
 
     @Test func `a newer cookie of the same name, domain and path replaces the older and keeps its place`() {
         #expect(sent("a=1; Path=/", "b=2; Path=/", "a=3; Path=/") == "a=3; b=2")
-        #expect(sent("a=1; Path=/", "a=2; Path=/cart") == "a=2; a=1", "another path is another cookie; the longer one goes first")
+        #expect(
+            sent("a=1; Path=/", "a=2; Path=/cart") == "a=2; a=1",
+            "another path is another cookie; the longer one goes first"
+        )
         #expect(sent("a=1", "A=2") == "a=1; A=2")
     }
 
     @Test(arguments: [
-        ("/", "/", true), ("/", "/any", true), ("/cart", "/cart", true), ("/cart", "/cart/view", true), ("/cart", "/cartoon", false),
-        ("/cart/", "/cart", false), ("/cart/", "/cart/view", true), ("/Cart", "/cart", false), ("", "/cart/x", true),
+        ("/", "/", true), ("/", "/any", true), ("/cart", "/cart", true), ("/cart", "/cart/view", true),
+        ("/cart", "/cartoon", false),
+        ("/cart/", "/cart", false), ("/cart/", "/cart/view", true), ("/Cart", "/cart", false),
+        ("", "/cart/x", true),
         ("cart", "/cart/x", true),
         ("", "/", false), ("cart", "/other", false),
     ]) func `the path decides where a cookie goes`(path: String, requested: String, isSent: Bool) {
@@ -69,10 +86,14 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "shop.example.org", true), ("", "www.shop.example.org", false), ("example.org", "example.org", true),
-        ("example.org", "any.example.org", true), (".example.org", "any.example.org", true), ("EXAMPLE.org", "any.example.org", true),
-        ("example.org", "badexample.org", false), ("shop.example.org", "x.shop.example.org", true), ("other.org", "other.org", false),
-        ("other.org", "shop.example.org", false), ("x.shop.example.org", "x.shop.example.org", false), ("org", "any.org", false),
+        ("", "shop.example.org", true), ("", "www.shop.example.org", false),
+        ("example.org", "example.org", true),
+        ("example.org", "any.example.org", true), (".example.org", "any.example.org", true),
+        ("EXAMPLE.org", "any.example.org", true),
+        ("example.org", "badexample.org", false), ("shop.example.org", "x.shop.example.org", true),
+        ("other.org", "other.org", false),
+        ("other.org", "shop.example.org", false), ("x.shop.example.org", "x.shop.example.org", false),
+        ("org", "any.org", false),
         ("org", "shop.example.org", false),
     ]) func `the domain decides which hosts get a cookie`(domain: String, host: String, isSent: Bool) {
         #expect((sent("a=b; Path=/; Domain=\(domain)", to: at("/", host: host)) != nil) == isSent)
@@ -98,11 +119,14 @@ import Testing
     }
 
     @Test(arguments: [
-        ("__Host-a=b; Path=/; Secure", true), ("__Host-a=b; Path=/; Secure; HttpOnly; SameSite=Lax", true), ("__Host-a=b; Path=/", false),
+        ("__Host-a=b; Path=/; Secure", true), ("__Host-a=b; Path=/; Secure; HttpOnly; SameSite=Lax", true),
+        ("__Host-a=b; Path=/", false),
         ("__Host-a=b; Secure", false), ("__Host-a=b; Path=/cart; Secure", false),
         ("__Host-a=b; Path=/; Secure; Domain=shop.example.org", false),
-        ("__host-a=b; Path=/", false), ("__HOST-a=b; Secure; Path=/", true), ("__Secure-a=b; Secure", true), ("__Secure-a=b", false),
-        ("__secure-a=b", false), ("=__Host-a=b; Path=/; Secure", false), ("__Host-a; Path=/; Secure", false), ("a=b; SameSite=None", false),
+        ("__host-a=b; Path=/", false), ("__HOST-a=b; Secure; Path=/", true), ("__Secure-a=b; Secure", true),
+        ("__Secure-a=b", false),
+        ("__secure-a=b", false), ("=__Host-a=b; Path=/; Secure", false), ("__Host-a; Path=/; Secure", false),
+        ("a=b; SameSite=None", false),
         ("a=b; SameSite=None; Secure", true), ("a=b; Partitioned", false), ("a=b; Partitioned; Secure", true),
         ("a=b; SameSite=nonsense", true),
     ]) func `prefixes and cross-site cookies are held to their rules`(line: String, isKept: Bool) {
@@ -114,9 +138,15 @@ import Testing
 
     @Test func `attributes are kept as the server meant them; the last of a kind counts`() throws {
         var jar = CookieJar()
-        jar.receive("a=b; HTTPONLY; samesite=STRICT; Path=/x; Path=/; Secure; Domain=; Max-Age=60; Max-Age=nonsense", from: secure)
+        jar.receive(
+            "a=b; HTTPONLY; samesite=STRICT; Path=/x; Path=/; Secure; Domain=; Max-Age=60; Max-Age=nonsense",
+            from: secure
+        )
         let cookie = try #require(jar.cookies.first)
-        #expect(cookie.isHTTPOnly && cookie.isSecure && cookie.isHostOnly && cookie.sameSite == "Strict" && cookie.path == "/")
+        #expect(
+            cookie.isHTTPOnly && cookie.isSecure && cookie.isHostOnly && cookie.sameSite == "Strict"
+                && cookie.path == "/"
+        )
         #expect(cookie.expires != nil)
     }
 
@@ -130,7 +160,10 @@ import Testing
         jar.receive("far=1; Path=/; Max-Age=99999999999999999999", from: secure)
         #expect(jar.cookieField(for: secure) == "short=1; session=1; dated=1; both=1; far=1")
         clock.advance(5)
-        #expect(jar.cookieField(for: secure) == "short=1; session=1; dated=1; far=1", "Max-Age wins; at the end it is over")
+        #expect(
+            jar.cookieField(for: secure) == "short=1; session=1; dated=1; far=1",
+            "Max-Age wins; at the end it is over"
+        )
         clock.advance(5)
         #expect(jar.cookieField(for: secure) == "session=1; dated=1; far=1")
         clock.advance(10)
@@ -143,14 +176,20 @@ import Testing
         #expect(jar.cookieField(for: secure) == nil)
     }
 
-    @Test(arguments: ["Max-Age=0", "Max-Age=-1", "Max-Age=-99999999999999999999", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"])
+    @Test(arguments: [
+        "Max-Age=0", "Max-Age=-1", "Max-Age=-99999999999999999999", "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+    ])
     func `a cookie that is over at once removes the one before`(attribute: String) {
         #expect(sent("a=b; Path=/", "a=gone; Path=/; \(attribute)") == nil)
-        #expect(sent("a=b; Path=/", "a=gone; Path=/cart; \(attribute)") == "a=b", "not the one of another path")
+        #expect(
+            sent("a=b; Path=/", "a=gone; Path=/cart; \(attribute)") == "a=b",
+            "not the one of another path"
+        )
     }
 
     @Test(arguments: [
-        "Max-Age=", "Max-Age=1.5", "Max-Age=+9", "Max-Age=9x", "Max-Age=-", "Expires=", "Expires=never", "Expires=32 Jan 2000 00:00:00",
+        "Max-Age=", "Max-Age=1.5", "Max-Age=+9", "Max-Age=9x", "Max-Age=-", "Expires=", "Expires=never",
+        "Expires=32 Jan 2000 00:00:00",
     ])
     func `an attribute that makes no sense is left out`(attribute: String) {
         #expect(sent("a=b; Path=/; \(attribute)") == "a=b")
@@ -172,7 +211,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "30 Feb 2023 00:00:00", "29 Feb 2023 00:00:00", "1 Jan 1600 00:00:00", "1 Jan 2000 24:00:00", "1 Jan 2000 00:60:00", "1 Jan 2000",
+        "30 Feb 2023 00:00:00", "29 Feb 2023 00:00:00", "1 Jan 1600 00:00:00", "1 Jan 2000 24:00:00",
+        "1 Jan 2000 00:60:00", "1 Jan 2000",
     ])
     func `a date that does not exist is none`(text: String) {
         #expect(sent("a=b; Path=/; Expires=\(text)") == "a=b")

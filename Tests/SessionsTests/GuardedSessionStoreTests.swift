@@ -18,7 +18,11 @@ import Testing
         keys = try SealKeyRing([SealedSite.key("a", 1)])
         backing = FaultyStore(try MemorySessionStore { [clock] in clock.now })
         let store = try GuardedSessionStore(keys, application: "shop", backing: backing)
-        manager = try SessionManager(store: store, logger: recorder.logger, onEvent: { [recorder] in recorder.note($0) })
+        manager = try SessionManager(
+            store: store,
+            logger: recorder.logger,
+            onEvent: { [recorder] in recorder.note($0) }
+        )
     }
 
     private func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
@@ -61,7 +65,9 @@ import Testing
         try await visitor.send { try $0.set(.item, "cake") }
         let response = try await thief.send { #expect($0[.item] == "tea" && $0.version == 1) }
         #expect(response.setCookies.isEmpty)
-        await #expect(throws: SessionError(.conflict, "")) { try await thief.send { try $0.set(.item, "stolen") } }
+        await #expect(throws: SessionError(.conflict, "")) {
+            try await thief.send { try $0.set(.item, "stolen") }
+        }
         clock.advance(by: .seconds(10))
         _ = events()
         let replay = try await thief.send { session in
@@ -88,7 +94,9 @@ import Testing
         backing.before(.commit) {
             do { try await other.send { try $0.set(.other, "theirs") } } catch { Issue.record(error) }
         }
-        await #expect(throws: SessionError(.conflict, "")) { try await visitor.send(request) { try $0.set(.item, "mine") } }
+        await #expect(throws: SessionError(.conflict, "")) {
+            try await visitor.send(request) { try $0.set(.item, "mine") }
+        }
         visitor.cookies = other.cookies
         try await visitor.send { try $0.set(.item, "mine") }
         try await visitor.send { #expect($0[.item] == "mine" && $0[.other] == "theirs") }
@@ -99,7 +107,9 @@ import Testing
         let late = Visitor(manager, jar: visitor.cookies)
         let later = Visitor(manager, jar: visitor.cookies)
         try await visitor.send { try $0.set(.item, "cake") }
-        await #expect(throws: SessionError(.conflict, "")) { try await late.send { try $0.signIn(as: "ann", keeping: ["item"]) } }
+        await #expect(throws: SessionError(.conflict, "")) {
+            try await late.send { try $0.signIn(as: "ann", keeping: ["item"]) }
+        }
         try await later.send { try $0.signIn(as: "ann") }
         try await later.send { #expect($0.principal == "ann" && $0[.item] == nil) }
         try await visitor.send { #expect($0.principal == nil && $0.handle == nil) }
@@ -123,7 +133,9 @@ import Testing
     @Test func `outside a request nothing is changed, but signing out works`() async throws {
         let visitor = try await visitor(as: "ann")
         let credential = try #require(visitor.credential)
-        await #expect(throws: SessionError(.unsupported, "")) { try await manager.withSession(credential) { try $0.set(.item, "x") } }
+        await #expect(throws: SessionError(.unsupported, "")) {
+            try await manager.withSession(credential) { try $0.set(.item, "x") }
+        }
         try await manager.withSession(credential) { try $0.signOut() }
         try await visitor.send { #expect($0.principal == nil) }
     }
@@ -162,7 +174,8 @@ import Testing
         let visitor = try await visitor()
         let token = try #require(visitor.credential).value
         for (text, kind) in [
-            (String(token.prefix((token.count - 5) / 4 * 4 + 1)), SessionEvent.Kind.forged), ("g1.zz." + token.dropFirst(5), .unknownKey),
+            (String(token.prefix((token.count - 5) / 4 * 4 + 1)), SessionEvent.Kind.forged),
+            ("g1.zz." + token.dropFirst(5), .unknownKey),
             ("g1.a.AAA=", .malformed),
         ] {
             _ = events()
@@ -177,7 +190,9 @@ import Testing
         backing.fail([.load])
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await visitor.send() }
         backing.fail([.commit])
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await visitor.send { try $0.set(.item, "x") } }
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await visitor.send { try $0.set(.item, "x") }
+        }
         backing.fail([])
         try await visitor.send { #expect($0[.item] == "tea") }
     }
@@ -190,10 +205,20 @@ import Testing
         }
         for grace in [-1, 301] {
             #expect(throws: SessionError(.invalidConfiguration, "")) {
-                try GuardedSessionStore(keys, application: "shop", backing: backing, readGrace: .seconds(grace))
+                try GuardedSessionStore(
+                    keys,
+                    application: "shop",
+                    backing: backing,
+                    readGrace: .seconds(grace)
+                )
             }
         }
-        let store = try GuardedSessionStore(keys, application: "shop", cookie: SessionCookie(name: "__Host-other"), backing: backing)
+        let store = try GuardedSessionStore(
+            keys,
+            application: "shop",
+            cookie: SessionCookie(name: "__Host-other"),
+            backing: backing
+        )
         #expect(throws: SessionError(.invalidConfiguration, "")) { try SessionManager(store: store) }
     }
 }

@@ -7,7 +7,9 @@ import Testing
 @Suite struct `Memory store` {
     private let clock = ManualClock()
 
-    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule) async throws {
+    @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
+        async throws
+    {
         let store = try MemorySessionStore { [clock] in clock.now }
         try await rule.check(SessionStoreHarness(store: store) { [clock] in clock.advance(by: $0) })
     }
@@ -26,7 +28,10 @@ import Testing
         let store = try MemorySessionStore(maximumBytes: 100) { [clock] in clock.now }
         let policy = SessionPolicy()
         let bytes = [UInt8](repeating: 0, count: 90)
-        guard case .committed(_, _, let credential?, _) = try await store.create(SessionDraft(attributes: ["a": bytes], policy: policy)),
+        guard
+            case .committed(_, _, let credential?, _) = try await store.create(
+                SessionDraft(attributes: ["a": bytes], policy: policy)
+            ),
             case .found(let record) = try await store.load(credential)
         else { return #expect(Bool(false), "not created") }
         await #expect(throws: SessionError(.storeFull, "")) {
@@ -41,7 +46,11 @@ import Testing
     @Test func `sweeps what has expired`() async throws {
         let store = try MemorySessionStore { [clock] in clock.now }
         for _ in 0..<20 {
-            for _ in 0..<1000 { _ = try await store.create(SessionDraft(attributes: [:], principal: "ann", policy: SessionPolicy())) }
+            for _ in 0..<1000 {
+                _ = try await store.create(
+                    SessionDraft(attributes: [:], principal: "ann", policy: SessionPolicy())
+                )
+            }
             clock.advance(by: .seconds(1801))
         }
         #expect(store.count < 3000)

@@ -12,13 +12,24 @@ import Testing
     }
 
     private func seal(
-        _ keys: [SealKey], mark: Seal.Mark = .session, application: String = "shop", cookieName: String = "__Host-session",
+        _ keys: [SealKey],
+        mark: Seal.Mark = .session,
+        application: String = "shop",
+        cookieName: String = "__Host-session",
         onAttempt: @escaping @Sendable () -> Void = {}
     ) throws -> Seal {
-        try Seal(try SealKeyRing(keys), mark: mark, application: application, cookieName: cookieName, onAttempt: onAttempt)
+        try Seal(
+            try SealKeyRing(keys),
+            mark: mark,
+            application: application,
+            cookieName: cookieName,
+            onAttempt: onAttempt
+        )
     }
 
-    private func seal(onAttempt: @escaping @Sendable () -> Void = {}) throws -> Seal { try seal([Self.key("k1")], onAttempt: onAttempt) }
+    private func seal(onAttempt: @escaping @Sendable () -> Void = {}) throws -> Seal {
+        try seal([Self.key("k1")], onAttempt: onAttempt)
+    }
 
     private enum Answer { case opened, malformed, unknownKey, forged }
 
@@ -31,16 +42,24 @@ import Testing
         }
     }
 
-    // Computed with Python's `cryptography` (HKDF, AESGCM) from the description in the source, not with this code.
+    // Computed with Python's `cryptography` (HKDF, AESGCM) from the description in the source, not with this
+    // code.
     @Test func `gives the answers that another implementation gives`() throws {
         let first = "s1.k1.oKGio6SlpqeoqaqrrK2ur-ycHVzfwTy4ALLaytFIg6lvyVNty3ifO8ivjB0dfA"
         #expect(try seal().seal(Array("attack at dawn".utf8), salt: Self.salt) == first)
         let second =
             "g1.2026-11_b.oKGio6SlpqeoqaqrrK2ur6MWZsEa0kcJUnJd22OH-za-Ld3_gZyMksz7R0kGqyf3PQCiG2-WxwV_IYxyB4uBz-sx4x1wqmL5vzjxBTduduHM"
             + "86wOyOQP9fV-ID-d7R1iQFTxnf6jgRjTc4ncdw-5ir1Hjch5Xas_M7nyS_7h36LWAqSf"
-        let other = try seal([Self.key("2026-11_b")], mark: .guarded, application: "shop/staging", cookieName: "id")
+        let other = try seal(
+            [Self.key("2026-11_b")],
+            mark: .guarded,
+            application: "shop/staging",
+            cookieName: "id"
+        )
         #expect(try other.seal((0..<100).map { $0 }, salt: Self.salt) == second)
-        guard case .opened(let plaintext, isCurrent: true) = try seal().open(first) else { return #expect(Bool(false), "not opened") }
+        guard case .opened(let plaintext, isCurrent: true) = try seal().open(first) else {
+            return #expect(Bool(false), "not opened")
+        }
         #expect(plaintext == Array("attack at dawn".utf8))
     }
 
@@ -48,11 +67,18 @@ import Testing
         let seal = try seal()
         let text = Array(try seal.seal(Array("attack at dawn".utf8)).utf8)
         for position in text.indices {
-            for letter in ["A", "B", "_", "-", ".", "+", "/", "=", "~", " ", "\u{0}", "é"] where Array(letter.utf8) != [text[position]] {
-                let changed = String(decoding: text[..<position] + Array(letter.utf8) + text[(position + 1)...], as: UTF8.self)
+            for letter in ["A", "B", "_", "-", ".", "+", "/", "=", "~", " ", "\u{0}", "é"]
+            where Array(letter.utf8) != [text[position]] {
+                let changed = String(
+                    decoding: text[..<position] + Array(letter.utf8) + text[(position + 1)...],
+                    as: UTF8.self
+                )
                 #expect(answer(seal.open(changed)) != .opened, "\(letter) at \(position)")
             }
-            #expect(answer(seal.open(String(decoding: text[..<position], as: UTF8.self))) != .opened, "cut at \(position)")
+            #expect(
+                answer(seal.open(String(decoding: text[..<position], as: UTF8.self))) != .opened,
+                "cut at \(position)"
+            )
         }
         for tail in ["A", "AA", "AAA", "AAAA", "=", "==", ".", "\n"] {
             #expect(answer(seal.open(String(decoding: text, as: UTF8.self) + tail)) != .opened)
@@ -78,7 +104,9 @@ import Testing
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
         let opened = alphabet.filter { answer(seal.open(String(text.dropLast()) + String($0))) == .opened }
         #expect(opened.count == 1)
-        for other in [text.uppercased(), " " + text, text + " ", "s1..k1" + text.dropFirst(5), "S1" + text.dropFirst(2)] {
+        for other in [
+            text.uppercased(), " " + text, text + " ", "s1..k1" + text.dropFirst(5), "S1" + text.dropFirst(2),
+        ] {
             #expect(answer(seal.open(other)) == .malformed)
         }
     }
@@ -102,7 +130,9 @@ import Testing
         func seal(_ keys: [SealKey]) throws -> Seal { try self.seal(keys) { attempts.withLock { $0 += 1 } } }
         let (first, second, third) = (try Self.key("a"), try Self.key("b", 1), try Self.key("c", 2))
         let old = try seal([first]).seal([1])
-        guard case .opened([1], isCurrent: false) = try seal([second, first]).open(old) else { return #expect(Bool(false)) }
+        guard case .opened([1], isCurrent: false) = try seal([second, first]).open(old) else {
+            return #expect(Bool(false))
+        }
         #expect(attempts.withLock { $0 } == 1)
         #expect(answer(try seal([second, third]).open(old)) == .unknownKey)
         #expect(answer(try seal([second, third]).open("s1.zz.AAAA")) == .malformed)
@@ -140,8 +170,12 @@ import Testing
         #expect(salts.count == 100_000)
     }
 
-    @Test(arguments: ["", String(repeating: "a", count: 129)]) func `an application must have a name`(name: String) throws {
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try seal([Self.key("k1")], application: name) }
+    @Test(arguments: ["", String(repeating: "a", count: 129)]) func `an application must have a name`(
+        name: String
+    ) throws {
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try seal([Self.key("k1")], application: name)
+        }
     }
 }
 
@@ -150,12 +184,16 @@ import Testing
 
     @Test func `what is no random 32 bytes is refused`() {
         let password = Array("correct horse battery staple 123".utf8)
-        let bad: [[UInt8]] = [[], Array(Self.random.dropLast()), Self.random + [1], password, [UInt8](repeating: 0, count: 32)]
+        let bad: [[UInt8]] = [
+            [], Array(Self.random.dropLast()), Self.random + [1], password, [UInt8](repeating: 0, count: 32),
+        ]
         for bytes in bad + [[UInt8](repeating: 200, count: 32)] {
             #expect(throws: SessionError(.invalidConfiguration, "")) { try SealKey(id: "k", bytes: bytes) }
         }
         for id in ["", "a b", "a.b", "a:b", "ä", String(repeating: "k", count: 33)] {
-            #expect(throws: SessionError(.invalidConfiguration, "")) { try SealKey(id: id, bytes: Self.random) }
+            #expect(throws: SessionError(.invalidConfiguration, "")) {
+                try SealKey(id: id, bytes: Self.random)
+            }
         }
     }
 
@@ -167,14 +205,17 @@ import Testing
         #expect(throws: SessionError(.invalidConfiguration, "")) { try ring.replace(with: []) }
         #expect(ring.ids == ["a"])
         try ring.replace(with: [try SealKey(id: "b", bytes: Self.random), key])
-        #expect(ring.ids == ["b", "a"] && ring.sealing.id == "b" && ring.key("a") != nil && ring.key("c") == nil)
+        #expect(
+            ring.ids == ["b", "a"] && ring.sealing.id == "b" && ring.key("a") != nil && ring.key("c") == nil
+        )
     }
 
     @Test func `a ring is read from text, and a mistake is named by its place alone`() throws {
         let text = String(decoding: Base64URL.encode(Self.random), as: UTF8.self)
         #expect(try SealKeyRing(parsing: "new:\(text),old:\(text.dropLast(2))Ao").ids == ["new", "old"])
         let bad = [
-            "": 1, "a": 1, "a:\(text),": 2, ",a:\(text)": 1, "a:\(text):": 1, "a:\(text)=": 1, "a:\(text),b:\(text.dropLast())": 2,
+            "": 1, "a": 1, "a:\(text),": 2, ",a:\(text)": 1, "a:\(text):": 1, "a:\(text)=": 1,
+            "a:\(text),b:\(text.dropLast())": 2,
             "a:\(text),b:+\(text.dropFirst())": 2, "a b:\(text)": 1, "a:\(text),\n": 2,
         ]
         for (text, position) in bad {
@@ -182,8 +223,13 @@ import Testing
                 _ = try SealKeyRing(parsing: text)
                 Issue.record("accepted: \(text)")
             } catch {
-                #expect(error.code == .invalidConfiguration && error.message.contains("Seal key \(position) of"), "\(error.message)")
-                for secret in text.split(separator: ":") where secret.count > 20 { #expect(!error.message.contains(secret.prefix(20))) }
+                #expect(
+                    error.code == .invalidConfiguration && error.message.contains("Seal key \(position) of"),
+                    "\(error.message)"
+                )
+                for secret in text.split(separator: ":") where secret.count > 20 {
+                    #expect(!error.message.contains(secret.prefix(20)))
+                }
             }
         }
     }
@@ -200,6 +246,10 @@ import Testing
         let words = text.split { !$0.isLetter && !$0.isNumber }.joined(separator: " ")
         #expect(!words.contains(Self.random.prefix(3).map(String.init).joined(separator: " ")))
         #expect(!text.contains(String(decoding: Base64URL.encode(Self.random).prefix(12), as: UTF8.self)))
-        #expect(!text.lowercased().contains(Self.random.prefix(4).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()))
+        #expect(
+            !text.lowercased().contains(
+                Self.random.prefix(4).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            )
+        )
     }
 }

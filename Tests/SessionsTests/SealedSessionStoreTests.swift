@@ -14,18 +14,32 @@ struct SealedSite: Sendable {
     let recorder = Recorder()
 
     init(
-        policy: SessionPolicy = SessionPolicy(), cookie: SessionCookie = SessionCookie(), application: String = "shop",
+        policy: SessionPolicy = SessionPolicy(),
+        cookie: SessionCookie = SessionCookie(),
+        application: String = "shop",
         maximumBytes: Int = 8192
     ) throws {
         keys = try SealKeyRing([Self.key("a", 1)])
-        let store = try SealedSessionStore(keys, application: application, cookie: cookie, maximumBytes: maximumBytes) { [clock] in
+        let store = try SealedSessionStore(
+            keys,
+            application: application,
+            cookie: cookie,
+            maximumBytes: maximumBytes
+        ) { [clock] in
             clock.now
         }
         manager = try SessionManager(
-            store: store, policy: policy, cookie: cookie, logger: recorder.logger, onEvent: { [recorder] in recorder.note($0) })
+            store: store,
+            policy: policy,
+            cookie: cookie,
+            logger: recorder.logger,
+            onEvent: { [recorder] in recorder.note($0) }
+        )
     }
 
-    static func key(_ id: String, _ seed: UInt8) throws -> SealKey { try SealKey(id: id, bytes: (0..<32).map { $0 &* 7 &+ seed }) }
+    static func key(_ id: String, _ seed: UInt8) throws -> SealKey {
+        try SealKey(id: id, bytes: (0..<32).map { $0 &* 7 &+ seed })
+    }
 
     func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 }
@@ -39,7 +53,9 @@ extension HTTPResponse {
 
     init() throws { site = try SealedSite() }
 
-    private func visitor(_ handler: (Session) throws -> Void = { try $0.set(.item, "tea") }) async throws -> Visitor {
+    private func visitor(_ handler: (Session) throws -> Void = { try $0.set(.item, "tea") }) async throws
+        -> Visitor
+    {
         let visitor = Visitor(site.manager)
         try await visitor.send { try handler($0) }
         return visitor
@@ -60,7 +76,9 @@ extension HTTPResponse {
         try await elsewhere.send { #expect($0[.count] == 42 && $0.version == 2) }
     }
 
-    @Test func `the cookie is written when the session changes or its deadline is due, never by plain reads`() async throws {
+    @Test func `the cookie is written when the session changes or its deadline is due, never by plain reads`()
+        async throws
+    {
         let visitor = try await visitor()
         for _ in 0..<3 { #expect(try await visitor.send { _ = $0[.item] }.setCookies.isEmpty) }
         #expect(try await visitor.send { try $0.set(.item, "cake") }.setCookies.count == 1)
@@ -75,7 +93,9 @@ extension HTTPResponse {
         }
     }
 
-    @Test func `a session ends at its idle timeout and at its deadline, whatever the browser keeps`() async throws {
+    @Test func `a session ends at its idle timeout and at its deadline, whatever the browser keeps`()
+        async throws
+    {
         let visitor = try await visitor()
         site.clock.advance(by: .seconds(1800))
         try await visitor.send { #expect($0[.item] == nil && $0.handle == nil) }
@@ -89,7 +109,9 @@ extension HTTPResponse {
         try await visitor.send { #expect($0[.item] == nil) }
     }
 
-    @Test func `a sign-in keeps what it is told to, and a sign-out deletes every part of the cookie`() async throws {
+    @Test func `a sign-in keeps what it is told to, and a sign-out deletes every part of the cookie`()
+        async throws
+    {
         let visitor = try await visitor { session in
             try session.set(.item, String(repeating: "tea ", count: 1200))
             try session.set(.other, "x")
@@ -139,7 +161,9 @@ extension HTTPResponse {
         }
         site.clock.advance(by: .seconds(1700))
         #expect(try await visitor.send().setCookies.count >= 2)
-        try site.keys.replace(with: [try SealedSite.key(String(repeating: "k", count: 32), 9), try SealedSite.key("a", 1)])
+        try site.keys.replace(with: [
+            try SealedSite.key(String(repeating: "k", count: 32), 9), try SealedSite.key("a", 1),
+        ])
         #expect(try await visitor.send().setCookies.count >= 2)
         let answer1 = try await visitor.send { #expect($0[.item]?.count == low) }
         #expect(answer1.setCookies.isEmpty)
@@ -147,7 +171,9 @@ extension HTTPResponse {
 
     // MARK: Keys
 
-    @Test func `another key seals the cookie anew with the next response, and nothing else changes`() async throws {
+    @Test func `another key seals the cookie anew with the next response, and nothing else changes`()
+        async throws
+    {
         let visitor = try await visitor()
         site.clock.advance(by: .seconds(100))
         try site.keys.replace(with: [try SealedSite.key("b", 2), try SealedSite.key("a", 1)])
@@ -164,7 +190,9 @@ extension HTTPResponse {
         try await visitor.send { #expect($0[.item] == nil) }
     }
 
-    @Test func `a key that was taken away opens nothing, and what is written then is a new session`() async throws {
+    @Test func `a key that was taken away opens nothing, and what is written then is a new session`()
+        async throws
+    {
         let visitor = try await visitor { try $0.signIn(as: "ann") }
         try site.keys.replace(with: [try SealedSite.key("b", 2)])
         try await visitor.send { session in
@@ -177,7 +205,9 @@ extension HTTPResponse {
 
     // MARK: Bad input
 
-    @Test func `forged, cut, swapped and unknown tokens look the same from outside and are counted apart`() async throws {
+    @Test func `forged, cut, swapped and unknown tokens look the same from outside and are counted apart`()
+        async throws
+    {
         let visitor = try await visitor()
         let token = try #require(visitor.credential).value
         let admin = Visitor(try SealedSite(application: "admin").manager)
@@ -188,28 +218,40 @@ extension HTTPResponse {
         let tokens: [(String, SessionEvent.Kind)] = [
             (String(flipped), .forged), (foreign, .forged), ("s1.zz." + token.dropFirst(5), .unknownKey),
             (String(token.prefix((token.count - 5) / 4 * 4 + 1)), .forged),
-            ("s1.a", .malformed), ("s2" + token.dropFirst(2), .malformed), (token + "=", .malformed), ("x", .malformed),
+            ("s1.a", .malformed), ("s2" + token.dropFirst(2), .malformed), (token + "=", .malformed),
+            ("x", .malformed),
         ]
         for (token, kind) in tokens {
             let request: HTTPFields = [.cookie: "__Host-session=\(token)"]
-            let response = try await Visitor(site.manager).send(request) { #expect($0.handle == nil && $0[.item] == nil) }
+            let response = try await Visitor(site.manager).send(request) {
+                #expect($0.handle == nil && $0[.item] == nil)
+            }
             #expect(response.headerFields == [.vary: "Cookie", .cacheControl: "private, no-cache"])
             #expect(site.events() == [kind])
         }
         try await visitor.send { #expect($0[.item] == "tea") }
     }
 
-    @Test func `an authentic seal that does not decode, or comes from the future, is no session`() async throws {
+    @Test func `an authentic seal that does not decode, or comes from the future, is no session`()
+        async throws
+    {
         let seal = try Seal(site.keys, mark: .session, application: "shop", cookieName: "__Host-session")
-        var session = SealedSession(SessionDraft(attributes: [:], policy: SessionPolicy()), now: site.clock.now + .seconds(61))
+        var session = SealedSession(
+            SessionDraft(attributes: [:], policy: SessionPolicy()),
+            now: site.clock.now + .seconds(61)
+        )
         for text in [try seal.seal([1, 2, 3]), try seal.seal([]), try seal.seal(session.encoded)] {
-            try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) { #expect($0.handle == nil) }
+            try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) {
+                #expect($0.handle == nil)
+            }
             #expect(site.events() == [.unreadable])
         }
         session.touch(at: site.clock.now)
         session.issued = site.clock.now
         session.lastUsed = site.clock.now
-        try await Visitor(site.manager).send([.cookie: "__Host-session=\(try seal.seal(session.encoded))"]) { #expect($0.handle != nil) }
+        try await Visitor(site.manager).send([.cookie: "__Host-session=\(try seal.seal(session.encoded))"]) {
+            #expect($0.handle != nil)
+        }
     }
 
     // MARK: What can not be done
@@ -219,9 +261,15 @@ extension HTTPResponse {
         let before = visitor.cookieField
         let credential = try #require(visitor.credential)
         _ = site.events()
-        for change: @Sendable (Session) throws -> Void in [{ try $0.set(.item, "x") }, { try $0.increment(.count) }, { try $0.signOut() }] {
-            await #expect(throws: SessionError(.unsupported, "")) { try await site.manager.withSession(credential) { try change($0) } }
-            await #expect(throws: SessionError(.unsupported, "")) { try await visitor.send(status: .notModified) { try change($0) } }
+        for change: @Sendable (Session) throws -> Void in [
+            { try $0.set(.item, "x") }, { try $0.increment(.count) }, { try $0.signOut() },
+        ] {
+            await #expect(throws: SessionError(.unsupported, "")) {
+                try await site.manager.withSession(credential) { try change($0) }
+            }
+            await #expect(throws: SessionError(.unsupported, "")) {
+                try await visitor.send(status: .notModified) { try change($0) }
+            }
         }
         #expect(visitor.cookieField == before)
         #expect(try await site.manager.withSession(credential) { $0.principal } == "ann")
@@ -230,7 +278,11 @@ extension HTTPResponse {
     }
 
     @Test func `a manager whose cookie has another name is refused`() throws {
-        let store = try SealedSessionStore(site.keys, application: "shop", cookie: SessionCookie(name: "__Host-other"))
+        let store = try SealedSessionStore(
+            site.keys,
+            application: "shop",
+            cookie: SessionCookie(name: "__Host-other")
+        )
         #expect(throws: SessionError(.invalidConfiguration, "")) { try SessionManager(store: store) }
         _ = try SessionManager(store: store, cookie: SessionCookie(name: "__Host-other"))
         for maximum in [0, 1023, 8193] {
@@ -247,7 +299,9 @@ extension HTTPResponse {
         }
         let token = try #require(visitor.credential).value
         try await visitor.send([.cookie: "__Host-session=\(token.dropLast(4))AAAA"])
-        guard case .found(let record) = try await site.manager.store.load(SessionCredential(token)) else { return #expect(Bool(false)) }
+        guard case .found(let record) = try await site.manager.store.load(SessionCredential(token)) else {
+            return #expect(Bool(false))
+        }
         var text = site.recorder.lines.joined() + "\(record.credential) \(site.manager.store)"
         dump(record.credential, to: &text)
         dump(site.manager.store, to: &text)

@@ -7,18 +7,26 @@ import Testing
     private let start = SessionInstant(milliseconds: 1_800_000_000_000)
     private let policy = SessionPolicy(idleTimeout: .seconds(600), lifetime: .seconds(3600))
 
-    private func session(_ attributes: [String: [UInt8]] = ["a": [1, 2]], principal: String? = "ann") -> SealedSession {
+    private func session(_ attributes: [String: [UInt8]] = ["a": [1, 2]], principal: String? = "ann")
+        -> SealedSession
+    {
         SealedSession(SessionDraft(attributes: attributes, principal: principal, policy: policy), now: start)
     }
 
     @Test func `what is encoded is decoded, whatever it holds`() throws {
         for principal in [nil, "", "ann \u{1F41D}"] {
-            for attributes in [[:], ["a": []], ["b": [0, 255], "a\u{301}": [UInt8](repeating: 7, count: 300)]] as [[String: [UInt8]]] {
+            for attributes in [
+                [:], ["a": []], ["b": [0, 255], "a\u{301}": [UInt8](repeating: 7, count: 300)],
+            ] as [[String: [UInt8]]] {
                 var session = session(attributes, principal: principal)
                 #expect(SealedSession(decoding: session.encoded) == session)
-                for change in [SessionChange.Rotation.none, .renew, .signIn(principal: "bob", keeping: ["b"])] {
+                for change in [
+                    SessionChange.Rotation.none, .renew, .signIn(principal: "bob", keeping: ["b"]),
+                ] {
                     try session.apply(
-                        SessionChange(operations: ["x": .increment(3)], rotation: change, policy: policy), at: start + .seconds(5))
+                        SessionChange(operations: ["x": .increment(3)], rotation: change, policy: policy),
+                        at: start + .seconds(5)
+                    )
                     #expect(SealedSession(decoding: session.encoded) == session)
                 }
             }
@@ -27,7 +35,9 @@ import Testing
 
     @Test func `every other text is refused`() {
         let bytes = session().encoded
-        for count in bytes.indices { #expect(SealedSession(decoding: Array(bytes[..<count])) == nil, "cut at \(count)") }
+        for count in bytes.indices {
+            #expect(SealedSession(decoding: Array(bytes[..<count])) == nil, "cut at \(count)")
+        }
         #expect(SealedSession(decoding: bytes + [0]) == nil)
         for position in bytes.indices {
             for value in [UInt8(0), 1, 2, 0x7F, 0x80, 0xFF] where value != bytes[position] {
@@ -63,19 +73,37 @@ import Testing
     @Test func `a sign-in restarts the lifetime, a renewal does not`() throws {
         var session = session(["a": [1], "b": [2]])
         let handle = session.handle
-        try session.apply(SessionChange(operations: [:], rotation: .renew, policy: policy), at: start + .seconds(500))
-        #expect(session.deadline == start + .seconds(3600) && session.rotated == start + .seconds(500) && session.version == 2)
         try session.apply(
-            SessionChange(operations: ["c": .set([3])], rotation: .signIn(principal: "bob", keeping: ["b"]), policy: policy),
-            at: start + .seconds(900))
-        #expect(session.deadline == start + .seconds(4500) && session.principal == "bob" && session.handle == handle)
+            SessionChange(operations: [:], rotation: .renew, policy: policy),
+            at: start + .seconds(500)
+        )
+        #expect(
+            session.deadline == start + .seconds(3600) && session.rotated == start + .seconds(500)
+                && session.version == 2
+        )
+        try session.apply(
+            SessionChange(
+                operations: ["c": .set([3])],
+                rotation: .signIn(principal: "bob", keeping: ["b"]),
+                policy: policy
+            ),
+            at: start + .seconds(900)
+        )
+        #expect(
+            session.deadline == start + .seconds(4500) && session.principal == "bob"
+                && session.handle == handle
+        )
         #expect(session.attributes == ["b": [2], "c": [3]])
     }
 
     @Test func `an impossible change leaves it as it was`() {
         var session = session(["n": Array("\"x\"".utf8)])
         let before = session
-        let change = SessionChange(operations: ["n": .increment(1), "m": .set([1])], rotation: .renew, policy: policy)
+        let change = SessionChange(
+            operations: ["n": .increment(1), "m": .set([1])],
+            rotation: .renew,
+            policy: policy
+        )
         #expect(throws: SessionError(.invalidValue, "")) { try session.apply(change, at: start) }
         #expect(session == before)
     }

@@ -30,7 +30,11 @@ import Testing
         ]
     }
 
-    private func expectSilence(_ text: String, about secrets: [String], sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expectSilence(
+        _ text: String,
+        about secrets: [String],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         for (index, secret) in secrets.enumerated() {
             let isShown = text.contains(secret)
             #expect(!isShown, "secret number \(index) is shown", sourceLocation: sourceLocation)
@@ -49,7 +53,12 @@ import Testing
         expectSilence(shown(record), about: secrets)
         expectSilence(shown(SessionLoad.found(record)), about: secrets)
         expectSilence(shown(SessionCommit.conflict(record)), about: secrets)
-        let commit = SessionCommit.committed(handle: ticket.handle, version: 1, credential: ticket.credential, remaining: .zero)
+        let commit = SessionCommit.committed(
+            handle: ticket.handle,
+            version: 1,
+            credential: ticket.credential,
+            remaining: .zero
+        )
         expectSilence(shown(commit), about: secrets)
         expectSilence(shown(try await site.manager.list(for: Self.planted)), about: secrets + [Self.planted])
         expectSilence(shown(site.manager), about: secrets + [Self.planted])
@@ -80,17 +89,23 @@ import Testing
                 try await site.send(cookie, handler)
             } catch {
                 expectSilence(shown(error), about: secrets)
-                if let error = error as? SessionError { expectSilence(error.body + shown(error.headers), about: secrets) }
+                if let error = error as? SessionError {
+                    expectSilence(error.body + shown(error.headers), about: secrets)
+                }
             }
         }
         let first = try note(try await site.send { try $0.set(.item, Self.planted) }.cookie)
-        let second = try note(try await site.send(first) { try $0.signIn(as: Self.planted, keeping: ["item"]) }.cookie)
+        let second = try note(
+            try await site.send(first) { try $0.signIn(as: Self.planted, keeping: ["item"]) }.cookie
+        )
         let third = try note(try await site.send(second) { try $0.renew() }.cookie)
         await quietly(third) { _ = $0[SessionKey<Int>("item")] }
         await quietly(third) { try $0.increment(SessionKey<Int>("item")) }
         await quietly(third) { try $0.set(.other, String(repeating: Self.planted, count: 20)) }
         await quietly(third) { session in
-            for name in ["a", "b", "c", "d"] { try session.set(SessionKey<String>(name), Self.planted + String(repeating: "x", count: 40)) }
+            for name in ["a", "b", "c", "d"] {
+                try session.set(SessionKey<String>(name), Self.planted + String(repeating: "x", count: 40))
+            }
         }
         for operation in FaultyStore.Operation.allCases {
             site.store.fail([operation])
@@ -117,7 +132,10 @@ import Testing
             init() {}
             init(from decoder: any Decoder) throws {}
             func encode(to encoder: any Encoder) throws {
-                throw EncodingError.invalidValue(Secrets.planted, .init(codingPath: [], debugDescription: Secrets.planted))
+                throw EncodingError.invalidValue(
+                    Secrets.planted,
+                    .init(codingPath: [], debugDescription: Secrets.planted)
+                )
             }
         }
         let site = try Site(limits: SessionLimits(bytes: 50))
@@ -140,8 +158,16 @@ import Testing
         await check { _ = try SessionKey<String>(validating: "@" + Self.planted) }
         await check { _ = try SessionKey<String>(validating: Self.planted + "\u{E9}") }
         await check { _ = try SessionDigester(pepper: Array(Self.planted.utf8)) }
-        await check { _ = try SessionCookie().setFields(value: Self.planted + ";", remainingLifetime: nil, now: Date()) }
-        await check { _ = try SessionCookie().setFields(value: String(repeating: long, count: 20), remainingLifetime: nil, now: Date()) }
+        await check {
+            _ = try SessionCookie().setFields(value: Self.planted + ";", remainingLifetime: nil, now: Date())
+        }
+        await check {
+            _ = try SessionCookie().setFields(
+                value: String(repeating: long, count: 20),
+                remainingLifetime: nil,
+                now: Date()
+            )
+        }
         await check { try await site.manager.withSession(SessionCredential(Self.planted)) { _ in } }
         await check { try await session.amend { _ in } }
         try session.set(.item, Self.planted)

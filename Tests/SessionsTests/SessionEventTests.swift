@@ -166,10 +166,14 @@ import Testing
         #expect(try await exchange.session().handle == nil)
         var response = HTTPResponse(status: .ok)
         try await exchange.close(&response)
-        #expect(recorder.takeEvents().map(\.kind) == [.unreadable] && response.headerFields[.setCookie] == nil)
+        #expect(
+            recorder.takeEvents().map(\.kind) == [.unreadable] && response.headerFields[.setCookie] == nil
+        )
         await #expect(throws: SessionError(.unsupported, "")) { try await manager.list(for: "ann") }
         await #expect(throws: SessionError(.unsupported, "")) { try await manager.revokeAll(of: "ann") }
-        await #expect(throws: SessionError(.unsupported, "")) { try await manager.revoke(SessionHandle(), of: "ann") }
+        await #expect(throws: SessionError(.unsupported, "")) {
+            try await manager.revoke(SessionHandle(), of: "ann")
+        }
     }
 
     // MARK: The log
@@ -194,8 +198,10 @@ import Testing
         try await site.send("nonsense")
         #expect(
             site.recorder.lines.map { $0.replacing(handle.description, with: "HANDLE") } == [
-                "info session signed-in HANDLE [:]", "info session signed-out HANDLE [:]", "notice session malformed [:]",
-            ])
+                "info session signed-in HANDLE [:]", "info session signed-out HANDLE [:]",
+                "notice session malformed [:]",
+            ]
+        )
     }
 }
 
@@ -205,7 +211,8 @@ struct FixedStore: SessionStore {
 
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad { answer }
     func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit { .gone(.unreadable) }
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit { .gone(.unreadable) }
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    { .gone(.unreadable) }
     func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? { nil }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { false }
     func check() async throws(SessionError) {}

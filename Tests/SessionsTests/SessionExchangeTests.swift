@@ -79,7 +79,8 @@ import Testing
         let cookie = try await site.start()
         site.store.fail([.commit, .create, .end])
         for handler: (Session) throws -> Void in [
-            { try $0.set(.item, "cake") }, { try $0.signIn(as: "ann") }, { try $0.renew() }, { try $0.signOut() },
+            { try $0.set(.item, "cake") }, { try $0.signIn(as: "ann") }, { try $0.renew() },
+            { try $0.signOut() },
         ] {
             let exchange = site.open(cookie)
             try handler(try await exchange.session())
@@ -155,7 +156,9 @@ import Testing
     // MARK: Responses that carry no cookie (R52)
 
     @Test(arguments: [HTTPResponse.Status.notModified, .continue, .init(code: 103)])
-    func `no session is made and no secret replaced on a response without a cookie`(status: HTTPResponse.Status) async throws {
+    func `no session is made and no secret replaced on a response without a cookie`(
+        status: HTTPResponse.Status
+    ) async throws {
         let site = try Site(policy: SessionPolicy(renewalInterval: .seconds(600)))
         let created = try await site.send(status: status) { try $0.set(.item, "tea") }
         #expect(created.setCookie == nil && site.store.counts.isEmpty && site.events() == [.dropped])
@@ -168,7 +171,9 @@ import Testing
         }
         #expect(read.setCookie == nil && renewal.setCookie == nil)
         #expect(try await site.read(cookie, .item) == "cake")
-        await #expect(throws: SessionError(.noSession, "")) { try await site.send(cookie, status: status) { try $0.signIn(as: "ann") } }
+        await #expect(throws: SessionError(.noSession, "")) {
+            try await site.send(cookie, status: status) { try $0.signIn(as: "ann") }
+        }
         #expect(try await site.found(cookie).principal == nil)
         // The next response that can carry one does.
         #expect(try await site.send(cookie).setCookie != nil)
@@ -220,10 +225,16 @@ import Testing
     @Test func `withSession makes no session and replaces no secret`() async throws {
         let cookie = try await site.start()
         let none = SessionError(.noSession, "")
-        await #expect(throws: none) { try await site.manager.withSession(SessionCredential("nonsense")) { _ in Issue.record("ran") } }
+        await #expect(throws: none) {
+            try await site.manager.withSession(SessionCredential("nonsense")) { _ in Issue.record("ran") }
+        }
         let unknown = SessionTicket().credential
-        await #expect(throws: none) { try await site.manager.withSession(unknown) { _ in Issue.record("ran") } }
-        await #expect(throws: none) { try await site.manager.withSession(SessionCredential(cookie)) { try $0.signIn(as: "ann") } }
+        await #expect(throws: none) {
+            try await site.manager.withSession(unknown) { _ in Issue.record("ran") }
+        }
+        await #expect(throws: none) {
+            try await site.manager.withSession(SessionCredential(cookie)) { try $0.signIn(as: "ann") }
+        }
         #expect(try await site.found(cookie).principal == nil)
         #expect(site.store.counts[.create] == 1)
     }
@@ -282,13 +293,17 @@ import Testing
 
     @Test func `amend does not bring back what is over, nor make a session`() async throws {
         let anonymous = try await site.open(nil).session()
-        await #expect(throws: SessionError(.noSession, "")) { try await anonymous.amend { try $0.set(.item, "x") } }
+        await #expect(throws: SessionError(.noSession, "")) {
+            try await anonymous.amend { try $0.set(.item, "x") }
+        }
         let cookie = try await site.start()
         let exchange = site.open(cookie)
         let session = try await exchange.session()
         _ = try await site.close(exchange, cookie)
         try await site.send(cookie) { try $0.signOut() }
-        await #expect(throws: SessionError(.noSession, "")) { try await session.amend { try $0.set(.item, "x") } }
+        await #expect(throws: SessionError(.noSession, "")) {
+            try await session.amend { try $0.set(.item, "x") }
+        }
         #expect(site.store.counts[.create] == 1)
     }
 }

@@ -40,9 +40,11 @@ import Testing
 
     /// One of each kind, all on the key `k`.
     private static let alphabet: [(name: String, entry: SessionJournal.Entry)] = [
-        ("set 7", .set("k", Array("7".utf8))), ("set x", .set("k", Array("x".utf8))), ("remove", .remove("k")),
+        ("set 7", .set("k", Array("7".utf8))), ("set x", .set("k", Array("x".utf8))),
+        ("remove", .remove("k")),
         ("+1", .increment("k", by: 1)), ("-3", .increment("k", by: -3)), ("append", .update("k", append)),
-        ("update to nothing", .update("k") { _ in nil }), ("sign in, keep", .signIn(principal: "ann", keeping: ["k"])),
+        ("update to nothing", .update("k") { _ in nil }),
+        ("sign in, keep", .signIn(principal: "ann", keeping: ["k"])),
         ("sign in, drop", .signIn(principal: "bob", keeping: [])), ("renew", .renew),
     ]
 
@@ -50,7 +52,9 @@ import Testing
         ["o": [1]], ["k": Array("5".utf8), "o": [1]], ["k": Array("x".utf8), "o": [1]],
     ]
 
-    private func journal(_ entries: [SessionJournal.Entry], on base: [String: [UInt8]]) throws -> SessionJournal {
+    private func journal(_ entries: [SessionJournal.Entry], on base: [String: [UInt8]]) throws
+        -> SessionJournal
+    {
         try entries.reduce(into: SessionJournal(base: base)) { try $0.append($1) }
     }
 
@@ -61,10 +65,19 @@ import Testing
         let now = ManualClock().now
         let ticket = SessionTicket()
         let plain = { (name: String) in Array(name.utf8) }
-        let draft = StoredDraft(SessionDraft(attributes: base, policy: policy), for: ticket, digester, seal: plain)
+        let draft = StoredDraft(
+            SessionDraft(attributes: base, policy: policy),
+            for: ticket,
+            digester,
+            seal: plain
+        )
         var session = StoredSession(draft, now: now)
         let change = SessionChange(
-            operations: journal.operations, needsVersion: journal.dependsOnBase, rotation: journal.rotation, policy: policy)
+            operations: journal.operations,
+            needsVersion: journal.dependsOnBase,
+            rotation: journal.rotation,
+            policy: policy
+        )
         let stored = StoredChange(change, fresh: SessionTicket(), principal: nil, digester, seal: plain)
         _ = try session.apply(stored, to: 1, standing: .current, at: now)
         let principal = session.name(for: .current).map { String(decoding: $0, as: UTF8.self) }
@@ -89,16 +102,24 @@ import Testing
                     Issue.record("\(title) on base \(index) is not refused")
                     continue
                 }
-                #expect(journal.attributes == expected.attributes, "\(title) on base \(index): as the handler sees it")
+                #expect(
+                    journal.attributes == expected.attributes,
+                    "\(title) on base \(index): as the handler sees it"
+                )
                 #expect(journal["k"] == expected.attributes["k"], "\(title) on base \(index): one value")
-                #expect(try stored(journal, on: base) == expected, "\(title) on base \(index): as it is stored")
+                #expect(
+                    try stored(journal, on: base) == expected,
+                    "\(title) on base \(index): as it is stored"
+                )
                 try checkOthers(journal, entries, "\(title) on base \(index)")
             }
         }
     }
 
     /// The same journal when somebody else committed first.
-    private func checkOthers(_ journal: SessionJournal, _ entries: [SessionJournal.Entry], _ title: String) throws {
+    private func checkOthers(_ journal: SessionJournal, _ entries: [SessionJournal.Entry], _ title: String)
+        throws
+    {
         if case .signIn(_, let keeping) = journal.rotation {
             for (name, operation) in journal.operations {
                 guard case .increment = operation else { continue }
@@ -107,14 +128,19 @@ import Testing
         }
         for (index, fresh) in Self.bases.enumerated() {
             guard let expected = Model.after(entries, on: fresh) else { continue }
-            #expect(try journal.replayed(on: fresh).attributes == expected.attributes, "\(title): replayed on \(index)")
+            #expect(
+                try journal.replayed(on: fresh).attributes == expected.attributes,
+                "\(title): replayed on \(index)"
+            )
             guard !journal.dependsOnBase else { continue }
             #expect(try stored(journal, on: fresh) == expected, "\(title): stored unseen on \(index)")
         }
     }
 
     @Test func `only a closure that looked at a stored value depends on the version`() throws {
-        func depends(_ entries: SessionJournal.Entry...) throws -> Bool { try journal(entries, on: Self.bases[1]).dependsOnBase }
+        func depends(_ entries: SessionJournal.Entry...) throws -> Bool {
+            try journal(entries, on: Self.bases[1]).dependsOnBase
+        }
         let update = SessionJournal.Entry.update("k", Self.append)
         #expect(try depends(update))
         #expect(try depends(.update("missing", Self.append)))
@@ -136,8 +162,13 @@ import Testing
         #expect(try operation(.increment("k", by: 2), .increment("k", by: 3)) == .increment(5))
         #expect(try operation(.set("k", Array("7".utf8)), .increment("k", by: 3)) == .set(Array("10".utf8)))
         #expect(try operation(.remove("k"), .increment("k", by: 3)) == .set(Array("3".utf8)))
-        #expect(try operation(.signIn(principal: "ann", keeping: []), .increment("k", by: 3)) == .set(Array("3".utf8)))
-        #expect(try operation(.signIn(principal: "ann", keeping: ["k"]), .increment("k", by: 3)) == .increment(3))
+        #expect(
+            try operation(.signIn(principal: "ann", keeping: []), .increment("k", by: 3))
+                == .set(Array("3".utf8))
+        )
+        #expect(
+            try operation(.signIn(principal: "ann", keeping: ["k"]), .increment("k", by: 3)) == .increment(3)
+        )
     }
 
     @Test func `an entry that is refused leaves no trace`() throws {
@@ -169,7 +200,10 @@ import Testing
     }
 
     @Test func `only canonical decimal text counts as a number`() throws {
-        for text in ["", " 1", "1 ", "+1", "-0", "01", "1.0", "1e3", "0x1", "\u{661}", "9223372036854775808", "\"1\"", "null"] {
+        for text in [
+            "", " 1", "1 ", "+1", "-0", "01", "1.0", "1e3", "0x1", "\u{661}", "9223372036854775808", "\"1\"",
+            "null",
+        ] {
             var journal = SessionJournal(base: ["k": Array(text.utf8)])
             #expect(throws: SessionError(.invalidValue, "")) { try journal.append(.increment("k", by: 1)) }
         }
@@ -182,8 +216,12 @@ import Testing
 
     @Test func `a replay runs the entries again in their order, as often as need be`() throws {
         let journal = try journal(
-            [.update("k", Self.append), .set("o", [2]), .signIn(principal: "ann", keeping: ["k"]), .update("k", Self.append)],
-            on: ["k": Array("a".utf8)])
+            [
+                .update("k", Self.append), .set("o", [2]), .signIn(principal: "ann", keeping: ["k"]),
+                .update("k", Self.append),
+            ],
+            on: ["k": Array("a".utf8)]
+        )
         #expect(journal["k"] == Array("a11".utf8))
         let once = try journal.replayed(on: ["k": Array("b".utf8), "new": [1]])
         let twice = try once.replayed(on: ["k": Array("c".utf8)])
@@ -194,7 +232,9 @@ import Testing
 
     @Test func `what an earlier sign-in of the request dropped stays dropped`() throws {
         let journal = try journal(
-            [.signIn(principal: "ann", keeping: ["k"]), .signIn(principal: "bob", keeping: ["k", "o"])], on: Self.bases[1])
+            [.signIn(principal: "ann", keeping: ["k"]), .signIn(principal: "bob", keeping: ["k", "o"])],
+            on: Self.bases[1]
+        )
         #expect(journal.rotation == .signIn(principal: "bob", keeping: ["k"]))
         #expect(journal.attributes == ["k": Array("5".utf8)])
     }

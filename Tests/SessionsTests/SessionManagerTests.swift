@@ -7,7 +7,8 @@ import Testing
 
 @testable import Sessions
 
-/// Races, each forced at one point: what the other does happens right before the first one's write reaches the store.
+/// Races, each forced at one point: what the other does happens right before the first one's write reaches
+/// the store.
 @Suite struct `Session manager, races` {
     private let site: Site
 
@@ -124,7 +125,8 @@ import Testing
         #expect(site.events() == [.signedOut, .signedIn])
     }
 
-    @Test func `a sign-in that the end of all the user's sessions overtakes is ended with them`() async throws {
+    @Test func `a sign-in that the end of all the user's sessions overtakes is ended with them`() async throws
+    {
         let cookie = try await site.start(as: "ann")
         site.before(.commit) { [site] in try await site.manager.revokeAll(of: "ann") }
         let answer = try await site.send(cookie) { try $0.signIn(as: "ann") }
@@ -147,9 +149,13 @@ import Testing
         #expect(bob.attributes["item"] != nil && ann.attributes.isEmpty)
     }
 
-    @Test func `a write that a sign-in overtakes is dropped, without a cookie and without an error`() async throws {
+    @Test func `a write that a sign-in overtakes is dropped, without a cookie and without an error`()
+        async throws
+    {
         let cookie = try await site.start()
-        site.before(.commit) { [site] in try await site.send(cookie) { try $0.signIn(as: "ann", keeping: ["item"]) } }
+        site.before(.commit) { [site] in
+            try await site.send(cookie) { try $0.signIn(as: "ann", keeping: ["item"]) }
+        }
         let answer = try await site.send(cookie) { try $0.set(.item, "late") }
         #expect(answer.setCookie == nil && answer.response.headerFields[.vary] == "Cookie")
         #expect(site.events() == [.signedIn, .dropped])
@@ -211,7 +217,9 @@ import Testing
         #expect(record.handle != handle && answer.cookie != old)
     }
 
-    @Test(arguments: [false, true]) func `a replay after the grace ends the session if the policy says so`(ends: Bool) async throws {
+    @Test(arguments: [false, true]) func `a replay after the grace ends the session if the policy says so`(
+        ends: Bool
+    ) async throws {
         let site = try Site(policy: SessionPolicy(endsOnTheft: ends))
         let old = try await site.start()
         let new = try #require(try await site.send(old) { try $0.signIn(as: "ann") }.cookie)

@@ -8,15 +8,29 @@ import Testing
     private let start = SessionInstant(milliseconds: 1_800_000_000_000)
 
     private func record(
-        used: Duration = .zero, now: Duration, rotated: Duration = .zero, idle: Duration = .seconds(1800),
+        used: Duration = .zero,
+        now: Duration,
+        rotated: Duration = .zero,
+        idle: Duration = .seconds(1800),
         lifetime: Duration = .seconds(43_200),
         standing: SessionRecord.Standing = .current
     ) -> SessionRecord {
         let ticket = SessionTicket()
         return SessionRecord(
-            handle: ticket.handle, credential: ticket.credential, standing: standing, hasPredecessor: false, version: 1, principal: nil,
-            attributes: [:], created: start, lastUsed: start + used, rotated: start + rotated, deadline: start + lifetime,
-            idleTimeout: idle, now: start + now)
+            handle: ticket.handle,
+            credential: ticket.credential,
+            standing: standing,
+            hasPredecessor: false,
+            version: 1,
+            principal: nil,
+            attributes: [:],
+            created: start,
+            lastUsed: start + used,
+            rotated: start + rotated,
+            deadline: start + lifetime,
+            idleTimeout: idle,
+            now: start + now
+        )
     }
 
     // MARK: Ends
@@ -40,7 +54,9 @@ import Testing
     }
 
     @Test func `each use restarts the idle timeout, and none moves the absolute deadline`() async throws {
-        let site = try Site(policy: SessionPolicy(idleTimeout: .seconds(600), lifetime: .seconds(3600), touchFraction: 0))
+        let site = try Site(
+            policy: SessionPolicy(idleTimeout: .seconds(600), lifetime: .seconds(3600), touchFraction: 0)
+        )
         let cookie = try await site.start()
         for _ in 0..<6 {
             site.clock.advance(by: .milliseconds(599_999))
@@ -80,8 +96,15 @@ import Testing
     }
 
     @Test func `a touch that could not move the end is never due`() {
-        #expect(!SessionPolicy(touchFraction: 0).isTouchDue(record(used: .seconds(41_400), now: .seconds(43_000)), jitter: 0))
-        #expect(!SessionPolicy().isTouchDue(record(now: .seconds(43_000), idle: .seconds(Int64.max)), jitter: 0))
+        #expect(
+            !SessionPolicy(touchFraction: 0).isTouchDue(
+                record(used: .seconds(41_400), now: .seconds(43_000)),
+                jitter: 0
+            )
+        )
+        #expect(
+            !SessionPolicy().isTouchDue(record(now: .seconds(43_000), idle: .seconds(Int64.max)), jitter: 0)
+        )
     }
 
     @Test func `a clock that went back makes no touch due`() {
@@ -125,10 +148,18 @@ import Testing
         for long in [Duration.seconds(Int64.max), .seconds(Int64.max / 1000), .milliseconds(Int64.max)] {
             #expect(start + long == last && last + long == last)
         }
-        #expect(SessionInstant(milliseconds: -1) + .seconds(Int64.min) == first && first + .seconds(-1) == first)
+        #expect(
+            SessionInstant(milliseconds: -1) + .seconds(Int64.min) == first && first + .seconds(-1) == first
+        )
         #expect(last + .seconds(-1) < last && start + .zero == start)
-        #expect(start + .milliseconds(5) - start == .milliseconds(5) && start - (start + .seconds(5)) == .seconds(-5))
-        #expect(Duration.seconds(Int64.max).wholeMilliseconds == .max && Duration.seconds(Int64.min).wholeMilliseconds == .min)
+        #expect(
+            start + .milliseconds(5) - start == .milliseconds(5)
+                && start - (start + .seconds(5)) == .seconds(-5)
+        )
+        #expect(
+            Duration.seconds(Int64.max).wholeMilliseconds == .max
+                && Duration.seconds(Int64.min).wholeMilliseconds == .min
+        )
         #expect(Duration.microseconds(1999).wholeMilliseconds == 1)
         #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(Int64.max), deadline: last) == last)
         #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(-5), deadline: last) < start)
@@ -137,7 +168,11 @@ import Testing
     @Test func `the longest timeouts work`() async throws {
         let century = Duration.seconds(100 * 366 * 86_400)
         let policy = SessionPolicy(
-            idleTimeout: .seconds(Int64.max), lifetime: century, touchFraction: 0.5, renewalInterval: .seconds(Int64.max))
+            idleTimeout: .seconds(Int64.max),
+            lifetime: century,
+            touchFraction: 0.5,
+            renewalInterval: .seconds(Int64.max)
+        )
         let site = try Site(policy: policy, cookie: SessionCookie(persistence: .persistent))
         let answer = try await site.send { try $0.set(.item, "tea") }
         #expect(answer.setCookie?.contains("Max-Age=34560000") == true)
@@ -155,7 +190,10 @@ import Testing
         func check(_ policy: SessionPolicy, idle: Duration, lifetime: Duration) throws {
             try policy.validate()
             #expect(policy.idleTimeout == idle && policy.lifetime == lifetime)
-            #expect(policy.touchFraction == 0.1 && policy.renewalInterval == nil && policy.renewalGrace == .seconds(30))
+            #expect(
+                policy.touchFraction == 0.1 && policy.renewalInterval == nil
+                    && policy.renewalGrace == .seconds(30)
+            )
             #expect(!policy.endsOnTheft)
         }
         try check(SessionPolicy(), idle: .seconds(30 * 60), lifetime: .seconds(12 * 3600))
@@ -172,13 +210,16 @@ import Testing
         (SessionPolicy(lifetime: .seconds(Int64.min)), "lifetime is below 1 s"),
         (SessionPolicy(lifetime: .seconds(Int64.max)), "lifetime is above 100 years"),
         (SessionPolicy(lifetime: .seconds(100 * 366 * 86_400 + 1)), "lifetime is above 100 years"),
-        (SessionPolicy(touchFraction: -0.01), "touchFraction"), (SessionPolicy(touchFraction: 0.51), "touchFraction"),
-        (SessionPolicy(touchFraction: .nan), "touchFraction"), (SessionPolicy(touchFraction: .infinity), "touchFraction"),
+        (SessionPolicy(touchFraction: -0.01), "touchFraction"),
+        (SessionPolicy(touchFraction: 0.51), "touchFraction"),
+        (SessionPolicy(touchFraction: .nan), "touchFraction"),
+        (SessionPolicy(touchFraction: .infinity), "touchFraction"),
         (SessionPolicy(renewalGrace: .milliseconds(-1)), "renewalGrace"),
         (SessionPolicy(renewalGrace: .milliseconds(300_001)), "renewalGrace"),
         (SessionPolicy(renewalInterval: .seconds(30)), "renewalInterval"),
         (SessionPolicy(renewalInterval: .zero, renewalGrace: .zero), "renewalInterval"),
-    ]) func `what makes no sense is refused at start, by name`(policy: SessionPolicy, sentence: String) throws {
+    ]) func `what makes no sense is refused at start, by name`(policy: SessionPolicy, sentence: String) throws
+    {
         let store = try MemorySessionStore()
         let error = #expect(throws: SessionError.self) { try SessionManager(store: store, policy: policy) }
         #expect(error?.code == .invalidConfiguration)
@@ -186,22 +227,38 @@ import Testing
     }
 
     @Test func `the bounds themselves are allowed`() throws {
-        try SessionPolicy(idleTimeout: .seconds(1), lifetime: .seconds(1), touchFraction: 0.5, renewalGrace: .zero).validate()
-        try SessionPolicy(lifetime: .seconds(100 * 366 * 86_400), renewalInterval: .milliseconds(300_001), renewalGrace: .seconds(300))
-            .validate()
+        try SessionPolicy(
+            idleTimeout: .seconds(1),
+            lifetime: .seconds(1),
+            touchFraction: 0.5,
+            renewalGrace: .zero
+        ).validate()
+        try SessionPolicy(
+            lifetime: .seconds(100 * 366 * 86_400),
+            renewalInterval: .milliseconds(300_001),
+            renewalGrace: .seconds(300)
+        )
+        .validate()
         try SessionPolicy(idleTimeout: .seconds(7200), lifetime: .seconds(3600), touchFraction: 0).validate()
     }
 
     @Test(arguments: [
-        SessionLimits(bytes: 0), SessionLimits(bytes: -1), SessionLimits(bytes: 4_194_305), SessionLimits(attributes: 0),
+        SessionLimits(bytes: 0), SessionLimits(bytes: -1), SessionLimits(bytes: 4_194_305),
+        SessionLimits(attributes: 0),
         SessionLimits(attributes: 1025),
     ]) func `limits that make no sense are refused at start`(limits: SessionLimits) throws {
         let store = try MemorySessionStore()
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try SessionManager(store: store, limits: limits) }
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try SessionManager(store: store, limits: limits)
+        }
     }
 
-    @Test func `a cookie that no browser would keep is refused at start, one without Secure is warned about`() throws {
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try Site(cookie: SessionCookie(path: "/shop")) }
+    @Test func `a cookie that no browser would keep is refused at start, one without Secure is warned about`()
+        throws
+    {
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try Site(cookie: SessionCookie(path: "/shop"))
+        }
         #expect(try Site(cookie: .plainHTTP()).recorder.lines.filter { $0.hasPrefix("warning") }.count == 1)
         #expect(try Site().recorder.lines.isEmpty)
     }

@@ -75,9 +75,15 @@ import Testing
         let site = try Site(limits: SessionLimits(bytes: 20, attributes: 2))
         let session = try await site.open(nil).session()
         try session.set(.item, "tea")
-        #expect(throws: SessionError(.tooLarge, "")) { try session.set(.item, String(repeating: "x", count: 21)) }
-        #expect(throws: SessionError(.tooLarge, "")) { try session.update(.item) { $0 = String(repeating: "x", count: 21) } }
-        #expect(throws: SessionError(.invalidValue, "")) { try session.set(SessionKey<Double>("item"), .infinity) }
+        #expect(throws: SessionError(.tooLarge, "")) {
+            try session.set(.item, String(repeating: "x", count: 21))
+        }
+        #expect(throws: SessionError(.tooLarge, "")) {
+            try session.update(.item) { $0 = String(repeating: "x", count: 21) }
+        }
+        #expect(throws: SessionError(.invalidValue, "")) {
+            try session.set(SessionKey<Double>("item"), .infinity)
+        }
         #expect(throws: SessionError(.invalidValue, "")) { try session.increment(SessionKey<Int>("item")) }
         #expect(session[.item] == "tea")
     }
@@ -86,19 +92,25 @@ import Testing
         let site = try Site(limits: SessionLimits(bytes: 30, attributes: 3))
         // A name of 4 bytes and two quotes: 24 letters are 30 bytes.
         let cookie = try await site.start { try $0.set(.item, String(repeating: "x", count: 24)) }
-        await #expect(throws: SessionError(.tooLarge, "")) { try await site.send(cookie) { try $0.set(SessionKey<Int>("a"), 1) } }
+        await #expect(throws: SessionError(.tooLarge, "")) {
+            try await site.send(cookie) { try $0.set(SessionKey<Int>("a"), 1) }
+        }
         #expect(try await site.record(cookie)?.version == 1)
         try await site.send(cookie) { session in
             try session.set(.item, "")
             for name in ["a", "b"] { try session.set(SessionKey<Int>(name), 1) }
         }
-        await #expect(throws: SessionError(.tooLarge, "")) { try await site.send(cookie) { try $0.set(SessionKey<Int>("c"), 1) } }
+        await #expect(throws: SessionError(.tooLarge, "")) {
+            try await site.send(cookie) { try $0.set(SessionKey<Int>("c"), 1) }
+        }
         let smaller = try Site(limits: SessionLimits(bytes: 5, attributes: 1), sharing: site)
         try await smaller.send(cookie) { try $0.remove(SessionKey<Int>("a")) }
         #expect(try await site.record(cookie)?.attributes.count == 2)
     }
 
-    @Test(arguments: ["", "@flash", "@", "a\u{0}", "\u{E9}", "a\n", "\u{212A}", String(repeating: "a", count: 129)])
+    @Test(arguments: [
+        "", "@flash", "@", "a\u{0}", "\u{E9}", "a\n", "\u{212A}", String(repeating: "a", count: 129),
+    ])
     func `a key is printable ASCII and not one of ours`(name: String) {
         #expect(throws: SessionError(.invalidValue, "")) { try SessionKey<String>(validating: name) }
     }
@@ -180,7 +192,10 @@ import Testing
         let answer = try await site.send(cookie) { session in
             try session.set(.item, "lost")
             try session.signOut()
-            #expect(session.principal == nil && session.handle == nil && session.names == [] && session.expiresIn == nil)
+            #expect(
+                session.principal == nil && session.handle == nil && session.names == []
+                    && session.expiresIn == nil
+            )
         }
         #expect(answer.setCookie?.contains("Max-Age=0") == true && answer.cookie == nil)
         #expect(try await site.record(cookie) == nil)
@@ -195,7 +210,10 @@ import Testing
             try session.flash("bye")
         }
         let record = try await site.found(answer.cookie)
-        #expect(record.handle != handle && record.principal == nil && record.attributes.keys.sorted() == ["@flash"])
+        #expect(
+            record.handle != handle && record.principal == nil
+                && record.attributes.keys.sorted() == ["@flash"]
+        )
         #expect(try await site.record(cookie) == nil)
     }
 
@@ -215,7 +233,10 @@ import Testing
         let before = try await site.found(cookie)
         let fresh = try #require(try await site.send(cookie) { try $0.renew() }.cookie)
         let after = try await site.found(fresh)
-        #expect(fresh != cookie && after.handle == before.handle && after.principal == "ann" && after.deadline == before.deadline)
+        #expect(
+            fresh != cookie && after.handle == before.handle && after.principal == "ann"
+                && after.deadline == before.deadline
+        )
         // Inside the grace the old one works, and is never sent again.
         let late = try await site.send(cookie) { try $0.set(.item, "late") }
         #expect(late.setCookie == nil)

@@ -19,14 +19,18 @@ import Testing
             #expect(SessionHandle(ticket.handle.description) == ticket.handle)
         }
         let text = SessionTicket().credential.value
-        #expect(text.utf8.count == 66 && text.utf8.split(separator: UInt8(ascii: ".")).map(\.count) == [22, 43])
+        #expect(
+            text.utf8.count == 66 && text.utf8.split(separator: UInt8(ascii: ".")).map(\.count) == [22, 43]
+        )
     }
 
     @Test func `no truncation is read`() {
         let text = SessionTicket(handle: SessionHandle(), version: 12).credential.value
         for length in 0..<text.utf8.count where ![66, 68].contains(length) {
             #expect(parse(String(text.prefix(length))) == nil, "\(length) characters")
-            if length > 0 { #expect(parse(String(text.suffix(length))) == nil, "the last \(length) characters") }
+            if length > 0 {
+                #expect(parse(String(text.suffix(length))) == nil, "the last \(length) characters")
+            }
         }
     }
 
@@ -52,10 +56,14 @@ import Testing
                 guard let other = parse(changed) else { continue }
                 accepted += 1
                 #expect(Array(other.credential.value.utf8) == changed)
-                #expect(other.handle != ticket.handle || other.secret != ticket.secret || other.version != ticket.version)
+                #expect(
+                    other.handle != ticket.handle || other.secret != ticket.secret
+                        || other.version != ticket.version
+                )
             }
         }
-        // The last letter of the handle carries 2 bits (4 letters), that of the secret 4 bits (16 letters), the version digits.
+        // The last letter of the handle carries 2 bits (4 letters), that of the secret 4 bits (16 letters),
+        // the version digits.
         #expect(accepted == 21 * 63 + 3 + 42 * 63 + 15 + 8 + 9)
     }
 
@@ -76,7 +84,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "0", "00", "01", "-1", "+1", " 1", "1 ", "1.", ".1", "1.1", "1e3", "0x1", "a", "\u{661}", "\u{FF11}", "1\u{301}",
+        "", "0", "00", "01", "-1", "+1", " 1", "1 ", "1.", ".1", "1.1", "1e3", "0x1", "a", "\u{661}",
+        "\u{FF11}", "1\u{301}",
         "1000000000000000000", "9223372036854775808", "99999999999999999999999999999999",
     ]) func `the version is canonical decimal digits, at most 18`(version: String) {
         let text = SessionTicket().credential.value + "." + version
@@ -91,7 +100,8 @@ import Testing
             #expect(parse(String(repeating: ".", count: length)) == nil)
         }
         for strange in [
-            "", ".", "..", "...", "\0", "{\(text)}", "*", "../../etc", "\u{212A}\(text.dropFirst())", "\(text);", "\"\(text)\"",
+            "", ".", "..", "...", "\0", "{\(text)}", "*", "../../etc", "\u{212A}\(text.dropFirst())",
+            "\(text);", "\"\(text)\"",
         ] {
             #expect(parse(strange) == nil, "\(strange.debugDescription)")
         }
@@ -101,9 +111,13 @@ import Testing
 
     @Test func `a handle is exactly 22 canonical letters`() {
         let text = SessionHandle().description
-        for length in 0...64 where length != 22 { #expect(SessionHandle(String(repeating: "A", count: length)) == nil) }
+        for length in 0...64 where length != 22 {
+            #expect(SessionHandle(String(repeating: "A", count: length)) == nil)
+        }
         #expect(text.utf8.count == 22 && SessionHandle(text.dropLast() + "B") == nil)
-        for wrong in ["+", "/", "=", ".", " ", "\0", "\u{E9}"] { #expect(SessionHandle(text.dropLast() + wrong) == nil) }
+        for wrong in ["+", "/", "=", ".", " ", "\0", "\u{E9}"] {
+            #expect(SessionHandle(text.dropLast() + wrong) == nil)
+        }
     }
 
     // MARK: Randomness (R01)
@@ -117,14 +131,18 @@ import Testing
             let ticket = SessionTicket()
             handles.insert(ticket.handle)
             secrets.insert(ticket.secret)
-            for (position, byte) in (ticket.handle.bytes + ticket.secret).enumerated() { histogram[position << 8 | Int(byte)] += 1 }
+            for (position, byte) in (ticket.handle.bytes + ticket.secret).enumerated() {
+                histogram[position << 8 | Int(byte)] += 1
+            }
         }
         #expect(handles.count == number && secrets.count == number)
         // Six standard deviations: a true coin fails this once in a million runs.
         let tolerance = 6 * Double(number).squareRoot() / 2
         for position in 0..<48 {
             for bit in 0..<8 {
-                let ones = (0..<256).filter { $0 >> bit & 1 == 1 }.reduce(0) { $0 + histogram[position << 8 | $1] }
+                let ones = (0..<256).filter { $0 >> bit & 1 == 1 }.reduce(0) {
+                    $0 + histogram[position << 8 | $1]
+                }
                 #expect(abs(Double(ones - number / 2)) < tolerance, "bit \(bit) of byte \(position)")
             }
         }
@@ -149,7 +167,9 @@ import Testing
         let moved = try #require(parse(SessionHandle().description + ticket.credential.value.dropFirst(22)))
         #expect(moved.secret == ticket.secret && plain.digest(of: moved) != digest)
         #expect(plain.digest(ofPrincipal: "K") != plain.digest(ofPrincipal: "\u{212A}"))
-        #expect(throws: SessionError(.invalidConfiguration, "")) { try SessionDigester(pepper: [UInt8](repeating: 7, count: 31)) }
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try SessionDigester(pepper: [UInt8](repeating: 7, count: 31))
+        }
     }
 
     @Test func `digests are equal only when all their bytes are`() {
@@ -160,7 +180,10 @@ import Testing
             other[index] ^= 0x80
             #expect(!SessionDigester.areEqual(digest, other))
         }
-        #expect(!SessionDigester.areEqual(digest, digest.dropLast()) && !SessionDigester.areEqual(digest, digest + [0]))
+        #expect(
+            !SessionDigester.areEqual(digest, digest.dropLast())
+                && !SessionDigester.areEqual(digest, digest + [0])
+        )
         #expect(!SessionDigester.areEqual(digest, []))
     }
 

@@ -7,7 +7,8 @@ import SessionsTesting
 import Synchronization
 import Testing
 
-/// A server without a network: a manager over a memory store that can fail, a clock that stands still, and what it reported.
+/// A server without a network: a manager over a memory store that can fail, a clock that stands still, and
+/// what it reported.
 struct Site: Sendable {
     /// What a browser knows after a response.
     struct Answer {
@@ -30,7 +31,9 @@ struct Site: Sendable {
     let recorder = Recorder()
 
     init(
-        policy: SessionPolicy = SessionPolicy(), cookie: SessionCookie = SessionCookie(), limits: SessionLimits = SessionLimits(),
+        policy: SessionPolicy = SessionPolicy(),
+        cookie: SessionCookie = SessionCookie(),
+        limits: SessionLimits = SessionLimits(),
         sharing other: Site? = nil
     ) throws {
         let clock = other?.clock ?? ManualClock()
@@ -38,8 +41,13 @@ struct Site: Sendable {
         memory = try other?.memory ?? MemorySessionStore { clock.now }
         store = other?.store ?? FaultyStore(memory)
         manager = try SessionManager(
-            store: store, policy: policy, cookie: cookie, limits: limits, logger: recorder.logger,
-            onEvent: { [recorder] in recorder.note($0) })
+            store: store,
+            policy: policy,
+            cookie: cookie,
+            limits: limits,
+            logger: recorder.logger,
+            onEvent: { [recorder] in recorder.note($0) }
+        )
     }
 
     /// The kinds of all events since the last call.
@@ -52,14 +60,18 @@ struct Site: Sendable {
     /// One request from its first to its last byte.
     @discardableResult
     func send(
-        _ cookie: String? = nil, status: HTTPResponse.Status = .ok, _ handler: (Session) async throws -> Void = { _ in }
+        _ cookie: String? = nil,
+        status: HTTPResponse.Status = .ok,
+        _ handler: (Session) async throws -> Void = { _ in }
     ) async throws -> Answer {
         let exchange = open(cookie)
         try await handler(try await exchange.session())
         return try await close(exchange, cookie, status: status)
     }
 
-    func close(_ exchange: SessionExchange, _ cookie: String?, status: HTTPResponse.Status = .ok) async throws -> Answer {
+    func close(_ exchange: SessionExchange, _ cookie: String?, status: HTTPResponse.Status = .ok) async throws
+        -> Answer
+    {
         var answer = Answer(response: HTTPResponse(status: status), cookie: cookie)
         try await exchange.close(&answer.response)
         guard let line = answer.setCookie else { return answer }
@@ -71,7 +83,10 @@ struct Site: Sendable {
     }
 
     /// A browser with a fresh session; leaves no event behind.
-    func start(as principal: String? = nil, _ handler: (Session) throws -> Void = { try $0.set(.item, "tea") }) async throws -> String {
+    func start(
+        as principal: String? = nil,
+        _ handler: (Session) throws -> Void = { try $0.set(.item, "tea") }
+    ) async throws -> String {
         let answer = try await send { session in
             if let principal { try session.signIn(as: principal) }
             try handler(session)
@@ -145,7 +160,9 @@ final class Recorder: LogHandler, Sendable {
     var logger: Logger { Logger(label: "test") { _ in self } }
 
     func log(event: LogEvent) {
-        contents.withLock { $0.lines.append((event.level, "\(event.level) \(event.message) \(event.metadata ?? [:])")) }
+        contents.withLock {
+            $0.lines.append((event.level, "\(event.level) \(event.message) \(event.metadata ?? [:])"))
+        }
     }
 
     func note(_ event: SessionEvent) { contents.withLock { $0.events.append(event) } }

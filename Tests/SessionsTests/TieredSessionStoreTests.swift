@@ -14,7 +14,9 @@ import Testing
     private let manager: SessionManager
 
     init() throws {
-        sealed = try SealedSessionStore(SealKeyRing([SealedSite.key("a", 1)]), application: "shop") { [clock] in clock.now }
+        sealed = try SealedSessionStore(SealKeyRing([SealedSite.key("a", 1)]), application: "shop") {
+            [clock] in clock.now
+        }
         backing = FaultyStore(try MemorySessionStore { [clock] in clock.now })
         manager = try SessionManager(store: TieredSessionStore(anonymous: sealed, signedIn: backing))
     }
@@ -44,7 +46,9 @@ import Testing
         }
         #expect(visitor.cookieField?.contains("s1.") == false && backing.counts == [.create: 1])
         let copy = Visitor(manager, jar: visitor.cookies)
-        try await copy.send { #expect($0.principal == "ann" && $0[.item] == "tea" && $0[.count] == 3 && $0[.other] == nil) }
+        try await copy.send {
+            #expect($0.principal == "ann" && $0[.item] == "tea" && $0[.count] == 3 && $0[.other] == nil)
+        }
         #expect(try await manager.list(for: "ann").count == 1)
         try await visitor.send { try $0.signOut() }
         try await copy.send { #expect($0.principal == nil) }
@@ -58,14 +62,18 @@ import Testing
         clock.advance(by: .seconds(1000))
         try await visitor.send { try $0.set(.other, String(repeating: "x", count: 4000)) }
         #expect(visitor.cookieField?.contains("s1.") == false && backing.counts == [.create: 1])
-        guard case .found(let record) = try await manager.store.load(try #require(visitor.credential)) else { return #expect(Bool(false)) }
+        guard case .found(let record) = try await manager.store.load(try #require(visitor.credential)) else {
+            return #expect(Bool(false))
+        }
         #expect(record.deadline - record.now == .seconds(12 * 3600 - 1000) && record.attributes.count == 2)
         try await manager.withSession(try #require(visitor.credential)) { try $0.set(.item, "cake") }
     }
 
     @Test func `a sealed cookie never stands for a user`() async throws {
         let draft = SessionDraft(attributes: [:], principal: "ann", policy: SessionPolicy())
-        guard case .committed(_, _, let credential?, _) = try await sealed.create(draft) else { return #expect(Bool(false)) }
+        guard case .committed(_, _, let credential?, _) = try await sealed.create(draft) else {
+            return #expect(Bool(false))
+        }
         try await Visitor(manager).send([.cookie: "__Host-session=\(credential.value)"]) {
             #expect($0.principal == nil && $0.handle == nil)
         }
@@ -75,7 +83,9 @@ import Testing
         let visitor = Visitor(manager)
         try await visitor.send { try $0.set(.item, "tea") }
         backing.fail(Set(FaultyStore.Operation.allCases))
-        await #expect(throws: SessionError(.storeUnavailable, "")) { try await visitor.send { try $0.signIn(as: "ann") } }
+        await #expect(throws: SessionError(.storeUnavailable, "")) {
+            try await visitor.send { try $0.signIn(as: "ann") }
+        }
         try await visitor.send { #expect($0[.item] == "tea" && $0.principal == nil) }
         try await visitor.send { try $0.set(.item, "cake") }
     }

@@ -21,7 +21,9 @@ public struct Reply: Sendable {
     public var json: JSON { (try? JSONDecoder().decode(JSON.self, from: Data(body.utf8))) ?? .null }
 
     /// All values of a field, in order.
-    public func values(_ name: String) -> [String] { fields.filter { $0.name == name.lowercased() }.map(\.value) }
+    public func values(_ name: String) -> [String] {
+        fields.filter { $0.name == name.lowercased() }.map(\.value)
+    }
 
     /// The values of a field joined with a comma; nil when it is absent.
     public subscript(name: String) -> String? {
@@ -34,7 +36,11 @@ public struct Reply: Sendable {
 
     /// The elements of `Cache-Control`, in lower case.
     public var cacheControl: Set<String> {
-        Set((self["cache-control"] ?? "").lowercased().split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+        Set(
+            (self["cache-control"] ?? "").lowercased().split(separator: ",").map {
+                $0.trimmingCharacters(in: .whitespaces)
+            }
+        )
     }
 }
 
@@ -46,8 +52,8 @@ public protocol Listener: Sendable {
 
 /// A visitor with a cookie jar that talks to any number of instances, as if a balancer stood between.
 ///
-/// The jar is verified (`CookieJarTests`) and treats the connection as secure, as behind a proxy that ends TLS. `clone()` is a
-/// second tab, or a thief who copied the cookies.
+/// The jar is verified (`CookieJarTests`) and treats the connection as secure, as behind a proxy that ends
+/// TLS. `clone()` is a second tab, or a thief who copied the cookies.
 public final class Browser: Sendable {
     /// One client for all browsers; keeps connections alive as a balancer does.
     public static let client: HTTPClient = {
@@ -77,7 +83,10 @@ public final class Browser: Sendable {
     ///   - source: the address to connect from, of this machine; nil for the usual one.
     ///   - received: told every session ticket that a server hands out.
     public init(
-        cookieName: String = "__Host-session", isSecure: Bool = true, source: String? = nil, received: (@Sendable (String) -> Void)? = nil
+        cookieName: String = "__Host-session",
+        isSecure: Bool = true,
+        source: String? = nil,
+        received: (@Sendable (String) -> Void)? = nil
     ) {
         self.cookieName = cookieName
         self.isSecure = isSecure
@@ -109,7 +118,9 @@ public final class Browser: Sendable {
 
     /// The part of the ticket that is the credential.
     public var secret: String? {
-        ticket.flatMap { $0.split(separator: ".", omittingEmptySubsequences: false).dropFirst().first.map(String.init) }
+        ticket.flatMap {
+            $0.split(separator: ".", omittingEmptySubsequences: false).dropFirst().first.map(String.init)
+        }
     }
 
     /// Puts a ticket into the jar, as if a server had sent it.
@@ -121,7 +132,10 @@ public final class Browser: Sendable {
     /// Sends a `GET`.
     @discardableResult
     public func get(
-        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil
+        _ path: String,
+        _ query: KeyValuePairs<String, String> = [:],
+        on app: any Listener,
+        cookies: [String]? = nil
     ) async throws -> Reply {
         try await send("GET", path, query, on: app, cookies: cookies)
     }
@@ -129,15 +143,24 @@ public final class Browser: Sendable {
     /// Sends a `POST` without a body.
     @discardableResult
     public func post(
-        _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil
+        _ path: String,
+        _ query: KeyValuePairs<String, String> = [:],
+        on app: any Listener,
+        cookies: [String]? = nil
     ) async throws -> Reply {
         try await send("POST", path, query, on: app, cookies: cookies)
     }
 
-    /// Sends a request with the jar's cookies, or with exactly these `Cookie` fields, and takes in what comes back.
+    /// Sends a request with the jar's cookies, or with exactly these `Cookie` fields, and takes in what comes
+    /// back.
     public func send(
-        _ method: String, _ path: String, _ query: KeyValuePairs<String, String> = [:], on app: any Listener, cookies: [String]? = nil,
-        headers: KeyValuePairs<String, String> = [:], seconds: Int64 = 30
+        _ method: String,
+        _ path: String,
+        _ query: KeyValuePairs<String, String> = [:],
+        on app: any Listener,
+        cookies: [String]? = nil,
+        headers: KeyValuePairs<String, String> = [:],
+        seconds: Int64 = 30
     ) async throws -> Reply {
         var request = HTTPClientRequest(url: "http://127.0.0.1:\(app.port)\(path)\(Self.encode(query))")
         request.method = .init(rawValue: method)
@@ -162,7 +185,9 @@ public final class Browser: Sendable {
         guard !query.isEmpty else { return "" }
         var allowed = CharacterSet.alphanumerics
         allowed.insert(charactersIn: "-._~")
-        let pairs = query.map { name, value in "\(name)=\(value.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")" }
+        let pairs = query.map { name, value in
+            "\(name)=\(value.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")"
+        }
         return "?" + pairs.joined(separator: "&")
     }
 }

@@ -13,7 +13,8 @@ private let running: Mutex<Set<pid_t>> = {
 
 /// One program that a test starts and stops by its own process id.
 ///
-/// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object goes away.
+/// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object
+/// goes away.
 public final class ChildProcess: Sendable {
     /// What went wrong while starting or watching a child.
     public struct Failure: Error, CustomStringConvertible {
@@ -27,7 +28,12 @@ public final class ChildProcess: Sendable {
     public let pid: pid_t
 
     /// Starts `program` (a path, or a name looked up in `PATH`).
-    public init(_ program: String, _ arguments: [String], environment: [String: String] = [:], directory: URL? = nil) throws {
+    public init(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        directory: URL? = nil
+    ) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [program] + arguments
@@ -39,7 +45,8 @@ public final class ChildProcess: Sendable {
         let handle = try FileHandle(forWritingTo: output)
         process.standardOutput = handle
         process.standardError = handle
-        // Worker threads of this process block all signals, and a child inherits that: it would never see a SIGTERM.
+        // Worker threads of this process block all signals, and a child inherits that: it would never see a
+        // SIGTERM.
         var none = sigset_t()
         var mask = sigset_t()
         sigemptyset(&none)
@@ -93,17 +100,23 @@ public final class ChildProcess: Sendable {
 ///
 /// Throws when it fails or takes longer than `seconds`.
 @discardableResult
-public func run(_ program: String, _ arguments: [String], directory: URL? = nil, seconds: Double = 30) async throws -> String {
+public func run(_ program: String, _ arguments: [String], directory: URL? = nil, seconds: Double = 30)
+    async throws -> String
+{
     let child = try ChildProcess(program, arguments, directory: directory)
     let status = try await child.wait(seconds: seconds)
-    guard status == 0 else { throw ChildProcess.Failure(description: "\(program) exited \(status):\n\(child.text.suffix(2000))") }
+    guard status == 0 else {
+        throw ChildProcess.Failure(description: "\(program) exited \(status):\n\(child.text.suffix(2000))")
+    }
     return child.text
 }
 
 /// Asks again and again, for the outside world gives no other notice, until `condition` holds.
 ///
 /// False when the time is over.
-public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ condition: () async -> Bool) async -> Bool {
+public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ condition: () async -> Bool)
+    async -> Bool
+{
     let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end {
         if await condition() { return true }

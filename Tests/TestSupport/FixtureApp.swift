@@ -65,12 +65,17 @@ public final class FixtureApp: Listener {
         self.options = options
         self.port = try port ?? freePort()
         let child = try ChildProcess(
-            Self.executable, options.arguments(instance: instance, port: self.port), environment: options.environment)
+            Self.executable,
+            options.arguments(instance: instance, port: self.port),
+            environment: options.environment
+        )
         state = Mutex((child, ""))
     }
 
     /// Starts the program and waits until it serves requests.
-    public static func started(_ options: Options, instance: String = "one", port: Int? = nil) async throws -> FixtureApp {
+    public static func started(_ options: Options, instance: String = "one", port: Int? = nil) async throws
+        -> FixtureApp
+    {
         let app = try FixtureApp(options, instance: instance, port: port)
         try await app.healthy()
         return app
@@ -97,7 +102,10 @@ public final class FixtureApp: Listener {
     /// Starts it again on the same port; the earlier process must have ended.
     public func restart() async throws {
         let started = try ChildProcess(
-            Self.executable, options.arguments(instance: instance, port: port), environment: options.environment)
+            Self.executable,
+            options.arguments(instance: instance, port: port),
+            environment: options.environment
+        )
         state.withLock {
             $0.earlierOutput += $0.child.text
             $0.child = started
@@ -116,7 +124,9 @@ public final class FixtureApp: Listener {
             return reply?.status.code == 200
         }
         guard isHealthy, exitCode == nil else {
-            throw ChildProcess.Failure(description: "fixture-app \(instance) does not serve:\n\(output.suffix(2000))")
+            throw ChildProcess.Failure(
+                description: "fixture-app \(instance) does not serve:\n\(output.suffix(2000))"
+            )
         }
     }
 
@@ -125,7 +135,9 @@ public final class FixtureApp: Listener {
 
 /// The path of a program of this package: built products lie beside the test bundle.
 public func builtProduct(_ name: String) -> String {
-    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
+    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+        path: name
+    )
     if FileManager.default.isExecutableFile(atPath: beside.path) { return beside.path }
     var root = URL(fileURLWithPath: #filePath)
     for _ in 0..<3 { root.deleteLastPathComponent() }

@@ -22,7 +22,11 @@ public func sendRaw(_ bytes: [UInt8], port: Int, seconds: Double = 10) async thr
         if count > 0 { answer += buffer[..<count] } else if count == 0 || errno != EAGAIN { isOver = true }
         return isOver
     }
-    guard ended else { throw ChildProcess.Failure(description: "no end of the answer within \(seconds) s: \(answer.count) bytes") }
+    guard ended else {
+        throw ChildProcess.Failure(
+            description: "no end of the answer within \(seconds) s: \(answer.count) bytes"
+        )
+    }
     return String(decoding: answer, as: UTF8.self)
 }
 
@@ -37,7 +41,9 @@ public func hangUp(after bytes: [UInt8], port: Int) throws {
     let descriptor = try connected(port)
     defer { close(descriptor) }
     let sent = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-    guard sent == bytes.count else { throw ChildProcess.Failure(description: "only \(sent) of \(bytes.count) bytes sent") }
+    guard sent == bytes.count else {
+        throw ChildProcess.Failure(description: "only \(sent) of \(bytes.count) bytes sent")
+    }
 }
 
 /// A socket that is connected to a loopback port; the caller closes it.

@@ -3,7 +3,8 @@
 public import Foundation
 import Synchronization
 
-/// A private `redis-server` of one test: loopback or unix socket, nothing written to disk, stopped by its pid.
+/// A private `redis-server` of one test: loopback or unix socket, nothing written to disk, stopped by its
+/// pid.
 ///
 /// What the tests assert about Redis is read through `redis-cli`, never through the client under test.
 public final class RedisServer: Sendable {
@@ -24,11 +25,14 @@ public final class RedisServer: Sendable {
     /// Starts a server and waits until it answers.
     ///
     /// - Parameters:
-    ///   - extra: further `redis-server` arguments, for example `["--requirepass", "x"]` or `["--user", "…"]`.
+    ///   - extra: further `redis-server` arguments, for example `["--requirepass", "x"]` or `["--user",
+    ///     "…"]`.
     ///   - adminAuth: what `redis-cli` needs to get in, for example `["-a", "x", "--no-auth-warning"]`.
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
     public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil) async throws {
-        directory = FileManager.default.temporaryDirectory.appending(path: "redis-\(UUID().uuidString.prefix(8))")
+        directory = FileManager.default.temporaryDirectory.appending(
+            path: "redis-\(UUID().uuidString.prefix(8))"
+        )
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         port = try freePort()
         socketPath = directory.appending(path: "s").path
@@ -39,7 +43,9 @@ public final class RedisServer: Sendable {
         if let tls {
             let tlsPort = try freePort()
             self.tlsPort = tlsPort
-            arguments += ["--tls-port", "\(tlsPort)", "--tls-ca-cert-file", tls.appending(path: "ca.crt").path]
+            arguments += [
+                "--tls-port", "\(tlsPort)", "--tls-ca-cert-file", tls.appending(path: "ca.crt").path,
+            ]
             arguments += ["--tls-cert-file", tls.appending(path: "server.crt").path]
             arguments += ["--tls-key-file", tls.appending(path: "server.key").path]
         } else {
@@ -68,7 +74,10 @@ public final class RedisServer: Sendable {
     ///
     /// Tests may scan; the library never does.
     public func keys(_ prefix: String = "") async throws -> [String] {
-        let text = try await run("redis-cli", ["-s", socketPath] + adminAuth + ["--scan", "--pattern", "\(prefix)*"])
+        let text = try await run(
+            "redis-cli",
+            ["-s", socketPath] + adminAuth + ["--scan", "--pattern", "\(prefix)*"]
+        )
         return text.split(separator: "\n").map(String.init)
     }
 
@@ -77,12 +86,15 @@ public final class RedisServer: Sendable {
     /// The commands of this helper are left out.
     public func commandCounts() async throws -> [String: Int] {
         var counts: [String: Int] = [:]
-        for line in try await admin("INFO", "commandstats").split(whereSeparator: \.isNewline) where line.hasPrefix("cmdstat_") {
+        for line in try await admin("INFO", "commandstats").split(whereSeparator: \.isNewline)
+        where line.hasPrefix("cmdstat_") {
             let parts = line.dropFirst("cmdstat_".count).split(separator: ":", maxSplits: 1)
             let calls = parts[1].split(separator: ",")[0].dropFirst("calls=".count)
             counts[String(parts[0])] = Int(calls)
         }
-        for own in ["info", "config|resetstat", "config", "command", "command|docs", "scan"] { counts[own] = nil }
+        for own in ["info", "config|resetstat", "config", "command", "command|docs", "scan"] {
+            counts[own] = nil
+        }
         return counts
     }
 
@@ -119,7 +131,9 @@ public final class RedisServer: Sendable {
     private func ready() async throws {
         let answered = await poll(seconds: 10) { (try? await self.admin("PING")) == "PONG" }
         guard answered else {
-            throw ChildProcess.Failure(description: "redis-server did not start:\n\(child.withLock { $0 }.text.suffix(2000))")
+            throw ChildProcess.Failure(
+                description: "redis-server did not start:\n\(child.withLock { $0 }.text.suffix(2000))"
+            )
         }
     }
 }

@@ -15,7 +15,10 @@ import UnixSignals
 /// Each flag is also a variable `SESSIONS_…`.
 @main
 struct FixtureApp: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "fixture-app", abstract: "Sessions behind HTTP routes, for tests.")
+    static let configuration = CommandConfiguration(
+        commandName: "fixture-app",
+        abstract: "Sessions behind HTTP routes, for tests."
+    )
 
     enum Store: String, ExpressibleByArgument, CaseIterable {
         case redis, redisCached = "redis-cached", memory, sealed, replicated
@@ -26,30 +29,39 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
     @Option(help: "Port to listen on.") var port = variable("PORT").flatMap(Int.init) ?? 8080
     @Option(help: "Where sessions are kept.") var store = variable("STORE").flatMap(Store.init) ?? .redis
-    @Option(help: "redis://, rediss:// or unix:// address.") var redis = variable("REDIS") ?? "redis://127.0.0.1:6379"
-    @Option(help: "Certificate authority that the Redis server's certificate must come from.") var redisCa: String?
+    @Option(help: "redis://, rediss:// or unix:// address.") var redis =
+        variable("REDIS") ?? "redis://127.0.0.1:6379"
+    @Option(help: "Certificate authority that the Redis server's certificate must come from.") var redisCa:
+        String?
     @Option(help: "First part of every Redis key.") var prefix = variable("PREFIX") ?? "sessions"
     @Option(help: "Name shown in X-Instance.") var instance = variable("INSTANCE") ?? "fixture"
     @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
-    @Option(help: "Absolute lifetime.") var lifetimeSeconds = variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
+    @Option(help: "Absolute lifetime.") var lifetimeSeconds =
+        variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
     @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
     var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
-    static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment["SESSIONS_\(name)"] }
+    static func variable(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment["SESSIONS_\(name)"]
+    }
 
     private var isPlainHTTP: Bool { plainHttp || ["1", "true", "yes"].contains(Self.variable("PLAIN_HTTP")) }
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
         for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS"] {
-            if let text = Self.variable(name), Int(text) == nil { throw ValidationError("SESSIONS_\(name) is not a number: \(text)") }
+            if let text = Self.variable(name), Int(text) == nil {
+                throw ValidationError("SESSIONS_\(name) is not a number: \(text)")
+            }
         }
         if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
             throw ValidationError("SESSIONS_STORE: unknown store \(text)")
         }
-        guard (1...65_535).contains(port) else { throw ValidationError("The port must be between 1 and 65535.") }
+        guard (1...65_535).contains(port) else {
+            throw ValidationError("The port must be between 1 and 65535.")
+        }
     }
 
     func run() async throws {
@@ -69,17 +81,27 @@ struct FixtureApp: AsyncParsableCommand {
         let backend = try Backend(self, cookie: cookie, logger: logger)
         let sessions = try SessionManager(
             store: backend.store,
-            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)), cookie: cookie, logger: logger)
+            policy: SessionPolicy(idleTimeout: .seconds(idleSeconds), lifetime: .seconds(lifetimeSeconds)),
+            cookie: cookie,
+            logger: logger
+        )
         let router = Router(context: BasicSessionRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionMiddleware(sessions))
         let departure = Departure(notice: .seconds(noticeSeconds))
         addRoutes(to: router, limits: sessions.limits, departure: departure, hold: backend.hold)
         let app = Application(
-            router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            services: backend.services, logger: logger)
+            router: router,
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            services: backend.services,
+            logger: logger
+        )
         // Told to stop, a group stops its last service first: requests are served until the notice is over.
-        let services = ServiceGroup(services: [app, departure], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        let services = ServiceGroup(
+            services: [app, departure],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
+        )
         try await services.run()
     }
 }
@@ -88,7 +110,9 @@ struct FixtureApp: AsyncParsableCommand {
 struct InstanceHeader<Context: RequestContext>: RouterMiddleware {
     let name: String
 
-    func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response) async throws -> Response {
+    func handle(_ request: Request, context: Context, next: (Request, Context) async throws -> Response)
+        async throws -> Response
+    {
         do {
             var response = try await next(request, context)
             response.headers[.instance] = name

@@ -46,8 +46,10 @@ func json(_ object: [String: JSON], status: HTTPResponse.Status = .ok) -> Respon
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let data = (try? encoder.encode(object)) ?? Data("{}".utf8)
     return Response(
-        status: status, headers: [.contentType: "application/json; charset=utf-8"],
-        body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))
+        status: status,
+        headers: [.contentType: "application/json; charset=utf-8"],
+        body: ResponseBody(byteBuffer: ByteBuffer(bytes: data))
+    )
 }
 
 /// A refusal by a route, as JSON.
@@ -83,7 +85,9 @@ extension Request {
 
     func integer(_ name: String, default fallback: Int? = nil) throws -> Int {
         if let fallback, uri.queryParameters.get(name) == nil { return fallback }
-        guard let number = Int(try parameter(name)) else { throw Problem(.badRequest, "bad-parameter", "\(name) is not a number.") }
+        guard let number = Int(try parameter(name)) else {
+            throw Problem(.badRequest, "bad-parameter", "\(name) is not a number.")
+        }
         return number
     }
 }

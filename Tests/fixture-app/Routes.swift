@@ -7,13 +7,17 @@ import HummingbirdSessions
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
 func addRoutes(
-    to router: Router<BasicSessionRequestContext>, limits: SessionLimits, departure: Departure,
+    to router: Router<BasicSessionRequestContext>,
+    limits: SessionLimits,
+    departure: Departure,
     hold: (@Sendable (Duration) async throws -> Void)?
 ) {
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
-    router.get("/healthz") { _, _ in json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok) }
+    router.get("/healthz") { _, _ in
+        json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok)
+    }
     router.post("/hold") { request, _ in
         guard let hold else { throw SessionError(.unsupported, "This store has no local copies.") }
         try await hold(.milliseconds(try request.integer("ms")))
@@ -63,7 +67,9 @@ private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
 private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
     router.get("/whoami") { _, context in
         let session = try await context.session()
-        let values = session.names.map { ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null) }
+        let values = session.names.map {
+            ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null)
+        }
         return json([
             "principal": .optional(session.principal), "handle": .optional(session.handle?.description),
             "version": .number(session.version), "values": .object(Dictionary(uniqueKeysWithValues: values)),
@@ -86,7 +92,9 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
     router.post("/logout-others") { _, context in
         try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
-        return json(["revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.handle))])
+        return json([
+            "revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.handle))
+        ])
     }
     router.post("/logout-all") { request, context in
         try requireDirectory(context)
@@ -101,15 +109,20 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
             "devices": .list(
                 devices.map { device in
                     .object([
-                        "handle": .text(device.handle.description), "created": .text(timestamp(device.created)),
-                        "lastSeen": .text(timestamp(device.lastUsed)), "current": .bool(device.handle == session.handle),
+                        "handle": .text(device.handle.description),
+                        "created": .text(timestamp(device.created)),
+                        "lastSeen": .text(timestamp(device.lastUsed)),
+                        "current": .bool(device.handle == session.handle),
                     ])
-                })
+                }
+            )
         ])
     }
     router.post("/revoke") { request, context in
         try requireDirectory(context)
-        guard let handle = SessionHandle(try request.parameter("handle")) else { throw Problem(.badRequest, "bad-parameter", "handle") }
+        guard let handle = SessionHandle(try request.parameter("handle")) else {
+            throw Problem(.badRequest, "bad-parameter", "handle")
+        }
         let (session, principal) = try await signedIn(context)
         if handle == session.handle {
             try session.signOut()
@@ -124,9 +137,13 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
     for method in [HTTPRequest.Method.get, .post] {
         router.on("/slow", method: method) { request, context in
             let milliseconds = try request.integer("ms")
-            guard (0...60_000).contains(milliseconds) else { throw Problem(.badRequest, "bad-parameter", "ms") }
+            guard (0...60_000).contains(milliseconds) else {
+                throw Problem(.badRequest, "bad-parameter", "ms")
+            }
             let key = try request.uri.queryParameters.get("k").map { _ in try request.key(JSON.self) }
-            let write = request.method == .post ? (try request.key(String.self), try request.parameter("v", orEmpty: true)) : nil
+            let write =
+                request.method == .post
+                ? (try request.key(String.self), try request.parameter("v", orEmpty: true)) : nil
             let session = try await context.session()
             let before = display(key.flatMap { session[$0] })
             try await Task.sleep(for: .milliseconds(milliseconds))
@@ -147,14 +164,16 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
         let value = try request.parameter("v", orEmpty: true)
         let session = try await context.session()
         return Response(
-            status: .ok, headers: [.contentType: "application/json"],
+            status: .ok,
+            headers: [.contentType: "application/json"],
             body: ResponseBody { writer in
                 try await writer.write(ByteBuffer(string: #"{"started":true,"#))
                 let late = refusal { try session.set(key, value) }
                 let isStored = await store(session, key, value)
                 try await writer.write(ByteBuffer(string: #""late":"\#(late)","set":\#(isStored)}"#))
                 try await writer.finish(nil)
-            })
+            }
+        )
     }
     router.get("/public") { _, context in
         var response = json(["known": .bool(try await context.session().handle != nil)])
@@ -181,12 +200,16 @@ private func store(_ session: Session, _ key: SessionKey<String>, _ value: Strin
 
 /// Says so before anything else when this instance's store can neither list nor revoke.
 private func requireDirectory(_ context: BasicSessionRequestContext) throws {
-    guard context.sessions.store is any SessionDirectory else { throw SessionError(.unsupported, "This store keeps no list.") }
+    guard context.sessions.store is any SessionDirectory else {
+        throw SessionError(.unsupported, "This store keeps no list.")
+    }
 }
 
 private func signedIn(_ context: BasicSessionRequestContext) async throws -> (Session, String) {
     let session = try await context.session()
-    guard let principal = session.principal else { throw Problem(.unauthorized, "not-signed-in", "Sign in first.") }
+    guard let principal = session.principal else {
+        throw Problem(.unauthorized, "not-signed-in", "Sign in first.")
+    }
     return (session, principal)
 }
 

@@ -17,7 +17,8 @@ struct Backend {
     init(_ app: FixtureApp, cookie: SessionCookie, logger: Logger) throws {
         switch app.store {
         case .memory: store = try MemorySessionStore()
-        case .sealed: store = try SealedSessionStore(try Self.keys(app), application: app.prefix, cookie: cookie)
+        case .sealed:
+            store = try SealedSessionStore(try Self.keys(app), application: app.prefix, cookie: cookie)
         case .redis:
             let redis = try Self.client(app, logger)
             services = [redis]
@@ -30,7 +31,9 @@ struct Backend {
                 app.store == .sealedGuarded
                 ? try GuardedSessionStore(keys, application: app.prefix, cookie: cookie, backing: backing)
                 : try TieredSessionStore(
-                    anonymous: SealedSessionStore(keys, application: app.prefix, cookie: cookie), signedIn: backing)
+                    anonymous: SealedSessionStore(keys, application: app.prefix, cookie: cookie),
+                    signedIn: backing
+                )
         case .replicated:
             let redis = try Self.client(app, logger)
             let replicated = try ReplicatedSessionStore(redis, prefix: app.prefix)
@@ -47,7 +50,9 @@ struct Backend {
 
     private static func keys(_ app: FixtureApp) throws -> SealKeyRing {
         guard let text = app.sealKeys ?? FixtureApp.variable("SEAL_KEYS") else {
-            throw ValidationError("--store \(app.store.rawValue) needs --seal-keys ID:BASE64URL-OF-32-BYTES,… (the first seals).")
+            throw ValidationError(
+                "--store \(app.store.rawValue) needs --seal-keys ID:BASE64URL-OF-32-BYTES,… (the first seals)."
+            )
         }
         return try SealKeyRing(parsing: text)
     }
@@ -55,7 +60,9 @@ struct Backend {
     private static func client(_ app: FixtureApp, _ logger: Logger) throws -> RedisClient {
         var configuration = try RedisConfiguration(url: app.redis)
         if let redisCa = app.redisCa ?? FixtureApp.variable("REDIS_CA") {
-            guard configuration.tls != nil else { throw ValidationError("--redis-ca needs a rediss:// address.") }
+            guard configuration.tls != nil else {
+                throw ValidationError("--redis-ca needs a rediss:// address.")
+            }
             configuration.tls?.caFile = redisCa
         }
         return RedisClient(configuration, logger: logger)

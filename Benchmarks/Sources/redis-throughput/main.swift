@@ -3,8 +3,8 @@
 import Foundation
 import Hiredis
 
-/// Compares this client with `redis-benchmark` in the same run, on a private `redis-server`: 64 concurrent callers, each with
-/// one `HGETALL` of a hash of 6 fields (272 bytes) at a time.
+/// Compares this client with `redis-benchmark` in the same run, on a private `redis-server`: 64 concurrent
+/// callers, each with one `HGETALL` of a hash of 6 fields (272 bytes) at a time.
 ///
 /// Usage: `redis-throughput [rounds] [seconds per round]`. Medians are printed; nothing is asserted.
 let rounds = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 5
@@ -17,7 +17,8 @@ let port = 20_000 + Int.random(in: 0..<10_000)
 let server = Process()
 server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
 server.arguments = [
-    "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--save", "", "--appendonly", "no",
+    "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--save", "",
+    "--appendonly", "no",
 ]
 server.standardOutput = FileHandle.nullDevice
 try server.run()
@@ -27,9 +28,13 @@ defer {
 }
 
 let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1:\(port)"))
-for _ in 0..<100 where (try? await redis.send(RedisCommand("PING"))) == nil { try await Task.sleep(for: .milliseconds(50)) }
+for _ in 0..<100 where (try? await redis.send(RedisCommand("PING"))) == nil {
+    try await Task.sleep(for: .milliseconds(50))
+}
 var hash = RedisCommand("HSET", "session")
-for (field, size) in [("secret", 43), ("version", 5), ("created", 13), ("deadline", 13), ("principal", 36), ("cart", 124)] {
+for (field, size) in [
+    ("secret", 43), ("version", 5), ("created", 13), ("deadline", 13), ("principal", 36), ("cart", 124),
+] {
     hash.append(field)
     hash.append(String(repeating: "x", count: size))
 }
@@ -68,13 +73,16 @@ func measureReference() throws -> Double {
     let output = Pipe()
     benchmark.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     benchmark.arguments = [
-        "redis-benchmark", "-p", "\(port)", "-c", "\(callers)", "-n", "\(Int(seconds * 100_000))", "--csv", "HGETALL", "session",
+        "redis-benchmark", "-p", "\(port)", "-c", "\(callers)", "-n", "\(Int(seconds * 100_000))", "--csv",
+        "HGETALL", "session",
     ]
     benchmark.standardOutput = output
     try benchmark.run()
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     benchmark.waitUntilExit()
-    let fields = (text.split(separator: "\n").last ?? "").split(separator: ",").map { $0.trimmingCharacters(in: ["\""]) }
+    let fields = (text.split(separator: "\n").last ?? "").split(separator: ",").map {
+        $0.trimmingCharacters(in: ["\""])
+    }
     return fields.count > 1 ? Double(fields[1]) ?? 0 : 0
 }
 
@@ -84,10 +92,14 @@ _ = try await measureClient()
 for round in 1...rounds {
     reference.append(try measureReference())
     ours.append(try await measureClient())
-    print("round \(round): redis-benchmark \(Int(reference[round - 1])), this client \(Int(ours[round - 1])) commands/s")
+    print(
+        "round \(round): redis-benchmark \(Int(reference[round - 1])), this client \(Int(ours[round - 1])) commands/s"
+    )
 }
 let (median, base) = (ours.sorted()[rounds / 2], reference.sorted()[rounds / 2])
 let statistics = redis.statistics
-print("median: redis-benchmark \(Int(base)), this client \(Int(median)) commands/s: ratio \((median / base * 100).rounded() / 100)")
+print(
+    "median: redis-benchmark \(Int(base)), this client \(Int(median)) commands/s: ratio \((median / base * 100).rounded() / 100)"
+)
 print("commands per write: \(statistics.commands / max(statistics.batches, 1))")
 await redis.shutdown()

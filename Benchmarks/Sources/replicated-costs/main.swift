@@ -3,10 +3,12 @@
 import Foundation
 import RedisSessions
 
-/// What it costs to hold every session on every instance: bytes per change, memory, replay, and how late the others are.
+/// What it costs to hold every session on every instance: bytes per change, memory, replay, and how late the
+/// others are.
 ///
-/// Usage: `replicated-costs [sessions to replay]`, 100,000 by default. Starts a private `redis-server`; instances are stores of
-/// this process with connections of their own. Numbers are printed; nothing is asserted.
+/// Usage: `replicated-costs [sessions to replay]`, 100,000 by default. Starts a private `redis-server`;
+/// instances are stores of this process with connections of their own. Numbers are printed; nothing is
+/// asserted.
 let replayed = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 100_000
 
 let folder = FileManager.default.temporaryDirectory.appending(path: "bench-\(UUID().uuidString.prefix(8))")
@@ -15,7 +17,8 @@ let port = 20_000 + Int.random(in: 0..<10_000)
 let server = Process()
 server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
 server.arguments = [
-    "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--save", "", "--appendonly", "no",
+    "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--save", "",
+    "--appendonly", "no",
 ]
 server.standardOutput = FileHandle.nullDevice
 try server.run()
@@ -34,7 +37,12 @@ struct Instance {
         var configuration = try RedisConfiguration(url: "redis://127.0.0.1:\(port)")
         configuration.commandTimeout = .seconds(10)
         let client = RedisClient(configuration)
-        let store = try ReplicatedSessionStore(client, prefix: prefix, maximumSessions: 1_000_000, maximumBytes: 1 << 30)
+        let store = try ReplicatedSessionStore(
+            client,
+            prefix: prefix,
+            maximumSessions: 1_000_000,
+            maximumBytes: 1 << 30
+        )
         self.client = client
         self.store = store
         running = Task { try? await store.run() }
@@ -47,12 +55,17 @@ struct Instance {
 
 let policy = SessionPolicy()
 /// A signed-in user's session of 232 bytes in three attributes.
-let attributes = ["cart": [UInt8](repeating: 120, count: 150), "locale": Array("\"de\"".utf8), "csrf": [UInt8](repeating: 121, count: 64)]
+let attributes = [
+    "cart": [UInt8](repeating: 120, count: 150), "locale": Array("\"de\"".utf8),
+    "csrf": [UInt8](repeating: 121, count: 64),
+]
 
 @discardableResult
 func make(_ store: ReplicatedSessionStore, _ number: Int) async throws -> SessionCredential {
     let draft = SessionDraft(attributes: attributes, principal: "user-\(number)", policy: policy)
-    guard case .committed(_, _, let credential?, _) = try await store.create(draft) else { fatalError("not created") }
+    guard case .committed(_, _, let credential?, _) = try await store.create(draft) else {
+        fatalError("not created")
+    }
     return credential
 }
 
@@ -69,13 +82,17 @@ func memory() -> Int {
 func make(_ count: Int, _ store: ReplicatedSessionStore) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
         for worker in 0..<64 {
-            group.addTask { for number in stride(from: worker, to: count, by: 64) { try await make(store, number) } }
+            group.addTask {
+                for number in stride(from: worker, to: count, by: 64) { try await make(store, number) }
+            }
         }
         try await group.waitForAll()
     }
 }
 
-func milliseconds(_ duration: Duration) -> String { "\((duration / .milliseconds(1) * 100).rounded() / 100) ms" }
+func milliseconds(_ duration: Duration) -> String {
+    "\((duration / .milliseconds(1) * 100).rounded() / 100) ms"
+}
 
 // MARK: One change
 
@@ -94,13 +111,17 @@ func cost(_ title: String, _ body: () async throws -> Void) async throws {
     let (sent, received) = (writer.client.statistics.bytesSent, other.client.statistics.bytesReceived)
     print(
         "\(title): \(log.appended - before.0.appended) appends, \(log.bytesAppended - before.0.bytesAppended) bytes in the log;",
-        "about \(sent - before.1.bytesSent) bytes sent, \(received - before.2.bytesReceived) received by each other instance")
+        "about \(sent - before.1.bytesSent) bytes sent, \(received - before.2.bytesReceived) received by each other instance"
+    )
 }
 
 try await cost("100 reads") { for _ in 0..<100 { _ = try await record(credential, writer.store) } }
 try await cost("a new session of 232 bytes") { try await make(writer.store, 1) }
 try await cost("a counter that grows") {
-    _ = try await writer.store.commit(SessionChange(operations: ["n": .increment(1)], policy: policy), to: current)
+    _ = try await writer.store.commit(
+        SessionChange(operations: ["n": .increment(1)], policy: policy),
+        to: current
+    )
 }
 try await cost("100 bytes set") {
     let change = SessionChange(operations: ["note": .set([UInt8](repeating: 1, count: 100))], policy: policy)
@@ -116,7 +137,9 @@ let clock = ContinuousClock()
 for number in 0..<1000 {
     let start = clock.now
     let change = SessionChange(operations: ["n": .set(Array("\(number)".utf8))], policy: policy)
-    guard case .committed(_, let version, _, _) = try await writer.store.commit(change, to: current) else { fatalError("gone") }
+    guard case .committed(_, let version, _, _) = try await writer.store.commit(change, to: current) else {
+        fatalError("gone")
+    }
     let done = clock.now
     // With the old ticket: nothing makes the other instance wait for the news.
     while try await record(credential, other.store)?.version ?? 0 < version { await Task.yield() }
@@ -125,10 +148,13 @@ for number in 0..<1000 {
 }
 acknowledged.sort()
 late.sort()
-print("a change is acknowledged after: median \(milliseconds(acknowledged[500])), 99 % within \(milliseconds(acknowledged[990]))")
+print(
+    "a change is acknowledged after: median \(milliseconds(acknowledged[500])), 99 % within \(milliseconds(acknowledged[990]))"
+)
 print(
     "the others see it later by: median \(milliseconds(late[500])), 99 % within \(milliseconds(late[990])),",
-    "at most \(milliseconds(late[999]))")
+    "at most \(milliseconds(late[999]))"
+)
 _ = try await writer.store.end(current)
 
 // MARK: Memory
@@ -136,7 +162,9 @@ _ = try await writer.store.end(current)
 let before = memory()
 try await make(10_000, writer.store)
 try await other.store.check()
-print("10,000 sessions of 232 bytes: \((memory() - before) / 2 / 1024) KiB on each instance (two were measured together)")
+print(
+    "10,000 sessions of 232 bytes: \((memory() - before) / 2 / 1024) KiB on each instance (two were measured together)"
+)
 
 // MARK: Replay
 

@@ -18,7 +18,12 @@ final class DedicatedPool: Sendable {
         self.connector = connector
         self.eventLoop = eventLoop
         let configuration = connector.configuration
-        state = Mutex(DedicatedPoolState(bound: configuration.dedicatedConnections, maximumWaiters: configuration.limits.waiters))
+        state = Mutex(
+            DedicatedPoolState(
+                bound: configuration.dedicatedConnections,
+                maximumWaiters: configuration.limits.waiters
+            )
+        )
     }
 
     /// Lends a healthy connection; waits for one no longer than the command timeout.
@@ -29,7 +34,9 @@ final class DedicatedPool: Sendable {
             case .permit: return try await connect()
             case .connection(let link, let since):
                 let connection = await adopt(link)
-                if await connection.isAlive(checking: NIODeadline.now() - since >= Self.trustFor) { return connection }
+                if await connection.isAlive(checking: NIODeadline.now() - since >= Self.trustFor) {
+                    return connection
+                }
                 await release(connection)
             }
         }
@@ -47,11 +54,14 @@ final class DedicatedPool: Sendable {
     /// Closes what is idle; what is lent is closed when it comes back.
     func shutdown() {
         let (idle, waiters) = state.withLock { $0.closed() }
-        for waiter in waiters { waiter.finish(.failure(RedisError(.closed, .notSent, "the client was shut down"))) }
+        for waiter in waiters {
+            waiter.finish(.failure(RedisError(.closed, .notSent, "the client was shut down")))
+        }
         for link in idle { link.close() }
     }
 
-    private nonisolated(nonsending) func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant {
+    private nonisolated(nonsending) func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant
+    {
         let answer = await Exchange<Grant>.wait(.abandon) { waiter in
             if let answer = state.withLock({ $0.requested(waiter) }) {
                 if !waiter.finish(answer), case .success(let grant) = answer { give(back: grant) }
@@ -60,10 +70,14 @@ final class DedicatedPool: Sendable {
             waiter.park()
             // A timer of its own: few callers ever wait here.
             eventLoop.scheduleTask(deadline: deadline) {
-                waiter.finish(.failure(RedisError(.timeout, .notSent, "all dedicated connections are in use")))
+                waiter.finish(
+                    .failure(RedisError(.timeout, .notSent, "all dedicated connections are in use"))
+                )
             }
         }
-        if case .failure(let error) = answer, error.code == .overloaded { connector.counters.overloaded.add() }
+        if case .failure(let error) = answer, error.code == .overloaded {
+            connector.counters.overloaded.add()
+        }
         return try answer.get()
     }
 

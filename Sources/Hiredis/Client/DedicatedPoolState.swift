@@ -4,8 +4,8 @@ import NIOCore
 
 /// Who gets which dedicated connection, and who waits.
 ///
-/// Pure. A *permit* is the right to have one more connection; there are never more permits and connections together than
-/// the bound.
+/// Pure. A *permit* is the right to have one more connection; there are never more permits and connections
+/// together than the bound.
 struct DedicatedPoolState {
     /// What a caller is given.
     enum Grant: Sendable {
@@ -39,7 +39,9 @@ struct DedicatedPoolState {
         }
         waiters.removeAll(where: \.isFinished)
         guard waiters.count < maximumWaiters else {
-            return .failure(RedisError(.overloaded, .notSent, "too many callers wait for a dedicated connection"))
+            return .failure(
+                RedisError(.overloaded, .notSent, "too many callers wait for a dedicated connection")
+            )
         }
         waiters.append(waiter)
         return nil

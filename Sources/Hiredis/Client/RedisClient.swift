@@ -8,9 +8,10 @@ import Synchronization
 
 /// A client for one Redis server, shared by everything in the process.
 ///
-/// All callers go through a few multiplexed connections; commands of concurrent callers are written together and answered
-/// in order. The first command connects; `run()` is needed only for connecting early and for a graceful end. While Redis is
-/// away, callers wait for it no longer than their deadline, and not at all once several attempts have failed.
+/// All callers go through a few multiplexed connections; commands of concurrent callers are written together
+/// and answered in order. The first command connects; `run()` is needed only for connecting early and for a
+/// graceful end. While Redis is away, callers wait for it no longer than their deadline, and not at all once
+/// several attempts have failed.
 ///
 /// Commands that block, or that change the state of a connection, belong on `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
@@ -25,7 +26,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// A client; does no I/O but reading TLS files.
     public init(
-        _ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis"),
+        _ configuration: RedisConfiguration,
+        logger: Logger = Logger(label: "hiredis"),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.configuration = configuration
@@ -61,10 +63,12 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///
     /// One round trip.
     ///
-    /// Throws what the server answered when that is an error. The error's `outcome` says what became of the command; a
-    /// `readOnly` command is sent once more, within the deadline, when the connection was lost under it.
+    /// Throws what the server answered when that is an error. The error's `outcome` says what became of the
+    /// command; a `readOnly` command is sent once more, within the deadline, when the connection was lost
+    /// under it.
     public nonisolated(nonsending) func send(
-        _ command: RedisCommand, cancellation: RedisCancellation = .abandon
+        _ command: RedisCommand,
+        cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> RedisReply {
         try Self.check(command)
         return try await reply(to: command, Terms(deadline: deadline, cancellation: cancellation))
@@ -74,25 +78,29 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///
     /// One round trip; nobody's command comes between.
     ///
-    /// Error replies stay in the array; what is thrown concerns all of them. Scripts that Redis does not know are sent once
-    /// more after the others were answered.
+    /// Error replies stay in the array; what is thrown concerns all of them. Scripts that Redis does not know
+    /// are sent once more after the others were answered.
     public nonisolated(nonsending) func send(
-        _ commands: [RedisCommand], cancellation: RedisCancellation = .abandon
+        _ commands: [RedisCommand],
+        cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> [RedisReply] {
         if commands.count == 1 { try Self.check(commands[0]) }
-        guard !commands.contains(where: { $0.scope == .blocking || $0.scope == .stateful }) else { throw Self.misplaced }
+        guard !commands.contains(where: { $0.scope == .blocking || $0.scope == .stateful }) else {
+            throw Self.misplaced
+        }
         return try await replies(to: commands, Terms(deadline: deadline, cancellation: cancellation))
     }
 
     /// Registers scripts that new connections load before callers are let in.
     ///
-    /// Scripts work without it, at the price of a second round trip the first time. That the user may not load them is
-    /// tolerated: an operator then does.
+    /// Scripts work without it, at the price of a second round trip the first time. That the user may not
+    /// load them is tolerated: an operator then does.
     public func preload(_ scripts: [RedisScript]) { library.add(scripts) }
 
     /// Sends a command whose reply nobody needs.
     ///
-    /// Costs no task and no suspension. A failure is counted in `statistics.submitErrors` and reported nowhere else.
+    /// Costs no task and no suspension. A failure is counted in `statistics.submitErrors` and reported
+    /// nowhere else.
     public func submit(_ command: RedisCommand) {
         guard command.scope == .shared else { return counters.submitErrors.add() }
         pick().send(Request(command), for: .nobody(command, .digest), deadline: deadline)
@@ -100,8 +108,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Lends a connection that nobody else uses, for commands that block, hold state or receive messages.
     ///
-    /// At most `dedicatedConnections` exist; callers beyond them wait until their deadline. A connection that was not used for
-    /// a second is asked whether it is alive before it is lent; one with anything left of its use is closed afterwards.
+    /// At most `dedicatedConnections` exist; callers beyond them wait until their deadline. A connection that
+    /// was not used for a second is asked whether it is alive before it is lent; one with anything left of
+    /// its use is closed afterwards.
     public nonisolated(nonsending) func withDedicatedConnection<Value>(
         _ body: nonisolated(nonsending) (RedisDedicatedConnection) async throws -> Value
     ) async throws -> Value {
@@ -134,7 +143,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
         return connections[start % connections.count]
     }
 
-    nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError) -> Replies {
+    nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError)
+        -> Replies
+    {
         var resends = 0
         var repeats = 0
         while true {
@@ -146,7 +157,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
             guard NIODeadline.now() < terms.deadline else { throw error }
             if error.isTransient, resends < 3 {
                 resends += 1
-            } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0 {
+            } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0
+            {
                 repeats += 1
             } else {
                 throw error
@@ -160,5 +172,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
     }
 
     private static let misplaced = RedisError(
-        .configuration, .notSent, "a command that blocks or changes its connection needs withDedicatedConnection")
+        .configuration,
+        .notSent,
+        "a command that blocks or changes its connection needs withDedicatedConnection"
+    )
 }

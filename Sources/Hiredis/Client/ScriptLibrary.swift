@@ -2,16 +2,19 @@
 
 import Synchronization
 
-/// The scripts that a client teaches Redis: on each new connection, and all of them again when Redis has forgotten one.
+/// The scripts that a client teaches Redis: on each new connection, and all of them again when Redis has
+/// forgotten one.
 ///
-/// All again and in the order of registration, so that of two scripts which one caller sends together the second is never known
-/// without the first: what is sent in one write is then also executed in order.
+/// All again and in the order of registration, so that of two scripts which one caller sends together the
+/// second is never known without the first: what is sent in one write is then also executed in order.
 final class ScriptLibrary: Sendable {
     private let scripts = Mutex<[RedisScript]>([])
 
     func add(_ more: [RedisScript]) {
         scripts.withLock { scripts in
-            for script in more where !scripts.contains(where: { $0.sha1 == script.sha1 }) { scripts.append(script) }
+            for script in more where !scripts.contains(where: { $0.sha1 == script.sha1 }) {
+                scripts.append(script)
+            }
         }
     }
 

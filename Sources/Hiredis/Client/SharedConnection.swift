@@ -6,9 +6,9 @@ import Synchronization
 
 /// One connection that all callers share, through all its reconnects.
 ///
-/// Callers put their bytes into one batch under a lock; the first of a batch schedules one drain on the event loop, which
-/// writes everything that has come by then at once. No timers and no holding back: both were measured and gained nothing.
-/// Decisions are in `SharedConnectionState`; here is only what they lead to.
+/// Callers put their bytes into one batch under a lock; the first of a batch schedules one drain on the event
+/// loop, which writes everything that has come by then at once. No timers and no holding back: both were
+/// measured and gained nothing. Decisions are in `SharedConnectionState`; here is only what they lead to.
 final class SharedConnection: ConnectionOwner {
     let eventLoop: any EventLoop
     private let connector: Connector
@@ -29,8 +29,12 @@ final class SharedConnection: ConnectionOwner {
 
     /// Sends a request; its receiver hears of everything that goes wrong, too.
     func send(_ request: Request, for receiver: Receiver, deadline: NIODeadline) {
-        let settled = (commands: settledCommands.load(ordering: .relaxed), bytes: settledBytes.load(ordering: .relaxed))
-        let action = state.withLock { $0.requested(request, for: receiver, deadline: deadline, settled: settled) }
+        let settled = (
+            commands: settledCommands.load(ordering: .relaxed), bytes: settledBytes.load(ordering: .relaxed)
+        )
+        let action = state.withLock {
+            $0.requested(request, for: receiver, deadline: deadline, settled: settled)
+        }
         switch action {
         case .nothing: break
         case .drain: eventLoop.execute { self.drain() }
@@ -49,7 +53,9 @@ final class SharedConnection: ConnectionOwner {
     /// Lets replies in flight come in, closes, and refuses everything from now on.
     func shutdown() -> EventLoopFuture<Void> {
         let (rejected, last) = state.withLock { $0.closed() }
-        for receiver in rejected { reject(receiver, RedisError(.closed, .notSent, "the client was shut down")) }
+        for receiver in rejected {
+            reject(receiver, RedisError(.closed, .notSent, "the client was shut down"))
+        }
         guard let last else { return eventLoop.makeSucceededVoidFuture() }
         eventLoop.execute {
             let handler = last.link.handler.value
@@ -106,7 +112,9 @@ final class SharedConnection: ConnectionOwner {
     }
 
     private func recover(_ recovery: SharedConnectionState.Recovery) {
-        if recovery.hasOpened { logger.warning("Redis is unavailable", metadata: ["error": "\(recovery.error)"]) }
+        if recovery.hasOpened {
+            logger.warning("Redis is unavailable", metadata: ["error": "\(recovery.error)"])
+        }
         for receiver in recovery.rejected { reject(receiver, recovery.error) }
         guard let pause = recovery.pause else { return }
         eventLoop.scheduleTask(in: pause) { [weak self] in
@@ -116,7 +124,9 @@ final class SharedConnection: ConnectionOwner {
 
     /// Watches the deadlines of callers that wait for the connection: one timer for all of them.
     private func review(at deadline: NIODeadline) {
-        guard isReviewing.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else { return }
+        guard isReviewing.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
+            return
+        }
         let pause = max(deadline, .now() + .milliseconds(5))
         eventLoop.scheduleTask(deadline: pause) { [weak self] in
             guard let self else { return }

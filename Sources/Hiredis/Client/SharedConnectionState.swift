@@ -54,14 +54,19 @@ struct SharedConnectionState {
 
     /// A caller wants to send; `settled` is what is no longer in flight since the connection came up.
     mutating func requested(
-        _ request: Request, for receiver: Receiver, deadline: NIODeadline, settled: (commands: Int, bytes: Int)
+        _ request: Request,
+        for receiver: Receiver,
+        deadline: NIODeadline,
+        settled: (commands: Int, bytes: Int)
     ) -> Action {
         switch phase {
         case .closed: return .reject(RedisError(.closed, .notSent, "the client was shut down"))
         case .ready:
             guard commands - settled.commands + request.count <= limits.commandsInFlight,
                 bytes - settled.bytes + request.size <= limits.bytesInFlight
-            else { return .reject(RedisError(.overloaded, .notSent, "too much is in flight on this connection")) }
+            else {
+                return .reject(RedisError(.overloaded, .notSent, "too much is in flight on this connection"))
+            }
             let isFirst = batched.isEmpty
             append(request, receiver, deadline)
             return isFirst ? .drain : .nothing
@@ -158,18 +163,26 @@ struct SharedConnectionState {
         (commands, bytes) = (0, 0)
         failures = now - since >= Self.stableAfter ? 0 : failures + 1
         (lastError, downSince, phase) = (error, now, .backingOff)
-        return Recovery(pause: Self.pause(failures: failures, jitter: jitter), rejected: rejected, error: error)
+        return Recovery(
+            pause: Self.pause(failures: failures, jitter: jitter),
+            rejected: rejected,
+            error: error
+        )
     }
 
     /// Removes the waiting callers that are late or gone; `next` is when to look again.
-    mutating func reviewed(at now: NIODeadline) -> (overdue: [Receiver], error: RedisError, next: NIODeadline?) {
+    mutating func reviewed(at now: NIODeadline) -> (
+        overdue: [Receiver], error: RedisError, next: NIODeadline?
+    ) {
         let overdue = parked.filter { $0.deadline <= now }.map(\.receiver)
         parked.removeAll { $0.deadline <= now || $0.receiver.isGone }
         return (overdue, lastError ?? Self.late, parked.map(\.deadline).min())
     }
 
     /// The client is shut down: who waits, and the last batch with the connection to close after it.
-    mutating func closed() -> (rejected: [Receiver], last: (link: Link, bytes: ByteBuffer, expected: [Expected])?) {
+    mutating func closed() -> (
+        rejected: [Receiver], last: (link: Link, bytes: ByteBuffer, expected: [Expected])?
+    ) {
         let last = drained() ?? link.map { ($0, ByteBuffer(), []) }
         defer {
             phase = .closed
@@ -197,5 +210,7 @@ struct SharedConnectionState {
 }
 
 extension Receiver {
-    fileprivate var isGone: Bool { if case .caller(let exchange) = self { exchange.isFinished } else { false } }
+    fileprivate var isGone: Bool {
+        if case .caller(let exchange) = self { exchange.isFinished } else { false }
+    }
 }

@@ -88,7 +88,9 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        guard context.channel.isActive else { return fail(RedisError(.connection, .notSent, "Redis closed the connection")) }
+        guard context.channel.isActive else {
+            return fail(RedisError(.connection, .notSent, "Redis closed the connection"))
+        }
         let handshake = Handshake(configuration, scripts: library.loads)
         self.handshake = handshake
         var buffer = context.channel.allocator.buffer(capacity: 512)
@@ -117,7 +119,9 @@ final class ConnectionHandler: ChannelInboundHandler {
                     if handshake != nil {
                         fault = loggedIn(reply)
                     } else if queue.isEmpty {
-                        if owner?.pushed(reply) != true { fault = RedisError(.protocol, .unknown, "a reply came that nobody asked for") }
+                        if owner?.pushed(reply) != true {
+                            fault = RedisError(.protocol, .unknown, "a reply came that nobody asked for")
+                        }
                     } else if let delivery = queue.received(reply) {
                         commands += delivery.count
                         bytes += delivery.size
@@ -197,11 +201,15 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func review() {
         timer = nil
         guard failure == nil else { return }
-        if handshake != nil { return fail(RedisError(.connection, .notSent, "Redis did not answer the login in time")) }
+        if handshake != nil {
+            return fail(RedisError(.connection, .notSent, "Redis did not answer the login in time"))
+        }
         let now = NIODeadline.now()
         let review = queue.reviewed(at: now, lastRead: lastRead, patience: patience)
         for receiver in review.overdue {
-            guard receiver.fail(RedisError(.timeout, .unknown, "Redis did not answer in time")) else { continue }
+            guard receiver.fail(RedisError(.timeout, .unknown, "Redis did not answer in time")) else {
+                continue
+            }
             counters.timeouts.add()
         }
         if closesWhenOverdue ? !review.overdue.isEmpty : review.isStalled {
@@ -219,5 +227,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 }
 
 extension TimeAmount {
-    static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount { .nanoseconds(amount.nanoseconds / divisor) }
+    static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount {
+        .nanoseconds(amount.nanoseconds / divisor)
+    }
 }

@@ -13,7 +13,8 @@ struct Link: Sendable {
 
 /// Makes connections that are ready for commands: address, TCP or unix socket, TLS, login.
 ///
-/// The address is asked for anew at each attempt: a source that asks a sentinel, or the nodes of a cluster, goes there.
+/// The address is asked for anew at each attempt: a source that asks a sentinel, or the nodes of a cluster,
+/// goes there.
 final class Connector: Sendable {
     typealias AddressSource = @Sendable (any EventLoop) -> EventLoopFuture<RedisAddress>
 
@@ -23,7 +24,12 @@ final class Connector: Sendable {
     private let source: AddressSource
     private let tls: Result<NIOSSLContext?, RedisError>
 
-    init(_ configuration: RedisConfiguration, counters: Counters, library: ScriptLibrary, source: AddressSource? = nil) {
+    init(
+        _ configuration: RedisConfiguration,
+        counters: Counters,
+        library: ScriptLibrary,
+        source: AddressSource? = nil
+    ) {
         self.configuration = configuration
         self.counters = counters
         self.library = library
@@ -50,15 +56,20 @@ final class Connector: Sendable {
             .flatMapErrorThrowing { throw Self.error($0) }
     }
 
-    private func open(_ address: RedisAddress, _ context: NIOSSLContext?, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel> {
+    private func open(_ address: RedisAddress, _ context: NIOSSLContext?, on eventLoop: any EventLoop)
+        -> EventLoopFuture<any Channel>
+    {
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelInitializer { [tls = configuration.tls] channel in
                 guard let context else { return channel.eventLoop.makeSucceededVoidFuture() }
                 return channel.eventLoop.makeCompletedFuture {
-                    // An IP address is verified against the addresses in the certificate when no name is given.
+                    // An IP address is verified against the addresses in the certificate when no name is
+                    // given.
                     let name = tls?.serverName ?? address.hostName
-                    try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
+                    try channel.pipeline.syncOperations.addHandler(
+                        NIOSSLClientHandler(context: context, serverHostname: name)
+                    )
                 }
             }
         switch address {
@@ -80,10 +91,17 @@ final class Connector: Sendable {
         case let error as NIOSSLExtraError where error == .failedToValidateHostname:
             RedisError(.tls, .notSent, "the certificate of the server is for another name")
         case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
-            RedisError(.tls, .notSent, "TLS failed: the certificates do not match, or the server speaks no TLS")
-        case let error as IOError: RedisError(.connection, .unknown, "the connection failed (errno \(error.errnoCode))")
-        case let error as NIOConnectionError where !error.connectionErrors.isEmpty: Self.error(error.connectionErrors[0].error)
-        case ChannelError.connectTimeout: RedisError(.connection, .notSent, "Redis could not be reached in time")
+            RedisError(
+                .tls,
+                .notSent,
+                "TLS failed: the certificates do not match, or the server speaks no TLS"
+            )
+        case let error as IOError:
+            RedisError(.connection, .unknown, "the connection failed (errno \(error.errnoCode))")
+        case let error as NIOConnectionError where !error.connectionErrors.isEmpty:
+            Self.error(error.connectionErrors[0].error)
+        case ChannelError.connectTimeout:
+            RedisError(.connection, .notSent, "Redis could not be reached in time")
         default: RedisError(.connection, .unknown, "Redis cannot be reached")
         }
     }
@@ -92,7 +110,9 @@ final class Connector: Sendable {
 extension RedisAddress {
     /// The host when it is a name; nil for IP addresses, which TLS does not take as names.
     fileprivate var hostName: String? {
-        guard case .tcp(let host, _) = self, (try? SocketAddress(ipAddress: host, port: 0)) == nil else { return nil }
+        guard case .tcp(let host, _) = self, (try? SocketAddress(ipAddress: host, port: 0)) == nil else {
+            return nil
+        }
         return host
     }
 }
@@ -107,14 +127,20 @@ extension RedisTLS {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
             }
             if let certificateFile {
-                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificateFile).map { .certificate($0) }
+                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificateFile).map {
+                    .certificate($0)
+                }
             }
             if let keyFile {
                 configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem))
             }
             return try NIOSSLContext(configuration: configuration)
         } catch {
-            throw RedisError(.configuration, .notSent, "a TLS file cannot be read, or certificate and key do not match")
+            throw RedisError(
+                .configuration,
+                .notSent,
+                "a TLS file cannot be read, or certificate and key do not match"
+            )
         }
     }
 }

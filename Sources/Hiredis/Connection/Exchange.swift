@@ -4,9 +4,10 @@ import Synchronization
 
 /// One caller that waits for one answer.
 ///
-/// Three parties may end the wait: the event loop with an answer, a deadline, and the caller's own cancellation. The first
-/// one wins, the others learn that they came too late. So a caller that left can never be given a reply, and the reply
-/// it left behind can never reach anybody else: it is dropped where it would have been handed over.
+/// Three parties may end the wait: the event loop with an answer, a deadline, and the caller's own
+/// cancellation. The first one wins, the others learn that they came too late. So a caller that left can
+/// never be given a reply, and the reply it left behind can never reach anybody else: it is dropped where it
+/// would have been handed over.
 final class Exchange<Value: Sendable>: Sendable {
     typealias Answer = Result<Value, RedisError>
 
@@ -31,7 +32,8 @@ final class Exchange<Value: Sendable>: Sendable {
         state.withLock { if case .finished = $0 { true } else { false } }
     }
 
-    /// Notes that the command stays in this process for now, which a cancellation then can promise to its caller.
+    /// Notes that the command stays in this process for now, which a cancellation then can promise to its
+    /// caller.
     func park() { setParked(true) }
 
     /// Notes that the command is about to leave; false when its caller is gone, and then it must not.
@@ -75,7 +77,9 @@ final class Exchange<Value: Sendable>: Sendable {
     }
 
     /// Runs `begin`, which hands the exchange to whoever will answer it, and waits.
-    nonisolated(nonsending) static func wait(_ cancellation: RedisCancellation, begin: (Exchange) -> Void) async -> Answer {
+    nonisolated(nonsending) static func wait(_ cancellation: RedisCancellation, begin: (Exchange) -> Void)
+        async -> Answer
+    {
         let exchange = Exchange()
         switch cancellation {
         case .ignore: return await exchange.suspend(begin)

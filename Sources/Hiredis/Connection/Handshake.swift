@@ -2,7 +2,8 @@
 
 import NIOCore
 
-/// What a new connection has to go through before callers are let in, written in one go: login, database, name, scripts.
+/// What a new connection has to go through before callers are let in, written in one go: login, database,
+/// name, scripts.
 ///
 /// Pure: it makes the bytes and judges the replies.
 struct Handshake {
@@ -24,8 +25,12 @@ struct Handshake {
             login.append(password)
             steps.append((.login, login))
         }
-        if configuration.database != 0 { steps.append((.database, RedisCommand("SELECT", String(configuration.database)))) }
-        if let name = configuration.clientName { steps.append((.name, RedisCommand("CLIENT", "SETNAME", name))) }
+        if configuration.database != 0 {
+            steps.append((.database, RedisCommand("SELECT", String(configuration.database))))
+        }
+        if let name = configuration.clientName {
+            steps.append((.name, RedisCommand("CLIENT", "SETNAME", name)))
+        }
         for load in scripts { steps.append((.script, load)) }
         // Last, because a server that still loads its data accepts the others.
         steps.append((.ping, RedisCommand("PING")))
@@ -38,7 +43,9 @@ struct Handshake {
 
     /// Judges the next reply.
     mutating func received(_ reply: RedisReply) -> Verdict {
-        guard answered < steps.count else { return .failed(RedisError(.protocol, .unknown, "the login got a reply too many")) }
+        guard answered < steps.count else {
+            return .failed(RedisError(.protocol, .unknown, "the login got a reply too many"))
+        }
         let step = steps[answered].step
         answered += 1
         if let error = reply.error, let failure = Self.failure(of: step, error) { return .failed(failure) }
@@ -46,7 +53,9 @@ struct Handshake {
     }
 
     private static func failure(of step: Step, _ error: RedisError) -> RedisError? {
-        if error.code == .authentication { return RedisError(.authentication, .notSent, "Redis refused the login: \(error.prefix ?? "")") }
+        if error.code == .authentication {
+            return RedisError(.authentication, .notSent, "Redis refused the login: \(error.prefix ?? "")")
+        }
         if error.serverMessage?.hasPrefix("ERR max number of clients") == true {
             return RedisError(.connection, .notSent, "Redis has too many clients")
         }
@@ -54,13 +63,24 @@ struct Handshake {
             return RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "")")
         }
         switch step {
-        case .login: return RedisError(.authentication, .notSent, "Redis refused the login: \(error.prefix ?? "error")")
-        case .database: return RedisError(.configuration, .notSent, "Redis refused the database: \(error.prefix ?? "error")")
-        // A user may lack the permission for these; the operator then names clients and loads scripts. A script that
-        // does not compile tells its callers so.
+        case .login:
+            return RedisError(
+                .authentication,
+                .notSent,
+                "Redis refused the login: \(error.prefix ?? "error")"
+            )
+        case .database:
+            return RedisError(
+                .configuration,
+                .notSent,
+                "Redis refused the database: \(error.prefix ?? "error")"
+            )
+        // A user may lack the permission for these; the operator then names clients and loads scripts. A
+        // script that does not compile tells its callers so.
         case .name, .script: return nil
         case .ping:
-            return error.prefix == "NOPERM" ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")
+            return error.prefix == "NOPERM"
+                ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")
         }
     }
 }

@@ -4,8 +4,8 @@ import CHiredis
 
 /// The boundary to C: bytes in, replies out.
 ///
-/// Owns one hiredis reader. Not thread-safe; lives on the event loop of its connection. After it has thrown it is dead,
-/// and so is the stream it was reading.
+/// Owns one hiredis reader. Not thread-safe; lives on the event loop of its connection. After it has thrown
+/// it is dead, and so is the stream it was reading.
 struct ReplyParser: ~Copyable {
     private let parser: UnsafeMutablePointer<chiredis_parser>
 
@@ -37,11 +37,18 @@ struct ReplyParser: ~Copyable {
         let end = index + Int(root.span)
         let first = Int(root.offset)
         let last = end < ready ? Int(parser.pointee.nodes[end].offset) : parser.pointee.ready_bytes
-        let arena = last > first ? Array(UnsafeRawBufferPointer(start: parser.pointee.bytes + first, count: last - first)) : []
-        guard root.type == REDIS_REPLY_ARRAY else { return RedisReply(Self.node(root, base: root.offset), arena: arena) }
+        let arena =
+            last > first
+            ? Array(UnsafeRawBufferPointer(start: parser.pointee.bytes + first, count: last - first)) : []
+        guard root.type == REDIS_REPLY_ARRAY else {
+            return RedisReply(Self.node(root, base: root.offset), arena: arena)
+        }
         let nodes = [RedisReply.Node](unsafeUninitializedCapacity: end - index) { buffer, count in
             for offset in 0..<(end - index) {
-                buffer.initializeElement(at: offset, to: Self.node(parser.pointee.nodes[index + offset], base: root.offset))
+                buffer.initializeElement(
+                    at: offset,
+                    to: Self.node(parser.pointee.nodes[index + offset], base: root.offset)
+                )
             }
             count = end - index
         }
@@ -58,7 +65,12 @@ struct ReplyParser: ~Copyable {
             case REDIS_REPLY_NIL: .null
             default: .error
             }
-        return RedisReply.Node(kind: kind, span: node.span, offset: node.offset - base, value: Int(node.value))
+        return RedisReply.Node(
+            kind: kind,
+            span: node.span,
+            offset: node.offset - base,
+            value: Int(node.value)
+        )
     }
 
     private static func reason(_ fault: Int32) -> String {

@@ -34,8 +34,8 @@ struct Expected: Sendable {
 
 /// The order in which replies will come on one connection.
 ///
-/// Redis answers in the order of the commands, so an entry stays in line until its reply is here, even when nobody waits
-/// for it any more: that is what keeps replies with their callers. Pure; times are passed in.
+/// Redis answers in the order of the commands, so an entry stays in line until its reply is here, even when
+/// nobody waits for it any more: that is what keeps replies with their callers. Pure; times are passed in.
 struct ReplyQueue {
     private struct Entry {
         let expected: Expected
@@ -84,13 +84,18 @@ struct ReplyQueue {
         guard collected.count == head.count else { return nil }
         entries.removeFirst()
         defer { collected = [] }
-        return Delivery(receiver: head.receiver, replies: .many(collected), count: head.count, size: head.size)
+        return Delivery(
+            receiver: head.receiver,
+            replies: .many(collected),
+            count: head.count,
+            size: head.size
+        )
     }
 
     /// Finds what is late.
     ///
-    /// A connection is stalled when its oldest request is older than `patience` and nothing at all has been received for
-    /// as long; a trickle of bytes buys it four times as long.
+    /// A connection is stalled when its oldest request is older than `patience` and nothing at all has been
+    /// received for as long; a trickle of bytes buys it four times as long.
     mutating func reviewed(at now: NIODeadline, lastRead: NIODeadline, patience: TimeAmount) -> Review {
         var review = Review()
         guard let head = entries.first else { return review }

@@ -46,7 +46,9 @@ struct CopyTable: Sendable {
             }
             bytes += newValue.session.size
             rows[handle] = Row(copy: newValue, logged: old?.logged ?? .start)
-            if let user = newValue.session.user, user != old?.copy.session.user { handles[user, default: []].insert(handle) }
+            if let user = newValue.session.user, user != old?.copy.session.user {
+                handles[user, default: []].insert(handle)
+            }
         }
     }
 
@@ -62,7 +64,9 @@ struct CopyTable: Sendable {
         for handle in rows.filter({ Self.isOver($0.value, at: now) }).keys { self[handle] = nil }
     }
 
-    private static func isOver(_ row: Row, at now: SessionInstant) -> Bool { row.copy.session.expiry + .seconds(60) <= now }
+    private static func isOver(_ row: Row, at now: SessionInstant) -> Bool {
+        row.copy.session.expiry + .seconds(60) <= now
+    }
 
     // MARK: Logging again
 
@@ -82,12 +86,17 @@ struct CopyTable: Sendable {
         return queue.first
     }
 
-    /// Takes sessions that were logged whole before `bound`, oldest first; those taken before are left out until `retry`.
-    mutating func due(before bound: LogPosition, at now: SessionInstant, limit: Int) -> [(SessionHandle, LogEntry.Copy)] {
+    /// Takes sessions that were logged whole before `bound`, oldest first; those taken before are left out
+    /// until `retry`.
+    mutating func due(before bound: LogPosition, at now: SessionInstant, limit: Int) -> [(
+        SessionHandle, LogEntry.Copy
+    )] {
         _ = oldest(at: now)
         var due: [(SessionHandle, LogEntry.Copy)] = []
         while due.count < limit, let (handle, position) = queue.next(before: bound) {
-            if let row = rows[handle], row.logged == position, !Self.isOver(row, at: now) { due.append((handle, row.copy)) }
+            if let row = rows[handle], row.logged == position, !Self.isOver(row, at: now) {
+                due.append((handle, row.copy))
+            }
         }
         return due
     }
@@ -96,7 +105,8 @@ struct CopyTable: Sendable {
     mutating func retry() { queue.rewind() }
 }
 
-/// Handles in the order in which the log came to hold their sessions, with those that have been taken and not dropped yet.
+/// Handles in the order in which the log came to hold their sessions, with those that have been taken and not
+/// dropped yet.
 private struct RelogQueue: Sendable {
     private var items: [(handle: SessionHandle, position: LogPosition)] = []
     private var head = 0
@@ -104,7 +114,9 @@ private struct RelogQueue: Sendable {
 
     var first: LogPosition? { head < items.count ? items[head].position : nil }
 
-    mutating func append(_ handle: SessionHandle, _ position: LogPosition) { items.append((handle, position)) }
+    mutating func append(_ handle: SessionHandle, _ position: LogPosition) {
+        items.append((handle, position))
+    }
 
     mutating func dropWhile(_ isStale: (SessionHandle, LogPosition) -> Bool) {
         while head < items.count, isStale(items[head].handle, items[head].position) { head += 1 }

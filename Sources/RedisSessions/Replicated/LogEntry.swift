@@ -4,8 +4,8 @@ import Sessions
 
 /// One entry of the log: what it says, and its bytes.
 ///
-/// An entry never holds a secret, a ticket or a user name in the clear: secrets are digests, names are sealed for the holder
-/// of the ticket.
+/// An entry never holds a secret, a ticket or a user name in the clear: secrets are digests, names are sealed
+/// for the holder of the ticket.
 struct LogEntry: Hashable, Sendable {
     enum Content: Hashable, Sendable {
         case create(SessionHandle, StoredDraft)
@@ -16,14 +16,16 @@ struct LogEntry: Hashable, Sendable {
         /// `user`: whose session it must be; nil for anybody's.
         case revoke(SessionHandle, user: [UInt8]?, tombstone: Duration)
         case revokeAll(user: [UInt8], except: SessionHandle?, tombstone: Duration)
-        /// A session that changed long ago, whole, for those who join later: what applying the log up to `asOf` made of it.
+        /// A session that changed long ago, whole, for those who join later: what applying the log up to
+        /// `asOf` made of it.
         case full(SessionHandle, asOf: LogPosition, Copy)
         /// Nothing; keeps the log's time going.
         case tick
 
         /// A new log begins.
         case origin
-        /// Its sender could fill the new log, having applied the old one up to `rank`; the entry's nonce names the claim.
+        /// Its sender could fill the new log, having applied the old one up to `rank`; the entry's nonce
+        /// names the claim.
         case claim(rank: LogPosition)
         /// One session of a claim, alive or remembered as ended.
         case seed(claim: UInt64, SessionHandle, Copy)
@@ -50,8 +52,8 @@ struct LogEntry: Hashable, Sendable {
 
 /// Turns entries into bytes and back, and keeps out what others wrote.
 ///
-/// Format, tag of 16 bytes, epoch, nonce, kind, content. The tag is keyed with the pepper and bound to the prefix: entries of
-/// another application, of a wrong pepper, or changed on the way do not open.
+/// Format, tag of 16 bytes, epoch, nonce, kind, content. The tag is keyed with the pepper and bound to the
+/// prefix: entries of another application, of a wrong pepper, or changed on the way do not open.
 struct LogCodec: Sendable {
     private let digester: SessionDigester
     private let use: String
@@ -77,12 +79,21 @@ struct LogCodec: Sendable {
     func decode(_ bytes: [UInt8]) -> LogEntry? {
         guard bytes.count > 1 + Self.tagLength, bytes[0] == Self.format else { return nil }
         let body = Array(bytes[(1 + Self.tagLength)...])
-        guard SessionDigester.areEqual(digester.seal(of: body, for: use).prefix(Self.tagLength), bytes[1...Self.tagLength]) else {
+        guard
+            SessionDigester.areEqual(
+                digester.seal(of: body, for: use).prefix(Self.tagLength),
+                bytes[1...Self.tagLength]
+            )
+        else {
             return nil
         }
         var reader = ByteReader(body)
         do throws(ByteReader.Malformed) {
-            let entry = LogEntry(epoch: try reader.word(), nonce: try reader.word(), content: try LogEntry.Content(from: &reader))
+            let entry = LogEntry(
+                epoch: try reader.word(),
+                nonce: try reader.word(),
+                content: try LogEntry.Content(from: &reader)
+            )
             try reader.end()
             return entry
         } catch { return nil }
@@ -146,17 +157,24 @@ extension LogEntry.Content {
         case 1: self = .create(try reader.handle(), try StoredDraft(from: &reader))
         case 2:
             self = .commit(
-                try reader.handle(), digest: try reader.string(), version: try reader.count(), try StoredChange(from: &reader))
+                try reader.handle(),
+                digest: try reader.string(),
+                version: try reader.count(),
+                try StoredChange(from: &reader)
+            )
         case 3: self = .touch(try reader.handle(), digest: try reader.string())
-        case 4: self = .end(try reader.handle(), digest: try reader.string(), tombstone: try reader.duration())
-        case 5: self = .revoke(try reader.handle(), user: try reader.optional(), tombstone: try reader.duration())
+        case 4:
+            self = .end(try reader.handle(), digest: try reader.string(), tombstone: try reader.duration())
+        case 5:
+            self = .revoke(try reader.handle(), user: try reader.optional(), tombstone: try reader.duration())
         case 6:
             let user = try reader.string()
             let kept = try reader.flag() ? try reader.string() : nil
             let handle = kept.flatMap { SessionHandle(bytes: $0) }
             guard kept == nil || handle != nil else { throw ByteReader.Malformed() }
             self = .revokeAll(user: user, except: handle, tombstone: try reader.duration())
-        case 7: self = .full(try reader.handle(), asOf: try reader.position(), try LogEntry.Copy(from: &reader))
+        case 7:
+            self = .full(try reader.handle(), asOf: try reader.position(), try LogEntry.Copy(from: &reader))
         case 8: self = .tick
         case 9: self = .origin
         case 10: self = .claim(rank: try reader.position())
@@ -191,7 +209,9 @@ extension ByteWriter {
     }
 
     /// Appends 8 bytes.
-    fileprivate mutating func word(_ word: UInt64) { raw((0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }) }
+    fileprivate mutating func word(_ word: UInt64) {
+        raw((0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) })
+    }
 
     fileprivate mutating func position(_ position: LogPosition) {
         number(position.milliseconds)
@@ -205,7 +225,9 @@ extension ByteReader {
         return handle
     }
 
-    fileprivate mutating func word() throws(Malformed) -> UInt64 { try raw(8).reduce(0) { $0 << 8 | UInt64($1) } }
+    fileprivate mutating func word() throws(Malformed) -> UInt64 {
+        try raw(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
 
     fileprivate mutating func position() throws(Malformed) -> LogPosition {
         LogPosition(milliseconds: try number(), sequence: try number())

@@ -4,11 +4,13 @@ import Hiredis
 import Sessions
 import Synchronization
 
-/// What must be done for the log from time to time: fill a new one, log old sessions again, keep it from expiring.
+/// What must be done for the log from time to time: fill a new one, log old sessions again, keep it from
+/// expiring.
 struct LogKeeper {
     private let log: ReplicatedLog
     private var plan: SeedingPlan?
-    /// A session is logged again when its last entry is this old; another age on each instance, so that one does it for all.
+    /// A session is logged again when its last entry is this old; another age on each instance, so that one
+    /// does it for all.
     private let relogAge: Duration
     private var nextRefresh = ContinuousClock.now
     private var nextSweep = ContinuousClock.now
@@ -50,14 +52,19 @@ struct LogKeeper {
             return false
         }
         let now = ContinuousClock.now
-        if plan?.epoch != epoch { plan = SeedingPlan(epoch: epoch, isCreator: created == epoch, quiet: log.options.quiet, now: now) }
+        if plan?.epoch != epoch {
+            plan = SeedingPlan(epoch: epoch, isCreator: created == epoch, quiet: log.options.quiet, now: now)
+        }
         switch plan?.next(seeding, canClaim: rank != nil, now: now) {
         case nil, .nothing: break
         case .claim(let nonce):
-            let command = log.state.withLock { log.xadd(.claim(rank: rank ?? .start), nonce: nonce, epoch: epoch, &$0) }
+            let command = log.state.withLock {
+                log.xadd(.claim(rank: rank ?? .start), nonce: nonce, epoch: epoch, &$0)
+            }
             _ = await log.send([command])
         case .seed(let nonce): await fill(epoch, nonce)
-        case .open(let claim, let claims): await log.append(all: [.open(claim: claim, claims: claims)], epoch: epoch)
+        case .open(let claim, let claims):
+            await log.append(all: [.open(claim: claim, claims: claims)], epoch: epoch)
         }
         return true
     }
@@ -85,16 +92,22 @@ struct LogKeeper {
             guard state.isLive, let serverTime = state.clock.now(at: now) else { return (false, []) }
             if now >= nextSweep { state.tend { $0.sweep(at: $1) } }
             let applied = state.applied
-            // The age of a session is judged by the log, and what is logged again is only as new as what was applied.
+            // The age of a session is judged by the log, and what is logged again is only as new as what was
+            // applied.
             guard serverTime - applied.instant < idle else { return (true, []) }
             let age = UInt64(relogAge.wholeMilliseconds)
-            let limit = LogPosition(milliseconds: applied.milliseconds - min(applied.milliseconds, age), sequence: 0)
+            let limit = LogPosition(
+                milliseconds: applied.milliseconds - min(applied.milliseconds, age),
+                sequence: 0
+            )
             let due = state.tend { $0.due(before: limit, at: $1, limit: Self.relogLimit) } ?? []
             return (false, due.map { .full($0.0, asOf: applied, $0.1) })
         }
         if now >= nextSweep { nextSweep = now + idle }
         if isTickDue { await log.append(all: [.tick]) }
-        if !due.isEmpty, await !log.append(all: due) { log.state.withLock { _ = $0.tend { table, _ in table.retry() } } }
+        if !due.isEmpty, await !log.append(all: due) {
+            log.state.withLock { _ = $0.tend { table, _ in table.retry() } }
+        }
         if now >= nextRefresh {
             nextRefresh = now + idle
             var command = RedisCommand("PEXPIRE", log.key)

@@ -2,7 +2,8 @@
 
 import Sessions
 
-/// A place in the log: the id that Redis gave to an entry, its time in milliseconds and a number within that millisecond.
+/// A place in the log: the id that Redis gave to an entry, its time in milliseconds and a number within that
+/// millisecond.
 struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
     let milliseconds: UInt64
     let sequence: UInt64
@@ -18,7 +19,9 @@ struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The position that `text` spells as `MILLISECONDS-SEQUENCE`; nil for anything else.
     init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let sequence = UInt64(parts[1]) else { return nil }
+        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let sequence = UInt64(parts[1]) else {
+            return nil
+        }
         self.init(milliseconds: milliseconds, sequence: sequence)
     }
 
@@ -29,7 +32,8 @@ struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     /// The position as the version in a ticket: milliseconds since 2024 and 18 bits of the sequence.
     ///
-    /// At most 18 digits; ends in the year 2093. Grows with the position; entries beyond the 262,144th of a millisecond share one.
+    /// At most 18 digits; ends in the year 2093. Grows with the position; entries beyond the 262,144th of a
+    /// millisecond share one.
     var version: Int {
         let since2024 = milliseconds < Self.epoch ? 0 : min(milliseconds - Self.epoch, (1 << 41) - 1)
         return Int(since2024 << 18 | min(sequence, (1 << 18) - 1))

@@ -45,7 +45,10 @@ struct LogReader {
         command.append(log.key)
         command.append(before.description)
         isAtEnd = false
-        let replies = try await connection.send([command, log.extentCommand(before)], timeout: log.options.blocking + .seconds(1))
+        let replies = try await connection.send(
+            [command, log.extentCommand(before)],
+            timeout: log.options.blocking + .seconds(1)
+        )
         let received = ContinuousClock.now
         if let error = replies[0].error ?? replies[1].error {
             if error.prefix == "WRONGTYPE" { log.state.withLock { $0.statistics.refused += 1 } }
@@ -57,7 +60,9 @@ struct LogReader {
         guard let last = extent.last else { return try await log.begin(after: nil, serverTime: extent.time) }
         let entries = replies[0].count > 0 ? replies[0][0][1] : nil
         apply(entries)
-        let (applied, isForeign) = log.state.withLock { ($0.applied, $0.applied >= last && $0.building.map { $0.epoch == nil } ?? false) }
+        let (applied, isForeign) = log.state.withLock {
+            ($0.applied, $0.applied >= last && $0.building.map { $0.epoch == nil } ?? false)
+        }
         if isForeign { return try await log.begin(after: last, serverTime: extent.time) }
         guard applied >= last else { return }
         page = min(page * 2, log.options.page)
@@ -66,12 +71,16 @@ struct LogReader {
     }
 
     /// Whether the log still has the entry that was applied last; if not, reading starts over.
-    private func isSameLog(_ extent: ReplicatedLog.Extent, read before: LogPosition, at instant: ContinuousClock.Instant) -> Bool {
+    private func isSameLog(
+        _ extent: ReplicatedLog.Extent,
+        read before: LogPosition,
+        at instant: ContinuousClock.Instant
+    ) -> Bool {
         log.state.withLock { state in
             state.clock.heard(extent.time, at: instant)
             guard before != .start else { return true }
-            // Gone with the rest, trimmed away because this instance was away for long, or never there: a Redis that came back
-            // with less than it had goes on with other entries after a shorter log.
+            // Gone with the rest, trimmed away because this instance was away for long, or never there: a
+            // Redis that came back with less than it had goes on with other entries after a shorter log.
             if !extent.isFound { state.startOver(isLost: extent.last.map { $0 < before } ?? true) }
             return extent.isFound
         }
@@ -83,9 +92,13 @@ struct LogReader {
         // Decoding is most of the work, and needs no lock.
         let decoded = (0..<entries.count).compactMap { index -> (LogPosition, LogEntry?)? in
             let entry = entries[index]
-            guard entry.count == 2, let position = entry[0].string.flatMap(LogPosition.init) else { return nil }
+            guard entry.count == 2, let position = entry[0].string.flatMap(LogPosition.init) else {
+                return nil
+            }
             let fields = entry[1]
-            guard fields.count == 2, fields[0].string == "e", let bytes = fields[1].bytes else { return (position, nil) }
+            guard fields.count == 2, fields[0].string == "e", let bytes = fields[1].bytes else {
+                return (position, nil)
+            }
             return (position, codec.decode(bytes))
         }
         wake { state, wake in

@@ -103,8 +103,10 @@ struct LogState: Sendable {
         statistics.applied += 1
         switch writers.removeValue(forKey: entry.nonce) {
         case nil: break
-        case .announced?, .answered?: writers[entry.nonce] = .answered(Answer(outcome: outcome, position: position))
-        case .waiting(let continuation, _)?: wake.writers.append((continuation, Answer(outcome: outcome, position: position)))
+        case .announced?, .answered?:
+            writers[entry.nonce] = .answered(Answer(outcome: outcome, position: position))
+        case .waiting(let continuation, _)?:
+            wake.writers.append((continuation, Answer(outcome: outcome, position: position)))
         }
         guard building?.isLive == true else { return true }
         statistics.reseeds += 1
@@ -170,7 +172,9 @@ struct LogState: Sendable {
     mutating func withdrawn(_ nonce: UInt64) { writers[nonce] = nil }
 
     /// The answer, if it is there already.
-    mutating func awaits(_ nonce: UInt64, _ continuation: CheckedContinuation<Answer?, Never>, until: Instant) -> Answer?? {
+    mutating func awaits(_ nonce: UInt64, _ continuation: CheckedContinuation<Answer?, Never>, until: Instant)
+        -> Answer??
+    {
         if case .answered(let answer) = writers.removeValue(forKey: nonce) { return .some(answer) }
         guard isRunning else { return .some(nil) }
         writers[nonce] = .waiting(continuation, until: until)
@@ -178,7 +182,9 @@ struct LogState: Sendable {
     }
 
     /// Whether the need is met, if that is known already.
-    mutating func awaits(_ need: Need, _ continuation: CheckedContinuation<Bool, Never>, until: Instant) -> Bool? {
+    mutating func awaits(_ need: Need, _ continuation: CheckedContinuation<Bool, Never>, until: Instant)
+        -> Bool?
+    {
         if isMet(need) { return true }
         guard isRunning, until > .now else { return false }
         readers.append((need, continuation, until))
@@ -207,7 +213,8 @@ struct LogState: Sendable {
             wake.readers.append((reader.continuation, isMet(reader.need)))
         }
         readers.removeAll { reader in now.map { reader.until <= $0 } ?? true }
-        for case (let nonce, .waiting(let continuation, let until)) in writers where now.map({ until <= $0 }) ?? true {
+        for case (let nonce, .waiting(let continuation, let until)) in writers
+        where now.map({ until <= $0 }) ?? true {
             wake.writers.append((continuation, nil))
             writers[nonce] = nil
         }

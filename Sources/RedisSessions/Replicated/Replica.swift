@@ -4,11 +4,12 @@ import Sessions
 
 /// What one instance makes of the log: all sessions, by applying the entries in order.
 ///
-/// Pure: no clock, no I/O. The time of every decision is the time of its entry, so that the same entries give the same
-/// sessions and the same outcomes on every instance.
+/// Pure: no clock, no I/O. The time of every decision is the time of its entry, so that the same entries give
+/// the same sessions and the same outcomes on every instance.
 struct Replica: Sendable {
     enum Phase: Sendable {
-        /// The log is being read from its beginning: sessions may be unknown because what made them was trimmed away.
+        /// The log is being read from its beginning: sessions may be unknown because what made them was
+        /// trimmed away.
         case joining
         /// Every session is known.
         case live
@@ -73,7 +74,9 @@ struct Replica: Sendable {
         if case .origin = entry.content, entry.epoch != epoch {
             if case .live = phase { return .replaced }
             skip(position)
-            (phase, epoch, table, pending) = (.seeding(Seeding(origin: position)), entry.epoch, CopyTable(), PendingEntries())
+            (phase, epoch, table, pending) = (
+                .seeding(Seeding(origin: position)), entry.epoch, CopyTable(), PendingEntries()
+            )
             return .none
         }
         if entry.epoch != epoch, entry.epoch > epoch ?? 0 {
@@ -116,7 +119,11 @@ struct Replica: Sendable {
     }
 
     /// Does what an entry says to one session.
-    private mutating func change(_ content: LogEntry.Content, of handle: SessionHandle, at position: LogPosition) -> Outcome {
+    private mutating func change(
+        _ content: LogEntry.Content,
+        of handle: SessionHandle,
+        at position: LogPosition
+    ) -> Outcome {
         let now = time(position.instant)
         if case .create(_, let draft) = content {
             guard table[handle] == nil else { return .gone(.ended(.revocation)) }
@@ -125,16 +132,21 @@ struct Replica: Sendable {
             table.note(handle, logged: position)
             return .stored(session, isRotated: true)
         }
-        guard var session = table[handle]?.session else { return content.isEnding ? .ended(0) : .gone(.unknown) }
+        guard var session = table[handle]?.session else {
+            return content.isEnding ? .ended(0) : .gone(.unknown)
+        }
         if let digest = content.digest {
             guard case .live(let standing) = session.presence(of: digest, handle, at: now) else {
-                guard !content.isEnding, case .absent(let absence) = session.presence(of: digest, handle, at: now) else { return .ended(0) }
+                guard !content.isEnding,
+                    case .absent(let absence) = session.presence(of: digest, handle, at: now)
+                else { return .ended(0) }
                 return .gone(absence)
             }
             switch content {
             case .commit(_, _, let version, let change):
                 do throws(SessionError) {
-                    guard let isRotated = try session.apply(change, to: version, standing: standing, at: now) else {
+                    guard let isRotated = try session.apply(change, to: version, standing: standing, at: now)
+                    else {
                         return .conflict(session, standing)
                     }
                     table[handle] = LogEntry.Copy(session: session, changed: position)
@@ -147,7 +159,9 @@ struct Replica: Sendable {
             default: break
             }
         }
-        guard let (end, tombstone) = content.end(of: session), session.isAlive(at: now) else { return .ended(0) }
+        guard let (end, tombstone) = content.end(of: session), session.isAlive(at: now) else {
+            return .ended(0)
+        }
         session.bury(end, until: now + tombstone)
         table[handle] = LogEntry.Copy(session: session, changed: position)
         return .ended(1)
@@ -162,7 +176,9 @@ struct Replica: Sendable {
             // A state as of a time that the log has forgotten: what came between is lost.
             guard table[handle] == nil, let first, asOf >= first else { break }
             table[handle] = copy
-            for (position, content) in pending.take(handle, after: asOf) { _ = change(content, of: handle, at: position) }
+            for (position, content) in pending.take(handle, after: asOf) {
+                _ = change(content, of: handle, at: position)
+            }
         case .revokeAll: pending.append(content, at: position)
         default:
             guard let handle = content.handle, table[handle] == nil else { break }
@@ -183,11 +199,17 @@ private struct PendingEntries: Sendable {
         bySession[handle, default: []].append((position, content))
     }
 
-    mutating func append(_ revocation: LogEntry.Content, at position: LogPosition) { byUser.append((position, revocation)) }
+    mutating func append(_ revocation: LogEntry.Content, at position: LogPosition) {
+        byUser.append((position, revocation))
+    }
 
     /// What concerns a session and came after `position`, in order.
-    mutating func take(_ handle: SessionHandle, after position: LogPosition) -> [(LogPosition, LogEntry.Content)] {
-        ((bySession.removeValue(forKey: handle) ?? []) + byUser).filter { $0.0 > position }.sorted { $0.0 < $1.0 }
+    mutating func take(_ handle: SessionHandle, after position: LogPosition) -> [(
+        LogPosition, LogEntry.Content
+    )] {
+        ((bySession.removeValue(forKey: handle) ?? []) + byUser).filter { $0.0 > position }.sorted {
+            $0.0 < $1.0
+        }
     }
 }
 
@@ -195,7 +217,8 @@ extension LogEntry.Content {
     /// The one session that it is about.
     fileprivate var handle: SessionHandle? {
         switch self {
-        case .create(let handle, _), .commit(let handle, _, _, _), .touch(let handle, _), .end(let handle, _, _),
+        case .create(let handle, _), .commit(let handle, _, _, _), .touch(let handle, _),
+            .end(let handle, _, _),
             .revoke(let handle, _, _):
             handle
         default: nil
@@ -221,8 +244,10 @@ extension LogEntry.Content {
     fileprivate func end(of session: StoredSession) -> (SessionEnd, Duration)? {
         switch self {
         case .end(_, _, let tombstone): return (.signOut, tombstone)
-        case .revoke(_, let user, let tombstone): return user == nil || user == session.user ? (.revocation, tombstone) : nil
-        case .revokeAll(let user, _, let tombstone): return user == session.user ? (.revocation, tombstone) : nil
+        case .revoke(_, let user, let tombstone):
+            return user == nil || user == session.user ? (.revocation, tombstone) : nil
+        case .revokeAll(let user, _, let tombstone):
+            return user == session.user ? (.revocation, tombstone) : nil
         default: return nil
         }
     }

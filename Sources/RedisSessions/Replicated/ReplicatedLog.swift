@@ -4,7 +4,8 @@ import Hiredis
 import Sessions
 import Synchronization
 
-/// The log as requests see it: append and wait for the outcome, or make sure that the copies are fresh enough.
+/// The log as requests see it: append and wait for the outcome, or make sure that the copies are fresh
+/// enough.
 final class ReplicatedLog: Sendable {
     /// Times and sizes; other than the defaults only in tests.
     struct Options: Sendable {
@@ -37,7 +38,8 @@ final class ReplicatedLog: Sendable {
         let isFound: Bool
 
         init?(_ reply: RedisReply) {
-            guard reply.count == 4, let first = reply[0].string, let last = reply[1].string, let time = reply[2].string.flatMap(Int64.init)
+            guard reply.count == 4, let first = reply[0].string, let last = reply[1].string,
+                let time = reply[2].string.flatMap(Int64.init)
             else { return nil }
             self.first = LogPosition(first)
             self.last = LogPosition(last)
@@ -50,7 +52,8 @@ final class ReplicatedLog: Sendable {
     enum Freshness: Sendable {
         /// Everything that was acknowledged anywhere a second ago is in them.
         case fresh
-        /// Redis or the log can not be asked: they are all there is, and what is not in them may exist all the same.
+        /// Redis or the log can not be asked: they are all there is, and what is not in them may exist all
+        /// the same.
         case cutOff
     }
 
@@ -86,8 +89,8 @@ final class ReplicatedLog: Sendable {
 
     /// Appends an entry and waits until it has been applied here.
     ///
-    /// Not interrupted by cancellation. Throws `.storeUnavailable` when the log can not be written, or when the entry did not
-    /// come back in time: what became of it is unknown then.
+    /// Not interrupted by cancellation. Throws `.storeUnavailable` when the log can not be written, or when
+    /// the entry did not come back in time: what became of it is unknown then.
     func append(_ content: LogEntry.Content) async throws(SessionError) -> LogState.Answer {
         let end = ContinuousClock.now + options.patience
         // Again when the entry was certainly not applied, because the log was replaced under it.
@@ -114,10 +117,15 @@ final class ReplicatedLog: Sendable {
                 // It may be in the log; then it comes back.
             }
             let answer: LogState.Answer? = await withCheckedContinuation { continuation in
-                if let answer = state.withLock({ $0.awaits(nonce, continuation, until: end) }) { continuation.resume(returning: answer) }
+                if let answer = state.withLock({ $0.awaits(nonce, continuation, until: end) }) {
+                    continuation.resume(returning: answer)
+                }
             }
             guard let answer else {
-                throw SessionError(.storeUnavailable, "The change did not come back from the log in time; what became of it is unknown.")
+                throw SessionError(
+                    .storeUnavailable,
+                    "The change did not come back from the log in time; what became of it is unknown."
+                )
             }
             guard case .refused = answer.outcome else { return answer }
         }
@@ -150,8 +158,12 @@ final class ReplicatedLog: Sendable {
     }
 
     /// `XADD`, which also takes off what is older than the log must be.
-    func xadd(_ content: LogEntry.Content, nonce: UInt64, epoch: UInt64? = nil, _ state: inout LogState) -> RedisCommand {
-        let bytes = codec.encode(LogEntry(epoch: epoch ?? state.serving?.epoch ?? 0, nonce: nonce, content: content))
+    func xadd(_ content: LogEntry.Content, nonce: UInt64, epoch: UInt64? = nil, _ state: inout LogState)
+        -> RedisCommand
+    {
+        let bytes = codec.encode(
+            LogEntry(epoch: epoch ?? state.serving?.epoch ?? 0, nonce: nonce, content: content)
+        )
         state.statistics.appended += 1
         state.statistics.bytesAppended += bytes.count
         var command = RedisCommand("XADD", key, "NOMKSTREAM")
@@ -197,10 +209,12 @@ final class ReplicatedLog: Sendable {
 
     /// Makes sure that the copies are worth an answer to somebody who has seen `version`.
     ///
-    /// No round trip when the reader was at the end of the log lately; otherwise one, and a wait for what it shows.
+    /// No round trip when the reader was at the end of the log lately; otherwise one, and a wait for what it
+    /// shows.
     ///
     /// - Parameter isStrict: everything that is in the log now must be in the copies.
-    /// - Throws: `.storeUnavailable` when the copies are older than what the client has seen, or can not be brought up to date.
+    /// - Throws: `.storeUnavailable` when the copies are older than what the client has seen, or can not be
+    ///   brought up to date.
     func refresh(for version: Int, isStrict: Bool = false) async throws(SessionError) -> Freshness {
         let asked = ContinuousClock.now
         let end = asked + options.patience
@@ -208,7 +222,10 @@ final class ReplicatedLog: Sendable {
             let isFresh = state.isLive && state.confirmed.map { asked - $0 < options.fresh } ?? false
             let hasSeen = version <= state.serving?.applied.version ?? -1
             let hasFailed = state.failed.map { asked - $0 < .milliseconds(500) } ?? false
-            return (isFresh && hasSeen && !isStrict, state.serving != nil, hasFailed, state.serving?.applied ?? .start)
+            return (
+                isFresh && hasSeen && !isStrict, state.serving != nil, hasFailed,
+                state.serving?.applied ?? .start
+            )
         }
         if isFresh { return .fresh }
         guard isReady else {
@@ -218,7 +235,8 @@ final class ReplicatedLog: Sendable {
         guard !hasFailed, let extent = await extent() else { return try cutOff(for: version) }
         let (target, isLost) = state.withLock { state -> (LogPosition?, Bool) in
             let isLost = state.isLost || state.building?.seeding != nil
-            // Compared with what had been applied before the question: meanwhile the reader may have come further.
+            // Compared with what had been applied before the question: meanwhile the reader may have come
+            // further.
             return (extent.last, isLost || extent.last ?? .start < applied)
         }
         guard let target, !isLost else {
@@ -227,7 +245,10 @@ final class ReplicatedLog: Sendable {
             return .fresh
         }
         guard await wait(for: .position(target), until: end) else {
-            throw SessionError(.storeUnavailable, "This instance is behind the log and could not catch up in time.")
+            throw SessionError(
+                .storeUnavailable,
+                "This instance is behind the log and could not catch up in time."
+            )
         }
         state.withLock { if $0.isLive { $0.confirm(asked) } }
         return .fresh
@@ -236,7 +257,10 @@ final class ReplicatedLog: Sendable {
     private func cutOff(for version: Int) throws(SessionError) -> Freshness {
         let applied = state.withLock { $0.serving?.applied.version }
         guard let applied, version <= applied else {
-            throw SessionError(.storeUnavailable, "Redis does not answer, and the client has seen what this instance has not.")
+            throw SessionError(
+                .storeUnavailable,
+                "Redis does not answer, and the client has seen what this instance has not."
+            )
         }
         return .cutOff
     }
@@ -256,11 +280,18 @@ final class ReplicatedLog: Sendable {
     /// False when it is not so in time.
     private func wait(for need: LogState.Need, until end: ContinuousClock.Instant) async -> Bool {
         await withCheckedContinuation { continuation in
-            if let answer = state.withLock({ $0.awaits(need, continuation, until: end) }) { continuation.resume(returning: answer) }
+            if let answer = state.withLock({ $0.awaits(need, continuation, until: end) }) {
+                continuation.resume(returning: answer)
+            }
         }
     }
 
     private static let notReady = SessionError(
-        .storeUnavailable, "The log has not been read yet: Redis does not answer, or the store's run() is not running.")
-    private static let notWritable = SessionError(.storeUnavailable, "The log can not be written at the moment.")
+        .storeUnavailable,
+        "The log has not been read yet: Redis does not answer, or the store's run() is not running."
+    )
+    private static let notWritable = SessionError(
+        .storeUnavailable,
+        "The log can not be written at the moment."
+    )
 }

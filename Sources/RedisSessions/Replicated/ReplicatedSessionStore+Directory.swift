@@ -5,7 +5,8 @@ import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionDirectory`.
-/// The sessions of a user, from the copies but exact: one round trip shows where the log ends, and that much is waited for.
+/// The sessions of a user, from the copies but exact: one round trip shows where the log ends, and that much
+/// is waited for.
 extension ReplicatedSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await check()
@@ -13,7 +14,9 @@ extension ReplicatedSessionStore: SessionDirectory {
         return log.state.withLock { state -> [SessionSummary] in
             guard let table = state.serving?.table else { return [] }
             let now = state.now
-            return table.live(user, at: now).compactMap { handle in table[handle].map { $0.session.summary(handle) } }
+            return table.live(user, at: now).compactMap { handle in
+                table[handle].map { $0.session.summary(handle) }
+            }
         }.sorted { $0.lastUsed > $1.lastUsed }
     }
 
@@ -25,8 +28,11 @@ extension ReplicatedSessionStore: SessionDirectory {
         return try await count(.revoke(handle, user: user, tombstone: tombstone)) == 1
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
-        try await count(.revokeAll(user: digester.digest(ofPrincipal: principal), except: kept, tombstone: tombstone))
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
+    {
+        try await count(
+            .revokeAll(user: digester.digest(ofPrincipal: principal), except: kept, tombstone: tombstone)
+        )
     }
 
     public func revoke(_ handle: SessionHandle) async throws(SessionError) {

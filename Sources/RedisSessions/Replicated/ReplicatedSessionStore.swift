@@ -9,26 +9,31 @@ import Synchronization
 // The operations are documented where they are promised: `SessionStore`.
 /// Sessions in the memory of every instance, kept equal by one log in Redis: reads cost no round trip.
 ///
-/// Changes are appended to one Redis stream. Every instance, the writer included, applies the stream in order, so that
-/// everywhere the same one of two conflicting changes wins; a change is done when its own entry has come back. The ticket's
-/// version is a place in the log: an instance that is not there yet waits for it, so that no client sees less than it has seen.
+/// Changes are appended to one Redis stream. Every instance, the writer included, applies the stream in
+/// order, so that everywhere the same one of two conflicting changes wins; a change is done when its own
+/// entry has come back. The ticket's version is a place in the log: an instance that is not there yet waits
+/// for it, so that no client sees less than it has seen.
 ///
-/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until it has been read.
+/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until it has
+/// been read.
 ///
 /// What it declares:
-/// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and revocations are
-///   exact: they ask Redis.
-/// * A browser that sends two requests at a time keeps the cookie that comes last, perhaps the older one. For that moment it may be
-///   shown what is older than what its other tab has seen.
-/// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance knows are read from
-///   its copies, unless the client has seen a newer state; about all others it does not know, and says so.
+/// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and
+///   revocations are exact: they ask Redis.
+/// * A browser that sends two requests at a time keeps the cookie that comes last, perhaps the older one. For
+///   that moment it may be shown what is older than what its other tab has seen.
+/// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance
+///   knows are read from its copies, unless the client has seen a newer state; about all others it does not
+///   know, and says so.
 /// * When Redis comes back with a shorter log than it had, what is missing there is undone everywhere.
-/// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions included. Lost is
-///   what only instances knew that died with Redis, or did not come back within a second or so.
+/// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions
+///   included. Lost is what only instances knew that died with Redis, or did not come back within a second or
+///   so.
 /// * Whoever may write to Redis can delay, repeat and delete entries, but without the pepper not make any.
 ///
-/// Needs Redis 6.2 and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD PEXPIRE PING EVALSHA`, what
-/// the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an operator loads them.
+/// Needs Redis 6.2 and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
+/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD`
+/// unless an operator loads them.
 public struct ReplicatedSessionStore: SessionStore, Service {
     /// All scripts of the store, for operators whose ACL does not let applications load any.
     public static let scripts = ReplicatedLog.scripts
@@ -44,16 +49,23 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     /// - Parameters:
     ///   - redis: the client; the store keeps one of its dedicated connections for itself.
     ///   - prefix: first part of the log's key. Two applications on one Redis must differ here (R37).
-    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and proves entries (R33).
+    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and proves
+    ///     entries (R33).
     ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
-    ///   - retention: how far back the log reaches, the same on all instances. An unchanged session is logged again about twice
-    ///     in this time; an instance that was cut off for longer reads everything again.
-    ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are remembered.
+    ///   - retention: how far back the log reaches, the same on all instances. An unchanged session is logged
+    ///     again about twice in this time; an instance that was cut off for longer reads everything again.
+    ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are
+    ///     remembered.
     ///   - maximumBytes: how many bytes all attributes together may have.
     /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
     public init(
-        _ redis: RedisClient, prefix: String = "sessions", pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300),
-        retention: Duration = .seconds(3600), maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20
+        _ redis: RedisClient,
+        prefix: String = "sessions",
+        pepper: [UInt8]? = nil,
+        tombstone: Duration = .seconds(300),
+        retention: Duration = .seconds(3600),
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20
     ) throws(SessionError) {
         guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
             throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
@@ -61,13 +73,24 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         var options = ReplicatedLog.Options()
         options.retention = retention
         try self.init(
-            redis, prefix: prefix, pepper: pepper, tombstone: tombstone, maximumSessions: maximumSessions, maximumBytes: maximumBytes,
-            options: options)
+            redis,
+            prefix: prefix,
+            pepper: pepper,
+            tombstone: tombstone,
+            maximumSessions: maximumSessions,
+            maximumBytes: maximumBytes,
+            options: options
+        )
     }
 
     init(
-        _ redis: RedisClient, prefix: String, pepper: [UInt8]? = nil, tombstone: Duration = .seconds(300), maximumSessions: Int = 100_000,
-        maximumBytes: Int = 256 << 20, options: ReplicatedLog.Options
+        _ redis: RedisClient,
+        prefix: String,
+        pepper: [UInt8]? = nil,
+        tombstone: Duration = .seconds(300),
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20,
+        options: ReplicatedLog.Options
     ) throws(SessionError) {
         guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
             throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
@@ -79,7 +102,12 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         self.maximumSessions = maximumSessions
         self.maximumBytes = maximumBytes
         digester = try SessionDigester(pepper: pepper)
-        log = ReplicatedLog(redis, keys: try SessionKeys(prefix: prefix), digester: digester, options: options)
+        log = ReplicatedLog(
+            redis,
+            keys: try SessionKeys(prefix: prefix),
+            digester: digester,
+            options: options
+        )
     }
 
     /// What the store holds and has done.
@@ -124,11 +152,15 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
         switch copy?.session.presence(of: digest, ticket.handle, at: now) ?? .absent(.unknown) {
         case .absent(.unknown) where freshness == .cutOff:
-            throw SessionError(.storeUnavailable, "Redis does not answer, and this instance does not know the session.")
+            throw SessionError(
+                .storeUnavailable,
+                "Redis does not answer, and this instance does not know the session."
+            )
         case .absent(let absence): return .absent(absence)
         case .live(let standing):
             guard let copy else { return .absent(.unknown) }
-            return record(copy.session, ticket, standing, seen: copy.changed, at: now).map { .found($0) } ?? .absent(.unreadable)
+            return record(copy.session, ticket, standing, seen: copy.changed, at: now).map { .found($0) }
+                ?? .absent(.unreadable)
         }
     }
 
@@ -140,11 +172,15 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         return try commit(answer, ticket, by: ticket)
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommit
+    {
         guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
         let fresh = SessionTicket(handle: ticket.handle)
         let digest = digester.digest(of: ticket)
-        let stored = StoredChange(change, fresh: fresh, principal: record.principal, digester) { digester.seal(principal: $0, for: fresh) }
+        let stored = StoredChange(change, fresh: fresh, principal: record.principal, digester) {
+            digester.seal(principal: $0, for: fresh)
+        }
         let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
         if var session = copy?.session, let changed = copy?.changed {
             switch session.presence(of: digest, ticket.handle, at: now) {
@@ -158,27 +194,33 @@ public struct ReplicatedSessionStore: SessionStore, Service {
                     return .conflict(record)
                 }
                 let before = session.size
-                if (try? session.apply(stored, to: record.version, standing: standing, at: now)) != nil, session.size > before {
+                if (try? session.apply(stored, to: record.version, standing: standing, at: now)) != nil,
+                    session.size > before
+                {
                     try makeRoom(for: 0, bytes: session.size - before)
                 }
             default: break
             }
         }
-        let answer = try await log.append(.commit(ticket.handle, digest: digest, version: record.version, stored))
+        let answer = try await log.append(
+            .commit(ticket.handle, digest: digest, version: record.version, stored)
+        )
         return try commit(answer, ticket, by: fresh)
     }
 
     public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
         guard let ticket = SessionTicket(record.credential) else { return nil }
         let entry = LogEntry.Content.touch(ticket.handle, digest: digester.digest(of: ticket))
-        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline need not.
+        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline
+        // need not.
         if record.hasPredecessor { _ = try await log.append(entry) } else { log.submit(entry) }
         return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
         guard let ticket = SessionTicket(record.credential) else { return false }
-        return try await count(.end(ticket.handle, digest: digester.digest(of: ticket), tombstone: tombstone)) == 1
+        return try await count(.end(ticket.handle, digest: digester.digest(of: ticket), tombstone: tombstone))
+            == 1
     }
 
     public func check() async throws(SessionError) {
@@ -194,28 +236,42 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
-    private func commit(_ answer: LogState.Answer, _ ticket: SessionTicket, by fresh: SessionTicket) throws(SessionError) -> SessionCommit {
+    private func commit(_ answer: LogState.Answer, _ ticket: SessionTicket, by fresh: SessionTicket)
+        throws(SessionError) -> SessionCommit
+    {
         switch answer.outcome {
         case .stored(let session, let isRotated):
             let now = log.options.time(answer.position.instant)
             var next: SessionTicket? = isRotated ? fresh : nil
             // An old secret is never sent again.
-            if !isRotated, session.presence(of: digester.digest(of: ticket), ticket.handle, at: now) == .live(.current) { next = ticket }
+            if !isRotated,
+                session.presence(of: digester.digest(of: ticket), ticket.handle, at: now) == .live(.current)
+            {
+                next = ticket
+            }
             return .committed(
-                handle: ticket.handle, version: session.version, credential: next?.seen(answer.position.version).credential,
-                remaining: session.remaining(at: now))
+                handle: ticket.handle,
+                version: session.version,
+                credential: next?.seen(answer.position.version).credential,
+                remaining: session.remaining(at: now)
+            )
         case .conflict(let session, let standing):
             let now = log.state.withLock { $0.now }
-            return record(session, ticket, standing, seen: answer.position, at: now).map { .conflict($0) } ?? .gone(.unreadable)
+            return record(session, ticket, standing, seen: answer.position, at: now).map { .conflict($0) }
+                ?? .gone(.unreadable)
         case .gone(let absence): return .gone(absence)
         case .invalid(let error): throw error
-        default: throw SessionError(.storeUnavailable, "The log answered in a form that the store does not use.")
+        default:
+            throw SessionError(.storeUnavailable, "The log answered in a form that the store does not use.")
         }
     }
 
     /// Nil when the principal was sealed by somebody else.
     private func record(
-        _ session: StoredSession, _ ticket: SessionTicket, _ standing: SessionRecord.Standing, seen position: LogPosition,
+        _ session: StoredSession,
+        _ ticket: SessionTicket,
+        _ standing: SessionRecord.Standing,
+        seen position: LogPosition,
         at now: SessionInstant
     ) -> SessionRecord? {
         var principal: String?
@@ -225,17 +281,26 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         }
         let isNews = standing == .current && position.version > ticket.version ?? 0
         return session.record(
-            ticket, standing: standing, principal: principal, at: now, reissue: isNews ? ticket.seen(position.version).credential : nil)
+            ticket,
+            standing: standing,
+            principal: principal,
+            at: now,
+            reissue: isNews ? ticket.seen(position.version).credential : nil
+        )
     }
 
     private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {
         let full: (Int, Int)? = log.state.withLock { state in
             state.tend { table, now in
-                func isFull() -> Bool { table.count + sessions > maximumSessions || table.bytes + bytes > maximumBytes }
+                func isFull() -> Bool {
+                    table.count + sessions > maximumSessions || table.bytes + bytes > maximumBytes
+                }
                 if isFull() { table.sweep(at: now) }
                 return isFull() ? (table.count, table.bytes) : nil
             } ?? nil
         }
-        if let full { throw SessionError(.storeFull, "The session memory is full: \(full.0) sessions, \(full.1) bytes.") }
+        if let full {
+            throw SessionError(.storeFull, "The session memory is full: \(full.0) sessions, \(full.1) bytes.")
+        }
     }
 }

@@ -4,9 +4,10 @@ import Sessions
 
 /// How a new log gets its sessions: between its origin and the first valid `open`, nothing can be changed.
 ///
-/// All instances applied the same old log, some further than others, so that the state of the one that is furthest contains
-/// what the others know, the ends included. Each instance claims how far it was; the best claim is filled in, and opened.
-/// What the sessions are then is in the log alone: instances that kept something else drop it.
+/// All instances applied the same old log, some further than others, so that the state of the one that is
+/// furthest contains what the others know, the ends included. Each instance claims how far it was; the best
+/// claim is filled in, and opened. What the sessions are then is in the log alone: instances that kept
+/// something else drop it.
 struct Seeding: Sendable {
     struct Claim: Sendable {
         let nonce: UInt64
@@ -30,7 +31,10 @@ struct Seeding: Sendable {
         switch entry.content {
         case .claim(let rank):
             guard !claims.contains(where: { $0.nonce == entry.nonce }) else { return nil }
-            claims.insert(Claim(nonce: entry.nonce, rank: rank), at: claims.firstIndex { $0.rank < rank } ?? claims.count)
+            claims.insert(
+                Claim(nonce: entry.nonce, rank: rank),
+                at: claims.firstIndex { $0.rank < rank } ?? claims.count
+            )
         case .seed(let nonce, let handle, let copy):
             guard let index = claims.firstIndex(where: { $0.nonce == nonce }) else { return nil }
             claims[index].rows[handle] = CopyTable.Row(copy: copy, logged: origin)

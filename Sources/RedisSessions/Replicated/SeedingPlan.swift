@@ -4,8 +4,9 @@ import Sessions
 
 /// What this instance does while a new log is being filled.
 ///
-/// Pure: times are passed in. All instances claim; after a while without a new claim the best one fills in its sessions and
-/// opens the log. One that has died is passed over, and if it was only slow, nothing is lost by two that fill in theirs.
+/// Pure: times are passed in. All instances claim; after a while without a new claim the best one fills in
+/// its sessions and opens the log. One that has died is passed over, and if it was only slow, nothing is lost
+/// by two that fill in theirs.
 struct SeedingPlan: Sendable {
     enum Action: Equatable, Sendable {
         case nothing

@@ -4,8 +4,9 @@ import Sessions
 
 /// The time at the Redis server, estimated from what it said and when that came here.
 ///
-/// Each answer gives a bound: by now it is at least that late there. The best of the last bounds counts, so that an answer
-/// that lay around in a stopped process spoils nothing, and a clock of the server that was set back is followed soon.
+/// Each answer gives a bound: by now it is at least that late there. The best of the last bounds counts, so
+/// that an answer that lay around in a stopped process spoils nothing, and a clock of the server that was set
+/// back is followed soon.
 struct ServerClock: Sendable {
     private static let kept = 20
 

@@ -4,21 +4,24 @@
 // The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
 /// Sessions whose attributes travel sealed in the cookie, guarded by a small record in another store.
 ///
-/// The record, without any attribute, says who is signed in, until when, and which cookie is the newest. So signing out, lists,
-/// revocations, deadlines in the backing's time and theft signals work as they do there, and an old cookie is refused: each
-/// change gives the record a new secret, and the seal holds that secret. The bytes of the sessions stay with the browsers.
+/// The record, without any attribute, says who is signed in, until when, and which cookie is the newest. So
+/// signing out, lists, revocations, deadlines in the backing's time and theft signals work as they do there,
+/// and an old cookie is refused: each change gives the record a new secret, and the seal holds that secret.
+/// The bytes of the sessions stay with the browsers.
 ///
 /// * **Reads** cost the backing's one round trip, writes another.
-/// * **Of two parallel writes one is refused** with `.conflict` (409): what the other one stored is in the browser's newer cookie
-///   and nowhere else, so nobody can put the two together. Nothing is lost. A sign-in that keeps nothing is never refused.
-/// * **The cookie before the newest may still read** for `readGrace`, for requests that were on their way. It can write nothing and
-///   is never sent again. After that it is a replay, and any older cookie is superseded: both without rights, both reported.
-/// * **A response that is lost loses the session**: the browser keeps a cookie that is no longer the newest, and must sign in
-///   again. Leave `SessionPolicy.endsOnTheft` off, which would take that for theft.
-/// * **Spill.** When the cookie would be longer than `spillAbove`, the attributes move to the record and the cookie keeps the
-///   ticket. From then on this session is one of the backing's like any other.
-/// * Changes need a response that can carry a cookie (`.unsupported` in a streaming body or a job); signing out does not. The
-///   lists do not show what the sessions hold.
+/// * **Of two parallel writes one is refused** with `.conflict` (409): what the other one stored is in the
+///   browser's newer cookie and nowhere else, so nobody can put the two together. Nothing is lost. A sign-in
+///   that keeps nothing is never refused.
+/// * **The cookie before the newest may still read** for `readGrace`, for requests that were on their way. It
+///   can write nothing and is never sent again. After that it is a replay, and any older cookie is
+///   superseded: both without rights, both reported.
+/// * **A response that is lost loses the session**: the browser keeps a cookie that is no longer the newest,
+///   and must sign in again. Leave `SessionPolicy.endsOnTheft` off, which would take that for theft.
+/// * **Spill.** When the cookie would be longer than `spillAbove`, the attributes move to the record and the
+///   cookie keeps the ticket. From then on this session is one of the backing's like any other.
+/// * Changes need a response that can carry a cookie (`.unsupported` in a streaming body or a job); signing
+///   out does not. The lists do not show what the sessions hold.
 ///
 /// A site can turn this store on in front of the one it has: existing tickets work on as spilled sessions.
 /// See `Docs/Decisions/0005` for why there is a record per session. Source: R65, R68.
@@ -33,15 +36,20 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
     ///
     /// - Parameters:
     ///   - keys: the keys; all instances need the same.
-    ///   - application: what the seals hold for; two applications, or two environments, that share keys must differ here.
+    ///   - application: what the seals hold for; two applications, or two environments, that share keys must
+    ///     differ here.
     ///   - cookie: the manager's cookie: a seal holds for its name only.
     ///   - backing: where the records are kept.
     ///   - spillAbove: the longest cookie value; 256 to 8,000 bytes, 3,000 by default.
     ///   - readGrace: how long the previous cookie may still read; at most 5 minutes, 10 seconds by default.
     /// - Throws: `.invalidConfiguration`.
     public init(
-        _ keys: SealKeyRing, application: String, cookie: SessionCookie = SessionCookie(), backing: any SessionDirectory,
-        spillAbove: Int = 3000, readGrace: Duration = .seconds(10)
+        _ keys: SealKeyRing,
+        application: String,
+        cookie: SessionCookie = SessionCookie(),
+        backing: any SessionDirectory,
+        spillAbove: Int = 3000,
+        readGrace: Duration = .seconds(10)
     ) throws(SessionError) {
         guard (256...8000).contains(spillAbove) else {
             throw SessionError(.invalidConfiguration, "spillAbove must be between 256 and 8000 bytes.")
@@ -63,7 +71,8 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
         case .sealed(let contents, let isCurrentKey):
             switch try await backing.load(contents.ticket) {
             case .absent(let absence): return .absent(absence)
-            case .found(let record): return try show(contents, of: record, as: credential, isCurrentKey: isCurrentKey)
+            case .found(let record):
+                return try show(contents, of: record, as: credential, isCurrentKey: isCurrentKey)
             }
         }
     }
@@ -73,12 +82,21 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
         var empty = draft
         empty.attributes = [:]
         let answer = try await backing.create(empty)
-        guard case .committed(let handle, let version, let ticket?, let remaining) = answer else { return answer }
+        guard case .committed(let handle, let version, let ticket?, let remaining) = answer else {
+            return answer
+        }
         let contents = Contents(ticket: ticket, version: version, attributes: draft.attributes)
-        return .committed(handle: handle, version: version, credential: try sealed(contents), remaining: remaining)
+        return .committed(
+            handle: handle,
+            version: version,
+            credential: try sealed(contents),
+            remaining: remaining
+        )
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommit
+    {
         let contents: Contents
         switch open(record.credential) {
         case .ticket: return try await backing.commit(change, to: record)
@@ -98,18 +116,26 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
             guarded.rotation = .renew
             guarded.policy.renewalGrace = readGrace
         }
-        let answer = try await backing.commit(guarded, to: record.presented(as: contents.ticket, version: contents.version))
+        let answer = try await backing.commit(
+            guarded,
+            to: record.presented(as: contents.ticket, version: contents.version)
+        )
         switch answer {
         case .gone: return answer
         case .conflict:
             throw SessionError(
-                .conflict, "Another request changed the session first; what it stored is in the browser's newer cookie. Nothing was stored."
+                .conflict,
+                "Another request changed the session first; what it stored is in the browser's newer cookie. Nothing was stored."
             )
         case .committed(let handle, let version, let credential, let remaining):
             let ticket = credential ?? contents.ticket
             let next = Contents(ticket: ticket, version: version, attributes: attributes)
             return .committed(
-                handle: handle, version: version, credential: isSpilled ? ticket : try sealed(next), remaining: remaining)
+                handle: handle,
+                version: version,
+                credential: isSpilled ? ticket : try sealed(next),
+                remaining: remaining
+            )
         }
     }
 
@@ -118,7 +144,9 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
         case .ticket: return try await backing.touch(record)
         case .absent: return nil
         case .sealed(var contents, _):
-            let ticket = try await backing.touch(record.presented(as: contents.ticket, version: contents.version))
+            let ticket = try await backing.touch(
+                record.presented(as: contents.ticket, version: contents.version)
+            )
             guard let ticket, record.standing == .current else { return nil }
             contents.ticket = ticket
             return try sealed(contents)
@@ -140,17 +168,22 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
         seal.marks(record.credential.value) || backing.isHeldByClient(record)
     }
 
-    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] { try await backing.sessions(of: principal) }
+    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await backing.sessions(of: principal)
+    }
 
     public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
         try await backing.revoke(handle, of: principal)
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
+    {
         try await backing.revokeAll(of: principal, except: kept)
     }
 
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) { try await backing.revoke(handle) }
+    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
+        try await backing.revoke(handle)
+    }
 
     package var cookieNames: Set<String> { [cookieName] }
 
@@ -172,35 +205,57 @@ public struct GuardedSessionStore: SessionDirectory, CookieKeeping {
         case .unknownKey: return .absent(.unknownKey)
         case .forged: return .absent(.forged)
         case .opened(let bytes, let isCurrent):
-            return Contents(decoding: bytes).map { .sealed($0, isCurrentKey: isCurrent) } ?? .absent(.unreadable)
+            return Contents(decoding: bytes).map { .sealed($0, isCurrentKey: isCurrent) }
+                ?? .absent(.unreadable)
         }
     }
 
     private func show(
-        _ contents: Contents, of record: SessionRecord, as credential: SessionCredential, isCurrentKey: Bool
+        _ contents: Contents,
+        of record: SessionRecord,
+        as credential: SessionCredential,
+        isCurrentKey: Bool
     ) throws(SessionError) -> SessionLoad {
         var next = contents
         var isReissued = false
         switch record.standing {
         case .predecessor: break
         case .current:
-            // Each change replaces the secret: one secret never stands for two versions, unless somebody wrote to the record.
+            // Each change replaces the secret: one secret never stands for two versions, unless somebody
+            // wrote to the record.
             guard record.version == contents.version else { return .absent(.unreadable) }
             next.ticket = record.reissue ?? contents.ticket
             isReissued = record.reissue != nil || !isCurrentKey
         }
-        // Not `hasPredecessor`: to retire the previous secret at once would cost a round trip after each change.
+        // Not `hasPredecessor`: to retire the previous secret at once would cost a round trip after each
+        // change.
         return .found(
             SessionRecord(
-                handle: record.handle, credential: credential, standing: record.standing, hasPredecessor: false, version: contents.version,
-                principal: record.principal, attributes: contents.attributes, created: record.created, lastUsed: record.lastUsed,
-                rotated: record.rotated, deadline: record.deadline, idleTimeout: record.idleTimeout, now: record.now,
-                reissue: isReissued ? try sealed(next) : nil))
+                handle: record.handle,
+                credential: credential,
+                standing: record.standing,
+                hasPredecessor: false,
+                version: contents.version,
+                principal: record.principal,
+                attributes: contents.attributes,
+                created: record.created,
+                lastUsed: record.lastUsed,
+                rotated: record.rotated,
+                deadline: record.deadline,
+                idleTimeout: record.idleTimeout,
+                now: record.now,
+                reissue: isReissued ? try sealed(next) : nil
+            )
+        )
     }
 
     private func fits(_ attributes: [String: [UInt8]]) -> Bool {
         // No ticket is longer than 96 bytes.
-        let contents = Contents(ticket: SessionCredential(String(repeating: "x", count: 96)), version: .max, attributes: attributes)
+        let contents = Contents(
+            ticket: SessionCredential(String(repeating: "x", count: 96)),
+            version: .max,
+            attributes: attributes
+        )
         return seal.length(sealing: contents.encoded.count) <= spillAbove
     }
 

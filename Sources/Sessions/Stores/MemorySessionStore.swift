@@ -4,14 +4,16 @@ import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
-/// Sessions in the memory of one process: for development, tests, and one instance (or a pinning balancer) that may lose them.
+/// Sessions in the memory of one process: for development, tests, and one instance (or a pinning balancer)
+/// that may lose them.
 ///
-/// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go on. Expired
-/// sessions are never returned, and swept as new ones come in (R38). Costs no I/O.
+/// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go
+/// on. Expired sessions are never returned, and swept as new ones come in (R38). Costs no I/O.
 public final class MemorySessionStore: SessionDirectory {
     fileprivate struct Contents {
         var sessions: [SessionHandle: StoredSession] = [:]
-        /// By digest of the user's name: Swift takes different spellings of one letter for equal, the other stores do not (R07).
+        /// By digest of the user's name: Swift takes different spellings of one letter for equal, the other
+        /// stores do not (R07).
         var handles: [[UInt8]: Set<SessionHandle>] = [:]
         var bytes = 0
         var insertions = 0
@@ -28,16 +30,22 @@ public final class MemorySessionStore: SessionDirectory {
     /// Creates an empty store.
     ///
     /// - Parameters:
-    ///   - maximumSessions: how many records it holds, ended ones included for as long as they are remembered.
+    ///   - maximumSessions: how many records it holds, ended ones included for as long as they are
+    ///     remembered.
     ///   - maximumBytes: how many bytes all attributes together may have.
     ///   - tombstone: how long an ended session is remembered as ended; must outlive the longest request.
     ///   - now: the clock; the system's by default.
     public init(
-        maximumSessions: Int = 100_000, maximumBytes: Int = 256 << 20, tombstone: Duration = .seconds(300),
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20,
+        tombstone: Duration = .seconds(300),
         now: @escaping @Sendable () -> SessionInstant = { .now }
     ) throws(SessionError) {
         guard maximumSessions > 0, maximumBytes > 0, tombstone > .zero else {
-            throw SessionError(.invalidConfiguration, "maximumSessions, maximumBytes and tombstone must be above zero.")
+            throw SessionError(
+                .invalidConfiguration,
+                "maximumSessions, maximumBytes and tombstone must be above zero."
+            )
         }
         digester = try SessionDigester(pepper: nil)
         self.tombstone = tombstone
@@ -53,7 +61,9 @@ public final class MemorySessionStore: SessionDirectory {
         guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
         let now = now()
         let digest = digester.digest(of: ticket)
-        guard let session = contents.withLock({ $0.sessions[ticket.handle] }) else { return .absent(.unknown) }
+        guard let session = contents.withLock({ $0.sessions[ticket.handle] }) else {
+            return .absent(.unknown)
+        }
         switch session.presence(of: digest, ticket.handle, at: now) {
         case .live(let standing): return .found(record(session, ticket, standing, at: now))
         case .absent(let absence): return .absent(absence)
@@ -66,22 +76,38 @@ public final class MemorySessionStore: SessionDirectory {
         let session = StoredSession(StoredDraft(draft, for: ticket, digester) { Array($0.utf8) }, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
-            let isFull = contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
-            if isFull || contents.insertions > max(1000, contents.sessions.count / 2) { contents.sweep(at: now) }
-            guard contents.sessions.count < maximumSessions, contents.bytes + session.size <= maximumBytes else {
-                throw SessionError(.storeFull, "The session memory is full: \(contents.sessions.count) sessions, \(contents.bytes) bytes.")
+            let isFull =
+                contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
+            if isFull || contents.insertions > max(1000, contents.sessions.count / 2) {
+                contents.sweep(at: now)
+            }
+            guard contents.sessions.count < maximumSessions, contents.bytes + session.size <= maximumBytes
+            else {
+                throw SessionError(
+                    .storeFull,
+                    "The session memory is full: \(contents.sessions.count) sessions, \(contents.bytes) bytes."
+                )
             }
             contents.replace(ticket.handle, session)
         }
-        return .committed(handle: ticket.handle, version: 1, credential: ticket.credential, remaining: session.remaining(at: now))
+        return .committed(
+            handle: ticket.handle,
+            version: 1,
+            credential: ticket.credential,
+            remaining: session.remaining(at: now)
+        )
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit {
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommit
+    {
         guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
         let now = now()
         let fresh = SessionTicket(handle: ticket.handle)
         let digest = digester.digest(of: ticket)
-        let change = StoredChange(change, fresh: fresh, principal: record.principal, digester) { Array($0.utf8) }
+        let change = StoredChange(change, fresh: fresh, principal: record.principal, digester) {
+            Array($0.utf8)
+        }
         return try contents.withLock { (contents: inout Contents) throws(SessionError) -> SessionCommit in
             guard var session = contents.sessions[ticket.handle] else { return .gone(.unknown) }
             let standing: SessionRecord.Standing
@@ -90,7 +116,8 @@ public final class MemorySessionStore: SessionDirectory {
             case .live(let found): standing = found
             }
             let before = session.size
-            guard let isRotated = try session.apply(change, to: record.version, standing: standing, at: now) else {
+            guard let isRotated = try session.apply(change, to: record.version, standing: standing, at: now)
+            else {
                 return .conflict(self.record(session, ticket, standing, at: now))
             }
             if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
@@ -99,8 +126,11 @@ public final class MemorySessionStore: SessionDirectory {
             }
             contents.replace(ticket.handle, session)
             return .committed(
-                handle: ticket.handle, version: session.version, credential: isRotated ? fresh.credential : nil,
-                remaining: session.remaining(at: now))
+                handle: ticket.handle,
+                version: session.version,
+                credential: isRotated ? fresh.credential : nil,
+                remaining: session.remaining(at: now)
+            )
         }
     }
 
@@ -109,7 +139,9 @@ public final class MemorySessionStore: SessionDirectory {
         let now = now()
         let digest = digester.digest(of: ticket)
         contents.withLock { contents in
-            guard case (var session, let standing)? = contents.live(ticket.handle, digest, at: now) else { return }
+            guard case (var session, let standing)? = contents.live(ticket.handle, digest, at: now) else {
+                return
+            }
             session.touch(standing, at: now)
             contents.replace(ticket.handle, session)
         }
@@ -131,24 +163,30 @@ public final class MemorySessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let now = now()
         return contents.withLock { contents in
-            contents.live(digester.digest(ofPrincipal: principal), at: now).map { $0.value.summary($0.key) }.sorted {
-                $0.lastUsed > $1.lastUsed
-            }
+            contents.live(digester.digest(ofPrincipal: principal), at: now).map { $0.value.summary($0.key) }
+                .sorted {
+                    $0.lastUsed > $1.lastUsed
+                }
         }
     }
 
     public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
         let now = now()
         return contents.withLock { contents in
-            guard contents.live(digester.digest(ofPrincipal: principal), at: now)[handle] != nil else { return false }
+            guard contents.live(digester.digest(ofPrincipal: principal), at: now)[handle] != nil else {
+                return false
+            }
             return contents.bury(handle, .revocation, until: now + tombstone)
         }
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
+    {
         let now = now()
         return contents.withLock { contents in
-            let handles = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter { $0 != kept }
+            let handles = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter {
+                $0 != kept
+            }
             return handles.count { contents.bury($0, .revocation, until: now + tombstone) }
         }
     }
@@ -161,7 +199,10 @@ public final class MemorySessionStore: SessionDirectory {
     // MARK: Inside
 
     private func record(
-        _ session: StoredSession, _ ticket: SessionTicket, _ standing: SessionRecord.Standing, at now: SessionInstant
+        _ session: StoredSession,
+        _ ticket: SessionTicket,
+        _ standing: SessionRecord.Standing,
+        at now: SessionInstant
     ) -> SessionRecord {
         let principal = session.name(for: standing).map { String(decoding: $0, as: UTF8.self) }
         return session.record(ticket, standing: standing, principal: principal, at: now)
@@ -185,15 +226,20 @@ extension MemorySessionStore.Contents {
     }
 
     /// Ends a record; false when there is none.
-    fileprivate mutating func bury(_ handle: SessionHandle, _ end: SessionEnd, until: SessionInstant) -> Bool {
+    fileprivate mutating func bury(_ handle: SessionHandle, _ end: SessionEnd, until: SessionInstant) -> Bool
+    {
         guard var session = sessions[handle] else { return false }
         session.bury(end, until: until)
         replace(handle, session)
         return true
     }
 
-    fileprivate func live(_ handle: SessionHandle, _ digest: [UInt8], at now: SessionInstant) -> (StoredSession, SessionRecord.Standing)? {
-        guard let session = sessions[handle], case .live(let standing) = session.presence(of: digest, handle, at: now) else { return nil }
+    fileprivate func live(_ handle: SessionHandle, _ digest: [UInt8], at now: SessionInstant) -> (
+        StoredSession, SessionRecord.Standing
+    )? {
+        guard let session = sessions[handle],
+            case .live(let standing) = session.presence(of: digest, handle, at: now)
+        else { return nil }
         return (session, standing)
     }
 

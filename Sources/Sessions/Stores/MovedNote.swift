@@ -4,8 +4,9 @@ import Crypto
 
 /// What a record that has moved to another store says to those who still come with its old credential.
 ///
-/// It is kept as an attribute of the old record. The new credential in it is sealed with the secret of the old one, which the old
-/// store does not have: only somebody who could use the session before the move can follow it.
+/// It is kept as an attribute of the old record. The new credential in it is sealed with the secret of the
+/// old one, which the old store does not have: only somebody who could use the session before the move can
+/// follow it.
 struct MovedNote: Codable, Sendable {
     static let key = SessionKey<MovedNote>(reserved: "@moved")
 
@@ -19,13 +20,17 @@ struct MovedNote: Codable, Sendable {
     ///   - presented: the old credential.
     init(handle: SessionHandle, credential: SessionCredential?, for presented: SessionCredential) {
         self.handle = "\(handle)"
-        let box = credential.flatMap { try? AES.GCM.seal(Array($0.value.utf8), using: Self.sealKey(presented)).combined }
+        let box = credential.flatMap {
+            try? AES.GCM.seal(Array($0.value.utf8), using: Self.sealKey(presented)).combined
+        }
         self.credential = box.map { String(decoding: Base64URL.encode(Array($0)), as: UTF8.self) }
     }
 
     /// The note in a record's attributes; nil when the record has not moved.
     init?(in attributes: [String: [UInt8]]) {
-        guard let bytes = attributes[Self.key.name], let note = try? SessionCodec.decode(MovedNote.self, from: bytes) else { return nil }
+        guard let bytes = attributes[Self.key.name],
+            let note = try? SessionCodec.decode(MovedNote.self, from: bytes)
+        else { return nil }
         self = note
     }
 
@@ -34,7 +39,8 @@ struct MovedNote: Codable, Sendable {
 
     /// What the note leads to; nil for who did not hold the credential that moved.
     func open(with presented: SessionCredential) -> SessionCredential? {
-        guard let credential, let bytes = Base64URL.decode(credential.utf8), let box = try? AES.GCM.SealedBox(combined: bytes),
+        guard let credential, let bytes = Base64URL.decode(credential.utf8),
+            let box = try? AES.GCM.SealedBox(combined: bytes),
             let plain = try? AES.GCM.open(box, using: Self.sealKey(presented))
         else { return nil }
         return String(validating: plain, as: UTF8.self).map { SessionCredential($0) }
@@ -44,6 +50,9 @@ struct MovedNote: Codable, Sendable {
         // The secret alone: a ticket may carry a version that changes while the secret stays.
         let secret = SessionTicket(presented)?.secret ?? Array(presented.value.utf8)
         return HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: secret), info: Array("swift-sessions moved".utf8), outputByteCount: 32)
+            inputKeyMaterial: SymmetricKey(data: secret),
+            info: Array("swift-sessions moved".utf8),
+            outputByteCount: 32
+        )
     }
 }

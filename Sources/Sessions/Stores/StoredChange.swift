@@ -12,7 +12,12 @@ package struct StoredDraft: Hashable, Sendable {
     package var lifetime: Duration
 
     package init(
-        attributes: [String: [UInt8]], name: [UInt8]?, user: [UInt8]?, digest: [UInt8], idleTimeout: Duration, lifetime: Duration
+        attributes: [String: [UInt8]],
+        name: [UInt8]?,
+        user: [UInt8]?,
+        digest: [UInt8],
+        idleTimeout: Duration,
+        lifetime: Duration
     ) {
         self.attributes = attributes
         self.name = name
@@ -23,20 +28,38 @@ package struct StoredDraft: Hashable, Sendable {
     }
 
     /// - Parameter seal: brings the user's name into the form in which it is kept.
-    package init(_ draft: SessionDraft, for ticket: SessionTicket, _ digester: SessionDigester, seal: (String) -> [UInt8]) {
+    package init(
+        _ draft: SessionDraft,
+        for ticket: SessionTicket,
+        _ digester: SessionDigester,
+        seal: (String) -> [UInt8]
+    ) {
         self.init(
-            attributes: draft.attributes, name: draft.principal.map(seal), user: draft.principal.map(digester.digest(ofPrincipal:)),
-            digest: digester.digest(of: ticket), idleTimeout: draft.policy.idleTimeout, lifetime: draft.policy.lifetime)
+            attributes: draft.attributes,
+            name: draft.principal.map(seal),
+            user: draft.principal.map(digester.digest(ofPrincipal:)),
+            digest: digester.digest(of: ticket),
+            idleTimeout: draft.policy.idleTimeout,
+            lifetime: draft.policy.lifetime
+        )
     }
 }
 
-/// Everything one request changes, in the form in which it is applied: no secret and no user name in the clear.
+/// Everything one request changes, in the form in which it is applied: no secret and no user name in the
+/// clear.
 package struct StoredChange: Hashable, Sendable {
     /// What happens to the secret: see `SessionChange.Rotation`.
     package enum Rotation: Hashable, Sendable {
         case none
         case renew(digest: [UInt8], name: [UInt8]?)
-        case signIn(digest: [UInt8], name: [UInt8], user: [UInt8], keeping: Set<String>, idleTimeout: Duration, lifetime: Duration)
+        case signIn(
+            digest: [UInt8],
+            name: [UInt8],
+            user: [UInt8],
+            keeping: Set<String>,
+            idleTimeout: Duration,
+            lifetime: Duration
+        )
     }
 
     package var operations: [String: SessionChange.Operation]
@@ -46,7 +69,11 @@ package struct StoredChange: Hashable, Sendable {
     package var grace: Duration
 
     package init(
-        operations: [String: SessionChange.Operation], needsVersion: Bool, maximumBytes: Int, rotation: Rotation, grace: Duration
+        operations: [String: SessionChange.Operation],
+        needsVersion: Bool,
+        maximumBytes: Int,
+        rotation: Rotation,
+        grace: Duration
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
@@ -60,7 +87,11 @@ package struct StoredChange: Hashable, Sendable {
     ///   - principal: who is signed in now.
     ///   - seal: brings a user's name into the form in which it is kept for the holder of `fresh`.
     package init(
-        _ change: SessionChange, fresh: SessionTicket, principal: String?, _ digester: SessionDigester, seal: (String) -> [UInt8]
+        _ change: SessionChange,
+        fresh: SessionTicket,
+        principal: String?,
+        _ digester: SessionDigester,
+        seal: (String) -> [UInt8]
     ) {
         let rotation: Rotation =
             switch change.rotation {
@@ -68,11 +99,20 @@ package struct StoredChange: Hashable, Sendable {
             case .renew: .renew(digest: digester.digest(of: fresh), name: principal.map(seal))
             case .signIn(let principal, let keeping):
                 .signIn(
-                    digest: digester.digest(of: fresh), name: seal(principal), user: digester.digest(ofPrincipal: principal),
-                    keeping: keeping, idleTimeout: change.policy.idleTimeout, lifetime: change.policy.lifetime)
+                    digest: digester.digest(of: fresh),
+                    name: seal(principal),
+                    user: digester.digest(ofPrincipal: principal),
+                    keeping: keeping,
+                    idleTimeout: change.policy.idleTimeout,
+                    lifetime: change.policy.lifetime
+                )
             }
         self.init(
-            operations: change.operations, needsVersion: change.needsVersion, maximumBytes: change.maximumBytes, rotation: rotation,
-            grace: change.policy.renewalGrace)
+            operations: change.operations,
+            needsVersion: change.needsVersion,
+            maximumBytes: change.maximumBytes,
+            rotation: rotation,
+            grace: change.policy.renewalGrace
+        )
     }
 }

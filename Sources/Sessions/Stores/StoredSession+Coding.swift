@@ -6,7 +6,9 @@ extension StoredSession {
     package func encode(to writer: inout ByteWriter) {
         writer.string(digest)
         writer.optional(previousDigest)
-        for instant in [previousWorksUntil, previousIsReplayAfter, created, lastUsed, rotated, deadline] { writer.instant(instant) }
+        for instant in [previousWorksUntil, previousIsReplayAfter, created, lastUsed, rotated, deadline] {
+            writer.instant(instant)
+        }
         writer.duration(idleTimeout)
         writer.number(UInt64(version))
         writer.attributes(attributes)
@@ -73,7 +75,8 @@ extension StoredChange {
         writer.byte(needsVersion ? 1 : 0)
         writer.number(UInt64(max(maximumBytes, 0)))
         writer.number(UInt64(operations.count))
-        for (name, operation) in operations.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+        for (name, operation) in operations.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) })
+        {
             writer.string(name.utf8)
             switch operation {
             case .set(let bytes):
@@ -99,7 +102,9 @@ extension StoredChange {
             writer.string(name)
             writer.string(user)
             writer.number(UInt64(keeping.count))
-            for name in keeping.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) { writer.string(name.utf8) }
+            for name in keeping.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
+                writer.string(name.utf8)
+            }
             writer.duration(idleTimeout)
             writer.duration(lifetime)
         }
@@ -132,12 +137,22 @@ extension StoredChange {
             var keeping: Set<String> = []
             for _ in 0..<(try reader.number()) { keeping.insert(try reader.text()) }
             rotation = .signIn(
-                digest: digest, name: name, user: user, keeping: keeping, idleTimeout: try reader.duration(),
-                lifetime: try reader.duration())
+                digest: digest,
+                name: name,
+                user: user,
+                keeping: keeping,
+                idleTimeout: try reader.duration(),
+                lifetime: try reader.duration()
+            )
         default: throw ByteReader.Malformed()
         }
         self.init(
-            operations: operations, needsVersion: needsVersion, maximumBytes: maximumBytes, rotation: rotation, grace: grace)
+            operations: operations,
+            needsVersion: needsVersion,
+            maximumBytes: maximumBytes,
+            rotation: rotation,
+            grace: grace
+        )
     }
 }
 
@@ -160,7 +175,9 @@ extension ByteReader {
     package mutating func optional() throws(Malformed) -> [UInt8]? { try flag() ? try string() : nil }
 
     /// The next instant.
-    package mutating func instant() throws(Malformed) -> SessionInstant { SessionInstant(milliseconds: try signed()) }
+    package mutating func instant() throws(Malformed) -> SessionInstant {
+        SessionInstant(milliseconds: try signed())
+    }
 
     /// The next duration.
     package mutating func duration() throws(Malformed) -> Duration { .milliseconds(try signed()) }

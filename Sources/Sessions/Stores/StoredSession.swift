@@ -2,8 +2,9 @@
 
 /// One record of a store that keeps sessions in memory, and the rules for changing it.
 ///
-/// Pure: times, digests and the form of user names are passed in. A user name is kept as bytes that only the store
-/// understands: plain text where nobody else sees it, sealed for the holder of the ticket where copies travel.
+/// Pure: times, digests and the form of user names are passed in. A user name is kept as bytes that only the
+/// store understands: plain text where nobody else sees it, sealed for the holder of the ticket where copies
+/// travel.
 ///
 /// The same rules stand in the Lua scripts of `RedisSessionStore`; `SessionStoreContract` holds both to them.
 package struct StoredSession: Hashable, Sendable {
@@ -62,7 +63,8 @@ package struct StoredSession: Hashable, Sendable {
     /// Whether the record lives for the holder of a secret.
     ///
     /// The secret that was replaced last is a replay once its grace has passed.
-    package func presence(of presented: [UInt8], _ handle: SessionHandle, at now: SessionInstant) -> Presence {
+    package func presence(of presented: [UInt8], _ handle: SessionHandle, at now: SessionInstant) -> Presence
+    {
         guard isAlive(at: now) else {
             guard let end, let buriedUntil, now < buriedUntil else { return .absent(.unknown) }
             return .absent(.ended(end))
@@ -71,22 +73,39 @@ package struct StoredSession: Hashable, Sendable {
         guard let previousDigest, SessionDigester.areEqual(presented, previousDigest) else {
             return .absent(.superseded(handle, replay: false))
         }
-        return now < previousWorksUntil ? .live(.predecessor) : .absent(.superseded(handle, replay: now >= previousIsReplayAfter))
+        return now < previousWorksUntil
+            ? .live(.predecessor) : .absent(.superseded(handle, replay: now >= previousIsReplayAfter))
     }
 
     /// The bytes that stand for the user's name to this holder.
-    package func name(for standing: SessionRecord.Standing) -> [UInt8]? { standing == .current ? name : previousName }
+    package func name(for standing: SessionRecord.Standing) -> [UInt8]? {
+        standing == .current ? name : previousName
+    }
 
     /// The state as a caller sees it.
     package func record(
-        _ ticket: SessionTicket, standing: SessionRecord.Standing, principal: String?, at now: SessionInstant,
+        _ ticket: SessionTicket,
+        standing: SessionRecord.Standing,
+        principal: String?,
+        at now: SessionInstant,
         reissue: SessionCredential? = nil
     ) -> SessionRecord {
         SessionRecord(
-            handle: ticket.handle, credential: ticket.credential, standing: standing,
-            hasPredecessor: previousDigest != nil && now < previousWorksUntil, version: version, principal: principal,
-            attributes: attributes, created: created, lastUsed: lastUsed, rotated: rotated, deadline: deadline,
-            idleTimeout: idleTimeout, now: now, reissue: reissue)
+            handle: ticket.handle,
+            credential: ticket.credential,
+            standing: standing,
+            hasPredecessor: previousDigest != nil && now < previousWorksUntil,
+            version: version,
+            principal: principal,
+            attributes: attributes,
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            deadline: deadline,
+            idleTimeout: idleTimeout,
+            now: now,
+            reissue: reissue
+        )
     }
 
     package func summary(_ handle: SessionHandle) -> SessionSummary {
@@ -107,7 +126,10 @@ package struct StoredSession: Hashable, Sendable {
     /// - Parameter version: of the record that the change was made for.
     /// - Returns: whether the secret was replaced; nil when somebody else committed first.
     package mutating func apply(
-        _ change: StoredChange, to version: Int, standing: SessionRecord.Standing, at now: SessionInstant
+        _ change: StoredChange,
+        to version: Int,
+        standing: SessionRecord.Standing,
+        at now: SessionInstant
     ) throws(SessionError) -> Bool? {
         let isStale = version != self.version
         if change.needsVersion, isStale { return nil }
@@ -134,7 +156,11 @@ package struct StoredSession: Hashable, Sendable {
         buriedUntil = until
     }
 
-    private mutating func rotate(_ change: StoredChange, standing: SessionRecord.Standing, at now: SessionInstant) -> Bool {
+    private mutating func rotate(
+        _ change: StoredChange,
+        standing: SessionRecord.Standing,
+        at now: SessionInstant
+    ) -> Bool {
         let fresh: [UInt8]
         switch change.rotation {
         case .none: return false
