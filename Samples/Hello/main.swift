@@ -11,8 +11,8 @@ extension SessionKey where Value == [String] {
 let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1"))
 let sessions = try SessionManager(store: RedisSessionStore(redis), cookie: .plainHTTP())
 
-let router = Router(context: BasicSessionRequestContext.self)
-router.add(middleware: SessionMiddleware(sessions))
+let router = Router(context: BasicSessionsRequestContext.self)
+router.add(middleware: SessionsMiddleware(sessions))
 
 router.post("/cart/:item") { _, context in
     let item = try context.parameters.require("item")

@@ -30,7 +30,7 @@ enum Page {
     static func devices(
         _ devices: [SessionSummary],
         note: String,
-        current: SessionHandle?,
+        current: SessionID?,
         now: SessionInstant,
         _ frame: Frame
     ) -> HTML {
@@ -44,7 +44,7 @@ enum Page {
             <section aria-labelledby="devices"><h1 id="devices">Your devices
             <span class="count" id="device-count">\(devices.count)</span></h1>
             <p>\(note)</p>
-            <ul class="devices">\(devices.map { device($0, isCurrent: $0.handle == current, now: now) })</ul>
+            <ul class="devices">\(devices.map { device($0, isCurrent: $0.id == current, now: now) })</ul>
             \(devices.count > 1 ? others : "")</section>
             """
         )
@@ -112,8 +112,8 @@ enum Page {
         let mark: HTML = isCurrent ? " <em>this device</em>" : ""
         return """
             <li><div><strong>\(device[.device] ?? "Unknown device")</strong>\(mark)
-            <p>Signed in \(spell(now - device.created)) ago, \(used) · <code>\(device.handle.description)</code></p></div>
-            <form method="post" action="/devices/sign-out"><input type="hidden" name="handle" value="\(device.handle.description)">
+            <p>Signed in \(spell(now - device.created)) ago, \(used) · <code>\(device.id.description)</code></p></div>
+            <form method="post" action="/devices/sign-out"><input type="hidden" name="handle" value="\(device.id.description)">
             <button class="quiet">Sign out</button></form></li>
             """
     }

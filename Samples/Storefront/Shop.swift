@@ -10,7 +10,7 @@ import Sessions
 ///
 /// A form changes something and redirects to a page, so that reloading repeats nothing.
 struct Shop: Sendable {
-    typealias Context = BasicSessionRequestContext
+    typealias Context = BasicSessionsRequestContext
 
     let sessions: SessionManager
     let strategy: Strategy
@@ -21,7 +21,7 @@ struct Shop: Sendable {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: FrameMiddleware(instance: instance))
         router.add(middleware: SameOriginMiddleware())
-        router.add(middleware: SessionMiddleware(sessions))
+        router.add(middleware: SessionsMiddleware(sessions))
 
         router.get("/") { _, context in try await front(context) }
         router.get("/style.css") { _, _ in
@@ -53,10 +53,10 @@ struct Shop: Sendable {
         router.post("/devices/sign-out") { request, context in try await signOutDevice(request, context) }
         router.post("/devices/sign-out-others") { _, context in
             let session = try await context.session()
-            guard let user = session.principal, let handle = session.handle else {
+            guard let user = session.principal, let id = session.id else {
                 return Response.redirect(to: "/")
             }
-            let count = try await sessions.revokeAll(of: user, except: handle)
+            let count = try await sessions.revokeAll(of: user, except: id)
             try session.flash(
                 count == 1 ? "The other device is signed out." : "\(count) other devices are signed out."
             )
@@ -89,7 +89,7 @@ struct Shop: Sendable {
         return try Page.devices(
             list,
             note: strategy.deviceNote,
-            current: session.handle,
+            current: session.id,
             now: Self.now,
             frame(session)
         ).response
@@ -108,7 +108,7 @@ struct Shop: Sendable {
 
     private struct ProductForm: Decodable { let product: String }
     private struct SignInForm: Decodable { let name: String }
-    private struct DeviceForm: Decodable { let handle: String }
+    private struct DeviceForm: Decodable { let id: String }
 
     private func signIn(_ request: Request, _ context: Context) async throws -> Response {
         let form = try await form(SignInForm.self, request, context)
@@ -128,14 +128,14 @@ struct Shop: Sendable {
         let form = try await form(DeviceForm.self, request, context)
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        guard let handle = SessionHandle(form.handle) else {
+        guard let id = SessionID(form.id) else {
             throw HTTPError(.badRequest, message: "There is no such device.")
         }
-        if handle == session.handle {
+        if id == session.id {
             try session.signOut()
             return .redirect(to: "/")
         }
-        let isRevoked = try await sessions.revoke(handle, of: user)
+        let isRevoked = try await sessions.revoke(id, of: user)
         try session.flash(isRevoked ? "That device is signed out." : "That device was signed out already.")
         return .redirect(to: "/devices")
     }

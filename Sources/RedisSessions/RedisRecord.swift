@@ -74,23 +74,23 @@ struct RedisRecord {
     }
 
     /// The record for the holder of a ticket, if its secret is the record's.
-    func open(_ ticket: SessionTicket, _ digester: SessionDigester) -> SessionLoad {
+    func open(_ ticket: SessionToken, _ digester: RecordCrypto) -> SessionLoadResult {
         let presented = digester.digest(of: ticket)
         let previousWorks = milliseconds("@old-until").map { now < $0 } ?? false
-        let standing: SessionRecord.Standing
+        let secretStatus: SecretStatus
         var sealed = own["@principal"]
-        if SessionDigester.areEqual(presented, own["@digest"] ?? []) {
-            standing = .current
-        } else if let old = own["@old-digest"], SessionDigester.areEqual(presented, old) {
+        if RecordCrypto.areEqual(presented, own["@digest"] ?? []) {
+            secretStatus = .current
+        } else if let old = own["@old-digest"], RecordCrypto.areEqual(presented, old) {
             guard previousWorks else {
                 return .absent(
-                    .superseded(ticket.handle, replay: milliseconds("@old-replay").map { now >= $0 } ?? true)
+                    .superseded(ticket.id, replay: milliseconds("@old-replay").map { now >= $0 } ?? true)
                 )
             }
-            standing = .predecessor
+            secretStatus = .previous
             sealed = own["@old-principal"]
         } else {
-            return .absent(.superseded(ticket.handle, replay: false))
+            return .absent(.superseded(ticket.id, replay: false))
         }
         var principal: String?
         if let sealed {
@@ -102,10 +102,10 @@ struct RedisRecord {
         }
         return .found(
             SessionRecord(
-                handle: ticket.handle,
+                id: ticket.id,
                 credential: ticket.credential,
-                standing: standing,
-                hasPredecessor: previousWorks,
+                secretStatus: secretStatus,
+                hasPreviousSecret: previousWorks,
                 version: version,
                 principal: principal,
                 attributes: attributes,
@@ -121,8 +121,8 @@ struct RedisRecord {
 
     func belongs(to principalDigest: [UInt8]) -> Bool { own["@user"] == principalDigest }
 
-    func summary(_ handle: SessionHandle) -> SessionSummary {
-        SessionSummary(handle: handle, created: created, lastUsed: used, attributes: attributes)
+    func summary(_ id: SessionID) -> SessionSummary {
+        SessionSummary(id: id, created: created, lastUsed: used, attributes: attributes)
     }
 
     private func milliseconds(_ field: String) -> SessionInstant? {

@@ -5,7 +5,7 @@ public import Sessions
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionDirectory`.
-/// The sessions of a user: a sorted set of handles, entered before each sign-in and read in pages, never
+/// The sessions of a user: a sorted set of session IDs, entered before each sign-in and read in pages, never
 /// searched for.
 ///
 /// An entry may outlive its session until its absolute deadline, when nobody signed out; it is skipped. Each
@@ -14,9 +14,9 @@ extension RedisSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let digest = digester.digest(ofPrincipal: principal)
         var summaries: [SessionSummary] = []
-        for chunk in try await handles(of: principal).chunks(of: Self.chunk) {
+        for chunk in try await ids(of: principal).chunks(of: Self.chunk) {
             let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
-            for (position, handle) in chunk.enumerated() {
+            for (position, id) in chunk.enumerated() {
                 let ttl = replies[2 * position + 1].integer ?? -2
                 if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" {
                     throw Self.unavailable(error)
@@ -24,29 +24,28 @@ extension RedisSessionStore: SessionDirectory {
                 guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else {
                     continue
                 }
-                if record.belongs(to: digest) { summaries.append(record.summary(handle)) }
+                if record.belongs(to: digest) { summaries.append(record.summary(id)) }
             }
         }
         return summaries.sorted { $0.lastUsed > $1.lastUsed }
     }
 
-    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         let digest = digester.digest(ofPrincipal: principal)
         // Only what is in the list may leave a tombstone, or anybody could fill Redis with them.
-        let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(handle)", readOnly: true))
-        guard !listed.isNull, try await send(endCommand(handle, "user", digest)).integer == 1 else {
+        let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(id)", readOnly: true))
+        guard !listed.isNull, try await send(endCommand(id, "user", digest)).integer == 1 else {
             return false
         }
-        forget([handle], of: principal)
+        forget([id], of: principal)
         return true
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
-    {
+    public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         let digest = digester.digest(ofPrincipal: principal)
         var count = 0
         var failure: RedisError?
-        for chunk in try await handles(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
+        for chunk in try await ids(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
             let replies = try await send(chunk.map { endCommand($0, "user", digest) })
             // Only what was ended leaves the list: the others may be somebody else's by now, or on their way
             // in.
@@ -59,34 +58,34 @@ extension RedisSessionStore: SessionDirectory {
         return count
     }
 
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
-        _ = try await send(endCommand(handle, "any", []))
+    public func revoke(_ id: SessionID) async throws(SessionError) {
+        _ = try await send(endCommand(id, "any", []))
     }
 
     /// How many sessions of a user are asked for in one write.
     private static let chunk = 256
 
-    private func handles(of principal: String) async throws(SessionError) -> [SessionHandle] {
+    private func ids(of principal: String) async throws(SessionError) -> [SessionID] {
         let key = keys.index(digester.digest(ofPrincipal: principal))
-        var handles: [SessionHandle] = []
+        var ids: [SessionID] = []
         var rank = 0
         while true {
             let reply = try await send(
                 RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true)
             )
             rank += reply.count
-            handles += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionHandle($0) } }
-            if reply.count < 10_000 { return handles }
+            ids += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionID($0) } }
+            if reply.count < 10_000 { return ids }
         }
     }
 
     /// Takes ended sessions off a user's list.
     ///
     /// Nobody waits for it: an entry of an ended session is only skipped.
-    func forget(_ handles: some Collection<SessionHandle>, of principal: String) {
-        guard !handles.isEmpty else { return }
+    func forget(_ ids: some Collection<SessionID>, of principal: String) {
+        guard !ids.isEmpty else { return }
         var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
-        for handle in handles { command.append("\(handle)") }
+        for id in ids { command.append("\(id)") }
         redis.submit(command)
     }
 }

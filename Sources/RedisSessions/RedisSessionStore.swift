@@ -31,7 +31,7 @@ public struct RedisSessionStore: SessionStore {
 
     let redis: RedisClient
     let keys: SessionKeys
-    let digester: SessionDigester
+    let digester: RecordCrypto
     private let tombstone: Duration
 
     /// Creates a store; opens no connection.
@@ -55,12 +55,12 @@ public struct RedisSessionStore: SessionStore {
         self.redis = redis
         self.tombstone = tombstone
         keys = try SessionKeys(prefix: prefix)
-        digester = try SessionDigester(pepper: pepper)
+        digester = try RecordCrypto(pepper: pepper)
         redis.preload(Self.scripts)
     }
 
-    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
-        guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
         let load = try await read(ticket)
         guard case .absent(.unreadable) = load else { return load }
         // The two commands are not one: a write between them can make their answers contradict each other.
@@ -68,9 +68,9 @@ public struct RedisSessionStore: SessionStore {
         return try await read(ticket)
     }
 
-    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
-        let ticket = SessionTicket()
-        var command = RedisCommand(script: Self.createScript, keys: [keys.session(ticket.handle)])
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        let ticket = SessionToken()
+        var command = RedisCommand(script: Self.createScript, keys: [keys.session(ticket.id)])
         command.append(digester.digest(of: ticket))
         command.append(draft.policy.idleTimeout)
         command.append(draft.policy.lifetime)
@@ -82,7 +82,7 @@ public struct RedisSessionStore: SessionStore {
         }
         let reply = try await write(
             command,
-            indexing: ticket.handle,
+            indexing: ticket.id,
             under: draft.principal,
             for: draft.policy
         )
@@ -90,11 +90,11 @@ public struct RedisSessionStore: SessionStore {
     }
 
     public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommit
+        -> SessionCommitResult
     {
-        guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
-        let fresh = SessionTicket(handle: ticket.handle)
-        var command = RedisCommand(script: Self.commitScript, keys: [keys.session(ticket.handle)])
+        guard let ticket = SessionToken(record.credential) else { return .gone(.malformed) }
+        let fresh = SessionToken(id: ticket.id)
+        var command = RedisCommand(script: Self.commitScript, keys: [keys.session(ticket.id)])
         command.append(digester.digest(of: ticket))
         command.append(record.version)
         command.append(change.needsVersion ? "1" : "")
@@ -107,29 +107,29 @@ public struct RedisSessionStore: SessionStore {
                 command.append("i", SessionKeys.field(name), Array(String(amount).utf8))
             }
         }
-        let reply = try await write(command, indexing: ticket.handle, under: signedIn, for: change.policy)
+        let reply = try await write(command, indexing: ticket.id, under: signedIn, for: change.policy)
         return try answer(reply, replacing: ticket, by: fresh)
     }
 
     public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        guard let ticket = SessionTicket(record.credential) else { return nil }
+        guard let ticket = SessionToken(record.credential) else { return nil }
         var command = RedisCommand(
             script: Self.touchScript,
-            keys: [keys.session(ticket.handle)],
+            keys: [keys.session(ticket.id)],
             readOnly: true
         )
         command.append(digester.digest(of: ticket))
         // Only the retirement of an old secret must have happened when the response leaves; a moved deadline
         // need not.
-        if record.hasPredecessor { _ = try await send(command) } else { redis.submit(command) }
+        if record.hasPreviousSecret { _ = try await send(command) } else { redis.submit(command) }
         return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard let ticket = SessionTicket(record.credential) else { return false }
-        guard try await send(endCommand(ticket.handle, "secret", digester.digest(of: ticket))).integer == 1
+        guard let ticket = SessionToken(record.credential) else { return false }
+        guard try await send(endCommand(ticket.id, "secret", digester.digest(of: ticket))).integer == 1
         else { return false }
-        if let principal = record.principal { forget([ticket.handle], of: principal) }
+        if let principal = record.principal { forget([ticket.id], of: principal) }
         return true
     }
 
@@ -139,13 +139,13 @@ public struct RedisSessionStore: SessionStore {
 
     // MARK: Commands
 
-    func loadCommands(_ handle: SessionHandle) -> [RedisCommand] {
-        let key = keys.session(handle)
+    func loadCommands(_ id: SessionID) -> [RedisCommand] {
+        let key = keys.session(id)
         return [RedisCommand("HGETALL", key, readOnly: true), RedisCommand("PTTL", key, readOnly: true)]
     }
 
-    func endCommand(_ handle: SessionHandle, _ condition: String, _ digest: [UInt8]) -> RedisCommand {
-        var command = RedisCommand(script: Self.endScript, keys: [keys.session(handle)])
+    func endCommand(_ id: SessionID, _ condition: String, _ digest: [UInt8]) -> RedisCommand {
+        var command = RedisCommand(script: Self.endScript, keys: [keys.session(id)])
         command.append(condition)
         command.append(digest)
         command.append(tombstone)
@@ -156,7 +156,7 @@ public struct RedisSessionStore: SessionStore {
     private func append(
         _ change: SessionChange,
         to command: inout RedisCommand,
-        fresh: SessionTicket,
+        fresh: SessionToken,
         principal: String?
     ) -> String? {
         var signedIn: String?
@@ -188,8 +188,8 @@ public struct RedisSessionStore: SessionStore {
 
     // MARK: Answers
 
-    private func read(_ ticket: SessionTicket) async throws(SessionError) -> SessionLoad {
-        let replies = try await send(loadCommands(ticket.handle), cancellation: .abandon)
+    private func read(_ ticket: SessionToken) async throws(SessionError) -> SessionLoadResult {
+        let replies = try await send(loadCommands(ticket.id), cancellation: .abandon)
         if let error = replies[0].error ?? replies[1].error {
             guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
             return .absent(.unreadable)
@@ -203,7 +203,7 @@ public struct RedisSessionStore: SessionStore {
     /// Sends a write; a sign-in's entry in the user's list goes ahead of it in the same round trip.
     private func write(
         _ command: RedisCommand,
-        indexing handle: SessionHandle,
+        indexing id: SessionID,
         under principal: String?,
         for policy: SessionPolicy
     ) async throws(SessionError) -> RedisReply {
@@ -212,7 +212,7 @@ public struct RedisSessionStore: SessionStore {
             script: Self.indexScript,
             keys: [keys.index(digester.digest(ofPrincipal: principal))]
         )
-        index.append("\(handle)")
+        index.append("\(id)")
         index.append(policy.lifetime)
         let replies = try await send([index, command])
         // Without its entry the session could not be revoked. Its credential was not handed out, so it can
@@ -221,9 +221,9 @@ public struct RedisSessionStore: SessionStore {
         return replies[1]
     }
 
-    private func answer(_ reply: RedisReply, replacing ticket: SessionTicket, by fresh: SessionTicket)
+    private func answer(_ reply: RedisReply, replacing ticket: SessionToken, by fresh: SessionToken)
         throws(SessionError)
-        -> SessionCommit
+        -> SessionCommitResult
     {
         if let error = reply.error {
             guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
@@ -232,7 +232,7 @@ public struct RedisSessionStore: SessionStore {
         switch reply.count > 0 ? reply[0].string : nil {
         case "ok" where reply.count == 4:
             return .committed(
-                handle: ticket.handle,
+                id: ticket.id,
                 version: reply[1].integer ?? 0,
                 credential: reply[2].integer == 1 ? fresh.credential : nil,
                 remaining: .milliseconds(reply[3].integer ?? 0)
@@ -250,7 +250,7 @@ public struct RedisSessionStore: SessionStore {
             switch reply[1].string {
             case "signed-out": return .gone(.ended(.signOut))
             case "revoked": return .gone(.ended(.revocation))
-            case "superseded": return .gone(.superseded(ticket.handle, replay: false))
+            case "superseded": return .gone(.superseded(ticket.id, replay: false))
             case "unreadable": return .gone(.unreadable)
             default: return .gone(.unknown)
             }

@@ -18,7 +18,7 @@ public final class Session: Sendable {
         /// The record as it was read; nil for an anonymous session without one.
         var record: SessionRecord?
         /// What the handler did since.
-        var journal = SessionJournal()
+        var journal = PendingChanges()
         /// The record that `signOut` wants to end.
         var ending: SessionRecord?
         /// The presented secret was replaced by a newer one: the browser holds that already, so writes are
@@ -43,12 +43,12 @@ public final class Session: Sendable {
     let state: Mutex<State>
     private let manager: SessionManager
 
-    init(_ load: SessionLoad?, manager: SessionManager) {
+    init(_ load: SessionLoadResult?, manager: SessionManager) {
         var state = State()
         switch load {
         case .found(let record):
             state.record = record
-            state.journal = SessionJournal(base: record.attributes)
+            state.journal = PendingChanges(base: record.attributes)
         case .absent(.superseded): state.isSuperseded = true
         case .absent, nil: break
         }
@@ -83,7 +83,7 @@ public final class Session: Sendable {
     }
 
     /// The session's name, safe to show and log; nil while nothing is stored.
-    public var handle: SessionHandle? { state.withLock { $0.record?.handle } }
+    public var id: SessionID? { state.withLock { $0.record?.id } }
 
     /// How often the session was changed before this request; 0 while nothing is stored.
     public var version: Int { state.withLock { $0.record?.version ?? 0 } }
@@ -131,7 +131,7 @@ public final class Session: Sendable {
         _ key: SessionKey<Value>,
         _ change: @escaping @Sendable (inout Value?) throws -> Void
     ) throws {
-        let update: SessionJournal.Update = { [self] bytes in
+        let update: PendingChanges.Update = { [self] bytes in
             var value = bytes.flatMap { decode(Value.self, $0) }
             try change(&value)
             guard let value else { return nil }
@@ -200,7 +200,7 @@ public final class Session: Sendable {
         try change { state in
             if let record = state.record { state.ending = record }
             state.record = nil
-            state.journal = SessionJournal()
+            state.journal = PendingChanges()
         }
     }
 
@@ -212,7 +212,7 @@ public final class Session: Sendable {
     ///
     /// - Throws: `.closed` after the commit.
     public func renew() throws(SessionError) {
-        guard handle != nil else { return try change { _ in } }
+        guard id != nil else { return try change { _ in } }
         try writeChecked(.renew)
     }
 
@@ -258,7 +258,7 @@ public final class Session: Sendable {
     ///
     /// The entry takes effect outside the lock, for an update runs the application's code, which may
     /// well read this session; if another task wrote meanwhile, it takes effect once more on what that left.
-    private func write(_ entry: SessionJournal.Entry) throws {
+    private func write(_ entry: PendingChanges.Entry) throws {
         for _ in 0..<100 {
             let (journal, generation) = try state.withLock { state in
                 try state.checkOpen()
@@ -282,7 +282,7 @@ public final class Session: Sendable {
     }
 
     /// `write` for entries that run no code of the application: they can only fail with a `SessionError`.
-    private func writeChecked(_ entry: SessionJournal.Entry) throws(SessionError) {
+    private func writeChecked(_ entry: PendingChanges.Entry) throws(SessionError) {
         do { try write(entry) } catch let error as SessionError { throw error } catch {
             throw SessionError(.invalidValue, "The value could not be changed.")
         }

@@ -64,19 +64,19 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     /// What happened.
     public let kind: Kind
     /// The session it happened to.
-    public let handle: SessionHandle?
+    public let id: SessionID?
     /// More about it, written by this package: no input of a client, no stored value.
     public let detail: String?
 
-    init(_ kind: Kind, _ handle: SessionHandle? = nil, detail: String? = nil) {
+    init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil) {
         self.kind = kind
-        self.handle = handle
+        self.id = id
         self.detail = detail
     }
 
     /// The text for logs and messages; holds no secret.
     public var description: String {
-        "session \(kind)" + (handle.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
+        "session \(kind)" + (id.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
     }
 }
 
@@ -96,8 +96,8 @@ final class SessionEventSink: Sendable {
         self.observer = observer
     }
 
-    func emit(_ kind: SessionEvent.Kind, _ handle: SessionHandle? = nil, detail: String? = nil) {
-        let event = SessionEvent(kind, handle, detail: detail)
+    func emit(_ kind: SessionEvent.Kind, _ id: SessionID? = nil, detail: String? = nil) {
+        let event = SessionEvent(kind, id, detail: detail)
         observer?(event)
         guard logger.logLevel <= kind.level, let suppressed = admit(kind) else { return }
         let note = suppressed > 0 ? " (\(suppressed) more like it were not logged)" : ""

@@ -17,11 +17,11 @@ extension SessionManager {
     ///
     /// - Returns: false when the user has no such live session; somebody else's is never touched.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
-    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         let isRevoked = try await ask { directory throws(SessionError) in
-            try await directory.revoke(handle, of: principal)
+            try await directory.revoke(id, of: principal)
         }
-        if isRevoked { events.emit(.revoked, handle) }
+        if isRevoked { events.emit(.revoked, id) }
         return isRevoked
     }
 
@@ -35,7 +35,7 @@ extension SessionManager {
     /// - Returns: how many were ended.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     @discardableResult
-    public func revokeAll(of principal: String, except kept: SessionHandle? = nil) async throws(SessionError)
+    public func revokeAll(of principal: String, except kept: SessionID? = nil) async throws(SessionError)
         -> Int
     {
         let count = try await ask { directory throws(SessionError) in

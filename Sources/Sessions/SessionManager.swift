@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// The only orchestration.
 ///
-/// Knows no framework: an adapter calls `open` with the request's header fields and `SessionExchange.close`
+/// Knows no framework: an adapter calls `open` with the request's header fields and `RequestSession.close`
 /// with the response's. One manager serves all requests of a process; two managers with different cookie
 /// names do not touch each other.
 public final class SessionManager: Sendable {
@@ -21,7 +21,7 @@ public final class SessionManager: Sendable {
     /// How much a session may hold.
     public let limits: SessionLimits
     let events: SessionEventSink
-    private let gate = ConflictGate()
+    private let gate = CommitQueue()
     /// How often one request tries to commit a change that depends on what it read.
     ///
     /// Behind the gate one request of each process competes, and first attempts; the chance to lose that
@@ -70,7 +70,7 @@ public final class SessionManager: Sendable {
     /// Starts one exchange.
     ///
     /// Reads the cookie and nothing else: no I/O until the handler asks for the session.
-    public func open(_ request: HTTPFields) -> SessionExchange { SessionExchange(request, manager: self) }
+    public func open(_ request: HTTPFields) -> RequestSession { RequestSession(request, manager: self) }
 
     /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits.
     ///
@@ -105,15 +105,15 @@ public final class SessionManager: Sendable {
         case dropped
     }
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
-        let load: SessionLoad
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        let load: SessionLoadResult
         do { load = try await store.load(credential) } catch {
             // A client that hung up has not shown that the store is down.
             if !Task.isCancelled { events.emit(.storeFailed, nil, detail: "load: \(error)") }
             throw error
         }
         switch load {
-        case .found(let record) where record.hasPredecessor && record.standing == .current:
+        case .found(let record) where record.hasPreviousSecret && record.secretStatus == .current:
             await touch(record)
         case .found: break
         case .absent(.malformed): events.emit(.malformed)
@@ -122,12 +122,12 @@ public final class SessionManager: Sendable {
         case .absent(.unknownKey): events.emit(.unknownKey)
         case .absent(.ended): events.emit(.ended)
         case .absent(.unreadable): events.emit(.unreadable)
-        case .absent(.superseded(let handle, replay: false)): events.emit(.superseded, handle)
-        case .absent(.superseded(let handle, replay: true)):
-            events.emit(.replayed, handle)
+        case .absent(.superseded(let id, replay: false)): events.emit(.superseded, id)
+        case .absent(.superseded(let id, replay: true)):
+            events.emit(.replayed, id)
             if policy.endsOnTheft, let directory = store as? any SessionDirectory {
-                try await directory.revoke(handle)
-                events.emit(.revoked, handle, detail: "theft policy")
+                try await directory.revoke(id)
+                events.emit(.revoked, id, detail: "theft policy")
             }
         }
         return load
@@ -154,7 +154,7 @@ public final class SessionManager: Sendable {
                     )
                 }
                 isEnded = try await store.end(record)
-                if isEnded { events.emit(.signedOut, record.handle) }
+                if isEnded { events.emit(.signedOut, record.id) }
             }
             let delivery = try await commit(&state, canSetCookie: canSetCookie)
             if case .send(let value, _) = delivery { state.issued = SessionCredential(value) }
@@ -163,13 +163,13 @@ public final class SessionManager: Sendable {
             return delivery == .keep && isEnded ? .delete : delivery
         } catch let error as SessionError {
             let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
-            events.emit(isOutage ? .storeFailed : .refused, state.record?.handle, detail: "commit: \(error)")
+            events.emit(isOutage ? .storeFailed : .refused, state.record?.id, detail: "commit: \(error)")
             throw error
         }
     }
 
     private func commit(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
-        var gated: SessionHandle?
+        var gated: SessionID?
         defer { if let gated { gate.leave(gated) } }
         for _ in 0..<Self.attempts {
             guard let record = state.record else {
@@ -179,15 +179,15 @@ public final class SessionManager: Sendable {
                 return await use(record, canSetCookie: canSetCookie)
             }
             switch try await store.commit(change, to: record) {
-            case .committed(let handle, _, let credential, let remaining):
-                if credential != nil, state.journal.isSignIn { events.emit(.signedIn, handle) }
-                if credential != nil, change.rotation == .renew { events.emit(.renewed, handle) }
+            case .committed(let id, _, let credential, let remaining):
+                if credential != nil, state.journal.isSignIn { events.emit(.signedIn, id) }
+                if credential != nil, change.rotation == .renew { events.emit(.renewed, id) }
                 guard let credential = credential ?? record.reissue else { return .keep }
                 return .send(credential.value, remaining: remaining)
             case .conflict(let fresh):
                 if gated == nil {
-                    await gate.enter(record.handle)
-                    gated = record.handle
+                    await gate.enter(record.id)
+                    gated = record.id
                 }
                 state.record = fresh
                 state.journal = try state.journal.replayed(on: fresh.attributes)
@@ -197,7 +197,7 @@ public final class SessionManager: Sendable {
                 // A sign-in that was overtaken by the end of all the user's sessions is ended with them
                 // (R28).
                 guard state.journal.isSignIn, absence != .ended(.revocation) else {
-                    events.emit(.dropped, record.handle)
+                    events.emit(.dropped, record.id)
                     return .dropped
                 }
                 state.record = nil
@@ -251,13 +251,13 @@ public final class SessionManager: Sendable {
         try limits.check(attributes, replacing: [:])
         var draft = SessionDraft(attributes: attributes, policy: policy)
         if case .signIn(let principal, _) = state.journal.rotation { draft.principal = principal }
-        guard case .committed(let handle, _, let credential?, let remaining) = try await store.create(draft)
+        guard case .committed(let id, _, let credential?, let remaining) = try await store.create(draft)
         else {
             // A revocation of all the user's sessions overtook the sign-in.
             events.emit(.dropped)
             return .dropped
         }
-        events.emit(draft.principal == nil ? .created : .signedIn, handle)
+        events.emit(draft.principal == nil ? .created : .signedIn, id)
         return .send(credential.value, remaining: remaining)
     }
 
@@ -276,7 +276,7 @@ public final class SessionManager: Sendable {
     @discardableResult
     private func touch(_ record: SessionRecord) async -> SessionCredential? {
         do { return try await store.touch(record) } catch {
-            events.emit(.touchFailed, record.handle, detail: "\(error)")
+            events.emit(.touchFailed, record.id, detail: "\(error)")
             return nil
         }
     }

@@ -105,7 +105,7 @@ public struct SessionPolicy: Hashable, Sendable {
 
     /// Whether the secret is old enough to be replaced.
     package func isRenewalDue(_ record: SessionRecord) -> Bool {
-        guard let renewalInterval, record.standing == .current else { return false }
+        guard let renewalInterval, record.secretStatus == .current else { return false }
         return record.now - record.rotated >= renewalInterval
     }
 }

@@ -49,18 +49,18 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         if fails { throw SessionError(.storeUnavailable, "This fault was asked for by a test.") }
     }
 
-    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         try await enter(.load)
         return try await store.load(credential)
     }
 
-    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         try await enter(.create)
         return try await store.create(draft)
     }
 
     public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommit
+        -> SessionCommitResult
     {
         try await enter(.commit)
         return try await store.commit(change, to: record)
@@ -94,19 +94,18 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         return try await store.sessions(of: principal)
     }
 
-    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await enter(.revoke)
-        return try await store.revoke(handle, of: principal)
+        return try await store.revoke(id, of: principal)
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
-    {
+    public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         try await enter(.revoke)
         return try await store.revokeAll(of: principal, except: kept)
     }
 
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
+    public func revoke(_ id: SessionID) async throws(SessionError) {
         try await enter(.revoke)
-        try await store.revoke(handle)
+        try await store.revoke(id)
     }
 }

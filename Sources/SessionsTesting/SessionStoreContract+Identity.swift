@@ -16,7 +16,7 @@ extension SessionStoreContract {
                 .signIn(principal: "ann", keeping: ["cart", "missing"])
             )
             let record = try await harness.found(new)
-            try expect(record.handle == before.handle && record.version == 2, "the record is another one")
+            try expect(record.id == before.id && record.version == 2, "the record is another one")
             try expect(record.principal == "ann", "nobody is signed in")
             try expect(record.attributes == ["cart": Array("1".utf8)], "wrong attributes survived")
             try expect(
@@ -61,18 +61,18 @@ extension SessionStoreContract {
             let new = try await harness.rotate(try await harness.found(old), .renew)
             let late = try await harness.found(old)
             try expect(
-                late.standing == .predecessor && late.principal == "ann",
+                late.secretStatus == .previous && late.principal == "ann",
                 "the old secret lost its rights too early"
             )
             try await harness.commit(["b": .text("2")], to: late)
             let record = try await harness.found(new)
             try expect(
-                record.standing == .current && record.hasPredecessor && record.principal == "ann",
+                record.secretStatus == .current && record.hasPreviousSecret && record.principal == "ann",
                 "the new secret is not current"
             )
             try await harness.store.touch(record)
             try expect(isSuperseded(try await harness.absent(old)), "the old secret survived the new one")
-            try expect(try await !harness.found(new).hasPredecessor, "the old secret is still listed")
+            try expect(try await !harness.found(new).hasPreviousSecret, "the old secret is still listed")
             try expect(
                 isGone(try await harness.commit(["c": .text("3")], to: late)),
                 "the old secret could write"
@@ -208,7 +208,7 @@ extension SessionStoreContract {
             )
             _ = try await harness.create(principal: "bob")
             let list = try await directory.sessions(of: "ann")
-            try expect(list.map(\.handle) == [second.handle, first.handle], "wrong list or order")
+            try expect(list.map(\.id) == [second.id, first.id], "wrong list or order")
             try expect(
                 list.last?[SessionKey<String>("name")] == "phone",
                 "what the session holds is not shown"
@@ -217,10 +217,10 @@ extension SessionStoreContract {
         },
         directoryRule("user names are compared as bytes") { harness, directory in
             for (left, right) in [("K", "\u{212A}"), ("\u{E9}", "e\u{301}"), ("ann", "Ann")] {
-                let handle = try await harness.found(try await harness.create(principal: left)).handle
+                let id = try await harness.found(try await harness.create(principal: left)).id
                 try expect(try await directory.sessions(of: right).isEmpty, "two users share a list")
                 try expect(
-                    try await !directory.revoke(handle, of: right),
+                    try await !directory.revoke(id, of: right),
                     "somebody else's session was revoked"
                 )
             }
@@ -236,11 +236,11 @@ extension SessionStoreContract {
         directoryRule("a user can end one session of theirs, and nobody else's") { harness, directory in
             let mine = try await harness.create(principal: "ann")
             let other = try await harness.create(principal: "bob")
-            let handle = try await harness.found(mine).handle
-            let foreign = try await harness.found(other).handle
+            let id = try await harness.found(mine).id
+            let foreign = try await harness.found(other).id
             try expect(try await !directory.revoke(foreign, of: "ann"), "somebody else's session was revoked")
-            try expect(try await directory.revoke(handle, of: "ann"), "the session was not revoked")
-            try expect(try await !directory.revoke(handle, of: "ann"), "it was revoked twice")
+            try expect(try await directory.revoke(id, of: "ann"), "the session was not revoked")
+            try expect(try await !directory.revoke(id, of: "ann"), "it was revoked twice")
             try expect(try await harness.absent(mine) == .ended(.revocation), "the revoked session is alive")
             _ = try await harness.found(other)
         },
@@ -249,7 +249,7 @@ extension SessionStoreContract {
             var ended: [SessionCredential] = []
             for _ in 0..<5 { ended.append(try await harness.create(principal: "ann")) }
             let other = try await harness.create(principal: "bob")
-            let count = try await directory.revokeAll(of: "ann", except: try await harness.found(kept).handle)
+            let count = try await directory.revokeAll(of: "ann", except: try await harness.found(kept).id)
             try expect(count == 5, "\(count) instead of 5 sessions were ended")
             for credential in ended {
                 try expect(try await harness.absent(credential) == .ended(.revocation), "a session survived")
@@ -295,7 +295,7 @@ extension SessionStoreContract {
             harness,
             directory in
             let credential = try await harness.create()
-            try await directory.revoke(try await harness.found(credential).handle)
+            try await directory.revoke(try await harness.found(credential).id)
             try expect(try await harness.absent(credential) == .ended(.revocation), "the session is alive")
         },
     ]

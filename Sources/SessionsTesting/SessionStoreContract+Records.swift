@@ -60,7 +60,7 @@ extension SessionStoreContract {
                 principal: "ann \u{1F41D}",
                 policy: harness.policy
             )
-            guard case .committed(let handle, _, let credential?, _) = try await harness.store.create(draft)
+            guard case .committed(let id, _, let credential?, _) = try await harness.store.create(draft)
             else {
                 throw Mismatch("not created", #line)
             }
@@ -68,8 +68,8 @@ extension SessionStoreContract {
             try expect(record.attributes == attributes, "the attributes changed on the way")
             try expect(record.principal == "ann \u{1F41D}", "the principal changed on the way")
             try expect(
-                record.handle == handle && record.version == 1 && record.standing == .current,
-                "wrong handle, version or standing"
+                record.id == id && record.version == 1 && record.secretStatus == .current,
+                "wrong handle, version or secretStatus"
             )
             try expect(record.created == record.lastUsed && record.now >= record.created, "wrong times")
         },
@@ -84,7 +84,7 @@ extension SessionStoreContract {
                 ["a": .text("x"), "b": .remove, "n": .increment(-7), "m": .increment(3)],
                 to: record
             )
-            guard case .committed(record.handle, 2, _, _) = commit else {
+            guard case .committed(record.id, 2, _, _) = commit else {
                 throw Mismatch("got \(commit)", #line)
             }
             let after = try await harness.found(commit.next(after: credential))

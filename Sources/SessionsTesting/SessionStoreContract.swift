@@ -158,7 +158,7 @@ public struct SessionStoreHarness: Sendable {
         to record: SessionRecord,
         needsVersion: Bool = false,
         rotation: SessionChange.Rotation = .none
-    ) async throws -> SessionCommit {
+    ) async throws -> SessionCommitResult {
         try await store.commit(
             SessionChange(
                 operations: operations,
@@ -210,14 +210,14 @@ func expect(_ condition: Bool, _ message: String, line: Int = #line) throws {
     guard condition else { throw Mismatch(message, line) }
 }
 
-extension SessionCommit {
+extension SessionCommitResult {
     /// What the cookie carries after this answer.
     func next(after credential: SessionCredential) -> SessionCredential {
         if case .committed(_, _, let next?, _) = self { next } else { credential }
     }
 }
 
-func isGone(_ commit: SessionCommit) -> Bool { if case .gone = commit { true } else { false } }
+func isGone(_ commit: SessionCommitResult) -> Bool { if case .gone = commit { true } else { false } }
 
 func isSuperseded(_ absence: SessionAbsence, replay: Bool? = nil) -> Bool {
     guard case .superseded(_, let isReplay) = absence else { return false }

@@ -29,10 +29,10 @@ extension SharedFleet {
             let devices = reply.json["devices"].array
             #expect(
                 Set(devices.compactMap { $0["handle"].string })
-                    == Set([phone.handle, laptop.handle].compactMap(\.self))
+                    == Set([phone.id, laptop.id].compactMap(\.self))
             )
             for device in devices {
-                #expect(device["current"] == .bool(device["handle"].string == phone.handle))
+                #expect(device["current"] == .bool(device["handle"].string == phone.id))
                 let created = try Date(try #require(device["created"].string), strategy: .iso8601OrFraction)
                 let seen = try Date(try #require(device["lastSeen"].string), strategy: .iso8601OrFraction)
                 #expect(abs(created.timeIntervalSince(began)) < 120 && seen >= created)
@@ -40,7 +40,7 @@ extension SharedFleet {
             let fromLaptop = try await laptop.get("/devices", on: servers[0]).json["devices"].array
             #expect(
                 fromLaptop.filter { $0["current"] == .bool(true) }.map { $0["handle"].string } == [
-                    laptop.handle
+                    laptop.id
                 ]
             )
         }
@@ -70,7 +70,7 @@ extension SharedFleet {
                 try await signedIn(user, on: servers[2])
             )
             #expect(
-                try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[0])
+                try await phone.post("/revoke", ["handle": try #require(laptop.id)], on: servers[0])
                     .status == 200
             )
             try await fleet.spread(store)
@@ -84,9 +84,9 @@ extension SharedFleet {
             let left = try await tablet.get("/devices", on: servers[1]).json["devices"].array.compactMap {
                 $0["handle"].string
             }
-            #expect(Set(left) == Set([phone.handle, tablet.handle].compactMap(\.self)))
+            #expect(Set(left) == Set([phone.id, tablet.id].compactMap(\.self)))
             #expect(
-                try await phone.post("/revoke", ["handle": try #require(laptop.handle)], on: servers[1])
+                try await phone.post("/revoke", ["handle": try #require(laptop.id)], on: servers[1])
                     .status == 404,
                 "it is over already"
             )
@@ -97,7 +97,7 @@ extension SharedFleet {
             let browser = try await signedIn(fleet.user(), on: servers[0])
             let thief = browser.clone()
             #expect(
-                try await browser.post("/revoke", ["handle": try #require(browser.handle)], on: servers[1])
+                try await browser.post("/revoke", ["handle": try #require(browser.id)], on: servers[1])
                     .status == 200
             )
             for server in servers {
@@ -115,14 +115,13 @@ extension SharedFleet {
             let bob = try await signedIn(bobsName, on: servers[1])
             let anonymous = fleet.browser()
             try await anonymous.post("/set", ["k": "k", "v": "v"], on: servers[1])
-            for handle in [bob.handle, anonymous.handle, randomTicketText(bytes: 16)] {
+            for id in [bob.id, anonymous.id, randomTicketText(bytes: 16)] {
                 #expect(
-                    try await alice.post("/revoke", ["handle": try #require(handle)], on: servers[2]).status
+                    try await alice.post("/revoke", ["handle": try #require(id)], on: servers[2]).status
                         == 404
                 )
             }
-            for malformed in ["", "x", "*", "../x", "\(try #require(bob.handle))A", try #require(bob.ticket)]
-            {
+            for malformed in ["", "x", "*", "../x", "\(try #require(bob.id))A", try #require(bob.ticket)] {
                 let status = try await alice.post("/revoke", ["handle": malformed], on: servers[2]).status
                 #expect(status == 400, "\(malformed.prefix(4))… is no handle")
             }

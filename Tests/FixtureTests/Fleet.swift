@@ -21,8 +21,8 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     /// Visitors in the cookie, users in Redis.
     case tiered = "sealed-tiered"
 
-    /// Those that keep sessions on servers: old tickets die, parallel writes all count, tickets have a handle
-    /// and a secret.
+    /// Those that keep sessions on servers: old tickets die, parallel writes all count, tickets have a
+    /// session ID and a secret.
     static let onServers: [Store] = [.redis, .memory, .replicated]
 
     var testDescription: String { rawValue }
@@ -256,8 +256,8 @@ func randomTicketText(bytes: Int) -> String {
 }
 
 /// A well-formed ticket that no server ever made.
-func madeUpTicket(handle: String? = nil) -> String {
-    "\(handle ?? randomTicketText(bytes: 16)).\(randomTicketText(bytes: 32))"
+func madeUpTicket(id: String? = nil) -> String {
+    "\(id ?? randomTicketText(bytes: 16)).\(randomTicketText(bytes: 32))"
 }
 
 /// Runs the body `count` times, at most `width` at once.

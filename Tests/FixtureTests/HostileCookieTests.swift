@@ -135,9 +135,9 @@ extension SharedFleet {
             let tickets = (0..<120).map { _ in madeUpTicket() }
             let line = ([one] + tickets).map { "__Host-session=\($0)" }.joined(separator: "; ")
             let commands = try await fleet.redis.commands { _ = try await peek(line) }
-            let handles = ([one] + tickets).compactMap { $0.split(separator: ".").first }
+            let ids = ([one] + tickets).compactMap { $0.split(separator: ".").first }
             #expect(
-                commands.filter { command in handles.contains { command.contains($0) } }.count <= 6,
+                commands.filter { command in ids.contains { command.contains($0) } }.count <= 6,
                 "no look-up for each of them"
             )
         }

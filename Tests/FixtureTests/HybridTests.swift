@@ -42,8 +42,8 @@ import Testing
             #expect(try await browsers[0].get("/devices", on: one).json["devices"].array.count == 4)
 
             #expect(try await browsers[1].post("/logout", on: one).status == 200)
-            let handle = try #require(try await browsers[2].get("/whoami", on: two).json["handle"].string)
-            #expect(try await browsers[0].post("/revoke", ["handle": handle], on: two).status == 200)
+            let id = try #require(try await browsers[2].get("/whoami", on: two).json["handle"].string)
+            #expect(try await browsers[0].post("/revoke", ["handle": id], on: two).status == 200)
             for gone in [copies[1], copies[2], browsers[2]] {
                 for app in [one, two] {
                     let seen = try await gone.get("/whoami", on: app).json

@@ -44,7 +44,7 @@ extension SharedFleet {
                     #expect(reply["x-instance"] == server.instance)
                     if index % 7 > 1 {
                         #expect(reply.json["values"]["own"] == .string(own))
-                        #expect(reply.json["handle"].string == browser.handle)
+                        #expect(reply.json["handle"].string == browser.id)
                     }
                 case .failure(let error):
                     tally.count("cut")
@@ -134,10 +134,10 @@ extension SharedFleet {
             let browser = Fleet.shared.browser()
             try await browser.post("/set", ["k": "k", "v": "before"], on: apps[0])
             let (tab, monitor) = (browser.clone(), try await redis.monitor())
-            let handle = try #require(browser.handle)
+            let id = try #require(browser.id)
             async let slow = tab.post("/slow", ["ms": "700", "k": "k", "v": "finished"], on: apps[0])
             try #require(
-                await poll(seconds: 10) { monitor.text.contains(handle) },
+                await poll(seconds: 10) { monitor.text.contains(id) },
                 "the slow request is under way"
             )
             await monitor.stop(SIGKILL)

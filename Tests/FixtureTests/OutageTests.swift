@@ -122,7 +122,7 @@ import Testing
             let reply = try await visitor.post("/set", ["k": "k", "v": "new"], on: apps[0])
             #expect(reply.status == 200 && reply.setCookies.count == 1)
             #expect(
-                visitor.handle != old.split(separator: ".").first.map(String.init),
+                visitor.id != old.split(separator: ".").first.map(String.init),
                 "the lost id is not adopted"
             )
             #expect(try await visitor.get("/peek", ["k": "k"], on: apps[1]).json["value"] == .string("new"))

@@ -75,10 +75,10 @@ extension SharedFleet {
             let browser = fleet.browser()
             try await browser.post("/login", ["user": user], on: fleet.servers[0])
             try await browser.post("/set", ["k": "k", "v": "v"], on: fleet.servers[1])
-            let handle = try #require(browser.handle)
+            let id = try #require(browser.id)
             return (
                 browser,
-                try #require(try await fleet.redis.keys("\(fleet.prefix):s:").first { $0.contains(handle) })
+                try #require(try await fleet.redis.keys("\(fleet.prefix):s:").first { $0.contains(id) })
             )
         }
 

@@ -22,7 +22,7 @@ extension SharedFleet {
             switch end {
             case .logout: try await browser.post("/logout", on: server)
             case .revoke:
-                try await device.post("/revoke", ["handle": try #require(browser.handle)], on: server)
+                try await device.post("/revoke", ["handle": try #require(browser.id)], on: server)
             case .logoutOthers: try await device.post("/logout-others", on: server)
             case .logoutAll: try await device.post("/logout-all", ["user": user], on: server)
             }
@@ -73,7 +73,7 @@ extension SharedFleet {
                 let late = try await slow
                 #expect(ended.status == 200)
                 // Begun after the end it is a stranger's request, and may start a fresh session of its own.
-                guard wasUnderWay, tab.handle == thief.handle || late.setCookies.allSatisfy(isDeletion) else {
+                guard wasUnderWay, tab.id == thief.id || late.setCookies.allSatisfy(isDeletion) else {
                     return false
                 }
                 #expect(late.status == 200, "no error for an innocent request")
@@ -143,12 +143,12 @@ extension SharedFleet {
                     let seen = try await holder.get("/whoami", on: server).json
                     #expect(seen["principal"] == .null && seen["values"].object == [:], "\(how)")
                 }
-                return (thief.handle ?? "", value)
+                return (thief.id ?? "", value)
             }
             guard store == .redis else { return }
-            for (handle, value) in values {
+            for (id, value) in values {
                 #expect(
-                    try await fleet.redis.dataFields(ofHandle: handle).filter { $0.contains(value) } == []
+                    try await fleet.redis.dataFields(ofHandle: id).filter { $0.contains(value) } == []
                 )
             }
         }
@@ -163,7 +163,7 @@ extension SharedFleet {
             let reply = try await browser.post("/slow", ["ms": "2200", "k": "k", "v": "late"], on: app)
             #expect(reply.status == 200)
             #expect(try await old.get("/whoami", on: app).json["values"].object == [:])
-            let remains = try await fleet.redis.dataFields(ofHandle: try #require(old.handle))
+            let remains = try await fleet.redis.dataFields(ofHandle: try #require(old.id))
             #expect(remains.filter { $0.contains("late") } == [])
             await app.terminate()
         }
@@ -203,8 +203,8 @@ extension SharedFleet {
 }
 
 extension RedisServer {
-    /// Fields and values of whatever keys carry this handle in their name, one text per line.
-    func dataFields(ofHandle handle: String) async throws -> [String] {
+    /// Fields and values of whatever keys carry this session ID in their name, one text per line.
+    func dataFields(ofHandle id: String) async throws -> [String] {
         let script = """
             local found = {}
             for _, key in ipairs(redis.call('KEYS', '*' .. ARGV[1] .. '*')) do
@@ -214,6 +214,6 @@ extension RedisServer {
             end
             return found
             """
-        return try await admin("EVAL", script, "0", handle).split(separator: "\n").map(String.init)
+        return try await admin("EVAL", script, "0", id).split(separator: "\n").map(String.init)
     }
 }

@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: [Pinning.haproxyHash, .nginxHash])
-    func `a session without a route goes by its handle, whatever its secret`(
+    func `a session without a route goes by its id, whatever its secret`(
         pinning: Pinning
     ) async throws {
         try await MappedSite.with(pinning, store: "redis") { site in

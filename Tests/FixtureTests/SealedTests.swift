@@ -71,11 +71,11 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         try await instances { one, _ in
             let browser = Browser()
             try await browser.post("/login", ["user": "ann"], on: one)
-            let handle = try #require(try await browser.get("/whoami", on: one).json["handle"].string)
+            let id = try #require(try await browser.get("/whoami", on: one).json["handle"].string)
             for reply in [
                 try await browser.get("/devices", on: one), try await browser.post("/logout-others", on: one),
                 try await browser.post("/logout-all", ["user": "ann"], on: one),
-                try await browser.post("/revoke", ["handle": handle], on: one),
+                try await browser.post("/revoke", ["handle": id], on: one),
                 try await browser.post("/revoke", ["handle": randomTicketText(bytes: 16)], on: one),
             ] {
                 #expect(reply.status == 501 && reply.json["error"] == .string("unsupported"), "\(reply.body)")

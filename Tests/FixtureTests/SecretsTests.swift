@@ -37,7 +37,7 @@ import Testing
             try await second.post("/big", ["bytes": "3000000", "k": "k"], on: apps[0])
             try await second.post("/revoke", ["handle": "nonsense"], on: apps[1])
             let stranger = Browser()
-            stranger.present(madeUpTicket(handle: browser.handle))
+            stranger.present(madeUpTicket(id: browser.id))
             try await stranger.get("/whoami", on: apps[0])
             try await stranger.post("/set", ["k": "k", "v": "v"], on: apps[1])
         }
@@ -65,8 +65,8 @@ import Testing
         let app = try await FixtureApp.started(.init(redis: redis.url, prefix: "secret"))
         let browser = Browser()
         try await browser.post("/login", ["user": "alice"], on: app)
-        let handle = try #require(browser.handle)
-        let key = try #require(try await redis.keys().first { $0.contains(handle) })
+        let id = try #require(browser.id)
+        let key = try #require(try await redis.keys().first { $0.contains(id) })
         #expect(key.hasPrefix("secret:s:"), "the handle names the record")
         let script = """
             local found = {}
@@ -90,7 +90,7 @@ import Testing
                     "GET",
                     "/whoami",
                     on: app,
-                    cookies: ["__Host-session=\(handle).\(secret)"]
+                    cookies: ["__Host-session=\(id).\(secret)"]
                 )
                 #expect(reply.json["principal"] == .null && reply.json["handle"] == .null)
             }

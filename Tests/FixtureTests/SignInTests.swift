@@ -25,7 +25,7 @@ extension SharedFleet {
             for server in servers {
                 let seen = try await browser.get("/whoami", on: server).json
                 #expect(seen["principal"] == .string(user))
-                #expect(seen["handle"].string == browser.handle)
+                #expect(seen["handle"].string == browser.id)
                 #expect(seen["values"] == .object(["cart": .string("apple")]))
             }
         }
@@ -90,7 +90,7 @@ extension SharedFleet {
             try await browser.post("/login", ["user": alice], on: servers[1])
             let reply = try await old.post("/login", ["user": bob, "keep": "k"], on: servers[2])
             #expect(reply.status == 200 && reply.setCookies.count == 1)
-            #expect(old.handle != browser.handle)
+            #expect(old.id != browser.id)
             let seen = try await old.get("/whoami", on: servers[0]).json
             #expect(seen["principal"] == .string(bob) && seen["values"].object == [:])
             #expect(try await browser.get("/whoami", on: servers[2]).json["principal"] == .string(alice))
@@ -139,7 +139,7 @@ extension SharedFleet {
             try await second.post("/login", ["user": alice], on: servers[1])
             let listed = try await second.get("/devices", on: servers[2]).json["devices"].array
             #expect(
-                listed.map { $0["handle"].string } == [second.handle],
+                listed.map { $0["handle"].string } == [second.id],
                 "the session is no longer one of the first user's"
             )
         }
@@ -172,7 +172,7 @@ extension SharedFleet {
         let fleet = Fleet.shared
 
         @Test(arguments: Store.onServers)
-        func `changes the secret, not the handle, and retires the old one when the new one is shown`(
+        func `changes the secret, not the id, and retires the old one when the new one is shown`(
             store: Store
         ) async throws {
             let servers = fleet.servers(store)
@@ -183,7 +183,7 @@ extension SharedFleet {
             let old = browser.clone()
             let reply = try await browser.post("/renew", on: servers[2])
             #expect(reply.status == 200 && reply.setCookies.count == 1)
-            #expect(browser.handle == old.handle && browser.secret != old.secret)
+            #expect(browser.id == old.id && browser.secret != old.secret)
 
             let early = try await old.get("/whoami", on: servers[0])
             #expect(
@@ -220,7 +220,7 @@ extension SharedFleet {
                 #expect(reply.status == 200)
                 return tab
             }
-            #expect(tabs.allSatisfy { $0.handle == browser.handle })
+            #expect(tabs.allSatisfy { $0.id == browser.id })
             // A real browser has one jar: it keeps the ticket of whichever response came last. Some tab must
             // still be in.
             var working = 0

@@ -65,9 +65,9 @@ import Testing
         }
         let devices = try await shop.curl("/devices")
         #expect(devices.contains("id=\"device-count\">2<"))
-        let handles = devices.matches(of: /name="handle" value="([^"]+)"/).map { String($0.1) }
+        let ids = devices.matches(of: /name="handle" value="([^"]+)"/).map { String($0.1) }
         let own = try #require(devices.firstMatch(of: /this device.*\n.*<code>([^<]+)/)).1
-        let other = try #require(handles.first { $0 != own })
+        let other = try #require(ids.first { $0 != own })
 
         #expect(try await shop.status("--data", "handle=\(other)", "/devices/sign-out") == "303")
         #expect(try await shop.curl(jar: phone, "/").contains("action=\"/sign-in\""))

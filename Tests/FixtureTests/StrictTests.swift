@@ -52,7 +52,7 @@ extension SharedFleet {
                 )
                 let ticket = try #require(writer.ticket, sourceLocation: sourceLocation)
                 #expect(ticket != presented, sourceLocation: sourceLocation)
-                #expect(writer.handle != sentHandle, "the handle is fresh", sourceLocation: sourceLocation)
+                #expect(writer.id != sentHandle, "the handle is fresh", sourceLocation: sourceLocation)
                 #expect(
                     !presented.contains(writer.secret ?? presented),
                     "the secret is fresh",
@@ -72,30 +72,30 @@ extension SharedFleet {
         {
             let ticket = madeUpTicket()
             try await expectNeverAdopted(ticket, on: fleet.servers(store))
-            let handle = try #require(ticket.split(separator: ".").first)
+            let id = try #require(ticket.split(separator: ".").first)
             #expect(
-                try await fleet.redis.keys().filter { $0.contains(handle) } == [],
+                try await fleet.redis.keys().filter { $0.contains(id) } == [],
                 "no key comes from the sent handle"
             )
         }
 
         @Test(arguments: Store.allCases) func `that is malformed is never adopted`(store: Store) async throws
         {
-            let (handle, secret) = (randomTicketText(bytes: 16), randomTicketText(bytes: 32))
+            let (id, secret) = (randomTicketText(bytes: 16), randomTicketText(bytes: 32))
             let malformed = [
-                "x", ".", "..", "\(handle)", "\(handle).", ".\(secret)", "\(handle)\(secret)",
-                "\(handle).\(secret).",
-                "\(handle)..\(secret)",
-                "\(handle).\(secret)=", "\(handle)=.\(secret)", "\(handle).\(secret)A",
-                "\(handle).\(secret.dropLast())",
-                "\(secret).\(handle)",
-                "\(handle.dropLast())*.\(secret)", "\(handle).\(secret.dropLast())+",
-                "\(handle).\(secret.dropLast())/",
-                "{\(handle.dropFirst())}.\(secret)",
-                "../\(handle.dropFirst(3)).\(secret)", "\(handle):\(secret)", "\"\(handle).\(secret)\"",
-                "%2E\(handle).\(secret)",
-                "\(handle).\(secret).-1", "\(handle).\(secret).99999999999999999999999",
-                "\(handle).\(secret).x", "\(handle).\(secret).1.2",
+                "x", ".", "..", "\(id)", "\(id).", ".\(secret)", "\(id)\(secret)",
+                "\(id).\(secret).",
+                "\(id)..\(secret)",
+                "\(id).\(secret)=", "\(id)=.\(secret)", "\(id).\(secret)A",
+                "\(id).\(secret.dropLast())",
+                "\(secret).\(id)",
+                "\(id.dropLast())*.\(secret)", "\(id).\(secret.dropLast())+",
+                "\(id).\(secret.dropLast())/",
+                "{\(id.dropFirst())}.\(secret)",
+                "../\(id.dropFirst(3)).\(secret)", "\(id):\(secret)", "\"\(id).\(secret)\"",
+                "%2E\(id).\(secret)",
+                "\(id).\(secret).-1", "\(id).\(secret).99999999999999999999999",
+                "\(id).\(secret).x", "\(id).\(secret).1.2",
                 String(repeating: "A", count: 3000), String(repeating: ".", count: 3000),
             ]
             let server = fleet.servers(store)[0]
@@ -110,14 +110,14 @@ extension SharedFleet {
                 #expect(reply.status == 200 && reply.setCookies.count == 1, "\(presented.prefix(80))")
                 let fresh = try #require(browser.ticket)
                 #expect(
-                    fresh != presented && !presented.contains(browser.handle ?? "")
+                    fresh != presented && !presented.contains(browser.id ?? "")
                         && !presented.contains(browser.secret ?? "")
                 )
             }
         }
 
         @Test(arguments: Store.onServers, [true, false])
-        func `made of a real handle and a guessed secret opens and harms nothing`(
+        func `made of a real id and a guessed secret opens and harms nothing`(
             store: Store,
             isSignedIn: Bool
         )
@@ -128,7 +128,7 @@ extension SharedFleet {
             let victim = fleet.browser()
             if isSignedIn { try await victim.post("/login", ["user": user], on: servers[0]) }
             try await victim.post("/set", ["k": "k", "v": "victim"], on: servers[0])
-            let guess = madeUpTicket(handle: victim.handle)
+            let guess = madeUpTicket(id: victim.id)
             let guesser = fleet.browser()
             guesser.present(guess)
             for server in servers {
@@ -149,11 +149,11 @@ extension SharedFleet {
             {
                 let writer = guesser.clone()
                 #expect(try await writer.post(path, query, on: servers[1]).status == 200)
-                #expect(writer.ticket == guess || writer.handle != victim.handle)
+                #expect(writer.ticket == guess || writer.id != victim.id)
             }
             let login = try await guesser.post("/login", ["user": fleet.user("guesser")], on: servers[2])
             #expect(login.status == 200 && login.setCookies.count == 1)
-            #expect(guesser.handle != nil && guesser.handle != victim.handle)
+            #expect(guesser.id != nil && guesser.id != victim.id)
             for server in servers {
                 let seen = try await victim.get("/whoami", on: server).json
                 #expect(seen["principal"] == (isSignedIn ? .string(user) : .null))
@@ -162,12 +162,12 @@ extension SharedFleet {
         }
 
         @Test(arguments: Store.allCases)
-        func `made of one session's handle and another's secret opens neither`(store: Store) async throws {
+        func `made of one session's id and another's secret opens neither`(store: Store) async throws {
             let servers = fleet.servers(store)
             let (one, two) = (fleet.browser(), fleet.browser())
             try await one.post("/set", ["k": "k", "v": "one"], on: servers[0])
             try await two.post("/set", ["k": "k", "v": "two"], on: servers[1])
-            let mixed = "\(try #require(one.handle)).\(try #require(two.secret))"
+            let mixed = "\(try #require(one.id)).\(try #require(two.secret))"
             let browser = fleet.browser()
             browser.present(mixed)
             #expect(try await browser.get("/whoami", on: servers[2]).json["values"].object == [:])
@@ -198,7 +198,7 @@ extension SharedFleet {
             try await phone.post("/login", ["user": user], on: servers[0])
             try await laptop.post("/login", ["user": user], on: servers[1])
             #expect(
-                try await laptop.post("/revoke", ["handle": try #require(phone.handle)], on: servers[2])
+                try await laptop.post("/revoke", ["handle": try #require(phone.id)], on: servers[2])
                     .status == 200
             )
             try await fleet.spread(store)
@@ -229,7 +229,7 @@ extension SharedFleet {
             late.present(ticket)
             let reply = try await late.post("/set", ["k": "other", "v": "new"], on: app)
             #expect(reply.status == 200)
-            #expect(late.handle != nil && late.handle != ticket.split(separator: ".").first.map(String.init))
+            #expect(late.id != nil && late.id != ticket.split(separator: ".").first.map(String.init))
             #expect(try await late.get("/whoami", on: app).json["values"].object.keys.sorted() == ["other"])
             #expect(try await browser.get("/whoami", on: app).json["values"].object == [:])
             await app.terminate()

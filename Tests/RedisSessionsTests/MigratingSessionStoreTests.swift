@@ -310,10 +310,10 @@ import Testing
     @Test func `the old record keeps neither the data nor anything that can be used`() async throws {
         let move = try await redisToRedis()
         let before = try await visitor(move.before, as: "ann")
-        let handle = try #require(try await move.before.list(for: "ann").first?.handle)
+        let id = try #require(try await move.before.list(for: "ann").first?.id)
         let during = Visitor(move.during, jar: before.cookies)
         try await during.send { try $0.set(.other, "secret-data") }
-        let dump = try await move.redis.server.admin("HGETALL", "\(move.redis.prefix):s:{\(handle)}")
+        let dump = try await move.redis.server.admin("HGETALL", "\(move.redis.prefix):s:{\(id)}")
         let secret = try #require(during.credential).value.split(separator: ".")[1]
         #expect(
             dump.contains("@moved") && !dump.contains("tea") && !dump.contains("secret-data")
@@ -331,17 +331,17 @@ import Testing
         try await Visitor(move.during, jar: before.cookies).send { #expect($0.principal == nil) }
     }
 
-    @Test func `lists and revocations know both stores, and a handle from before the move`() async throws {
+    @Test func `lists and revocations know both stores, and a id from before the move`() async throws {
         let move = try await redisToRedis()
         let first = try await visitor(move.before, as: "ann")
         let second = try await visitor(move.before, as: "ann")
-        let handles = try await move.during.list(for: "ann").map(\.handle)
-        #expect(handles.count == 2)
+        let ids = try await move.during.list(for: "ann").map(\.id)
+        #expect(ids.count == 2)
         let moved = Visitor(move.during, jar: first.cookies)
         try await moved.send { try $0.set(.item, "cake") }
         let names = try await move.during.list(for: "ann").map { $0[.item] }
         #expect(Set(names) == ["tea", "cake"] && names.count == 2)
-        for handle in handles { #expect(try await move.during.revoke(handle, of: "ann")) }
+        for id in ids { #expect(try await move.during.revoke(id, of: "ann")) }
         for visitor in [
             moved, Visitor(move.during, jar: first.cookies), Visitor(move.during, jar: second.cookies),
         ] {

@@ -138,11 +138,11 @@ struct RedisFixture: Sendable {
         let record = try await redis.session()
         let dump = try await run(
             "redis-cli",
-            ["-s", redis.server.socketPath, "HGET", "\(redis.prefix):s:{\(record.handle)}", "@digest"]
+            ["-s", redis.server.socketPath, "HGET", "\(redis.prefix):s:{\(record.id)}", "@digest"]
         )
         let digest = Array(dump.utf8.prefix(32))
         let forged = SessionCredential(
-            "\(record.handle)." + String(decoding: Base64URL.encode(digest + [0]).prefix(43), as: UTF8.self)
+            "\(record.id)." + String(decoding: Base64URL.encode(digest + [0]).prefix(43), as: UTF8.self)
         )
         guard case .absent = try await redis.store.load(forged) else {
             return #expect(Bool(false), "a digest opened the session")
@@ -170,7 +170,7 @@ struct RedisFixture: Sendable {
     ) async throws {
         let redis = try await RedisFixture()
         let record = try await redis.session(["a": [1]], principal: "ann")
-        let key = "\(redis.prefix):s:{\(record.handle)}"
+        let key = "\(redis.prefix):s:{\(record.id)}"
         _ = try await run(
             "redis-cli",
             ["-s", redis.server.socketPath] + damage.command.map { $0 == "KEY" ? key : $0 }
@@ -185,7 +185,7 @@ struct RedisFixture: Sendable {
     @Test func `a key of another type is unreadable for reading and writing`() async throws {
         let redis = try await RedisFixture()
         let record = try await redis.session()
-        let key = "\(redis.prefix):s:{\(record.handle)}"
+        let key = "\(redis.prefix):s:{\(record.id)}"
         try await redis.server.admin("DEL", key)
         try await redis.server.admin("SET", key, "x", "EX", "100")
         guard case .absent(.unreadable) = try await redis.store.load(record.credential) else {
@@ -227,7 +227,7 @@ struct RedisFixture: Sendable {
 
     @Test func `a revocation of what is not in the list leaves no key behind`() async throws {
         let redis = try await RedisFixture()
-        #expect(try await !redis.store.revoke(SessionTicket().handle, of: "ann"))
+        #expect(try await !redis.store.revoke(SessionToken().id, of: "ann"))
         #expect(try await redis.server.keys(redis.prefix).isEmpty)
     }
 

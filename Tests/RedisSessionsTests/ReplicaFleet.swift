@@ -142,14 +142,14 @@ struct Router: SessionDirectory {
         private let versions = Mutex<[String: Int]>([:])
 
         func keep(_ credential: SessionCredential?) {
-            guard let credential, let ticket = SessionTicket(credential), let version = ticket.version else {
+            guard let credential, let ticket = SessionToken(credential), let version = ticket.version else {
                 return
             }
             versions.withLock { $0[Self.key(credential)] = max(version, $0[Self.key(credential)] ?? 0) }
         }
 
         func newest(_ credential: SessionCredential) -> SessionCredential {
-            guard let ticket = SessionTicket(credential),
+            guard let ticket = SessionToken(credential),
                 let version = versions.withLock({ $0[Self.key(credential)] })
             else {
                 return credential
@@ -162,30 +162,31 @@ struct Router: SessionDirectory {
         }
     }
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         let load = try await store.load(jar.newest(credential))
         if case .found(let record) = load { jar.keep(record.reissue) }
         return load
     }
 
-    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         let commit = try await store.create(draft)
         if case .committed(_, _, let credential, _) = commit { jar.keep(credential) }
         return commit
     }
 
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommitResult
     {
         let commit = try await store.commit(change, to: record)
         switch commit {
-        case .committed(let handle, let version, let credential?, let remaining):
+        case .committed(let id, let version, let credential?, let remaining):
             jar.keep(credential)
             // The contract counts a credential as new when its secret is; a new version of the same one is
             // for the jar.
-            guard SessionTicket(credential)?.secret == SessionTicket(record.credential)?.secret else {
+            guard SessionToken(credential)?.secret == SessionToken(record.credential)?.secret else {
                 return commit
             }
-            return .committed(handle: handle, version: version, credential: nil, remaining: remaining)
+            return .committed(id: id, version: version, credential: nil, remaining: remaining)
         case .conflict(let record): jar.keep(record.reissue)
         default: break
         }
@@ -210,20 +211,20 @@ struct Router: SessionDirectory {
         try await store.sessions(of: principal)
     }
 
-    func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
-        let isRevoked = try await store.revoke(handle, of: principal)
+    func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let isRevoked = try await store.revoke(id, of: principal)
         try await settle()
         return isRevoked
     }
 
-    func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         let count = try await store.revokeAll(of: principal, except: kept)
         try await settle()
         return count
     }
 
-    func revoke(_ handle: SessionHandle) async throws(SessionError) {
-        try await store.revoke(handle)
+    func revoke(_ id: SessionID) async throws(SessionError) {
+        try await store.revoke(id)
         try await settle()
     }
 

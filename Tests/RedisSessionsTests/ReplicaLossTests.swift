@@ -44,8 +44,8 @@ import Testing
                 return #expect(Bool(false), "alive")
             }
             // A session that others may have made meanwhile, and a state that others may have seen.
-            await #expect(throws: Self.unavailable) { try await store.load(SessionTicket().credential) }
-            let ahead = try #require(SessionTicket(record.credential)).seen(999_999_999_999_999_999)
+            await #expect(throws: Self.unavailable) { try await store.load(SessionToken().credential) }
+            let ahead = try #require(SessionToken(record.credential)).seen(999_999_999_999_999_999)
             await #expect(throws: Self.unavailable) { try await store.load(ahead.credential) }
             await #expect(throws: Self.unavailable) { try await store.set("a", 2, record) }
             await #expect(throws: Self.unavailable) { try await store.make() }
@@ -60,7 +60,7 @@ import Testing
         try await second.set("a", 3, record)
         try await fleet.settle()
         #expect(try await first.found(record.credential).attributes["a"] == [3])
-        #expect(try await first.sessions(of: "ann").map(\.handle) == [record.handle])
+        #expect(try await first.sessions(of: "ann").map(\.id) == [record.id])
     }
 
     @Test func `a frozen Redis is like none, and work goes on when it thaws`() async throws {

@@ -11,7 +11,7 @@ private struct Script {
     var entries: [(position: LogPosition, entry: LogEntry)] = []
     var epoch: UInt64 = 0
     private var time: UInt64 = 1_800_000_000_000
-    private var sessions: [(handle: SessionHandle, digests: [[UInt8]])] = []
+    private var sessions: [(id: SessionID, digests: [[UInt8]])] = []
     private let users: [[UInt8]] = [[1], [2], [3]]
 
     init(seed: UInt64) {
@@ -41,13 +41,13 @@ private struct Script {
 
     mutating func step() {
         if sessions.isEmpty || generator.next() % 6 == 0 {
-            let handle = SessionHandle()
+            let id = SessionID()
             let digest = bytes(32)
-            sessions.append((handle, [digest]))
+            sessions.append((id, [digest]))
             append(
                 .create(
-                    handle,
-                    StoredDraft(
+                    id,
+                    HashedDraft(
                         attributes: ["n": Array("1".utf8)],
                         name: [9],
                         user: generator.next() % 2 == 0 ? user() : nil,
@@ -60,25 +60,25 @@ private struct Script {
             return
         }
         let index = Int(generator.next() % UInt64(sessions.count))
-        let (handle, digests) = sessions[index]
+        let (id, digests) = sessions[index]
         let digest = digests[Int(generator.next() % UInt64(digests.count))]
         let tombstone = Duration.seconds(300)
         switch generator.next() % 16 {
-        case 0: append(.end(handle, digest: digest, tombstone: tombstone))
-        case 1: append(.revoke(handle, user: generator.next() % 2 == 0 ? user() : nil, tombstone: tombstone))
+        case 0: append(.end(id, digest: digest, tombstone: tombstone))
+        case 1: append(.revoke(id, user: generator.next() % 2 == 0 ? user() : nil, tombstone: tombstone))
         case 2:
             append(
                 .revokeAll(
                     user: user(),
-                    except: generator.next() % 2 == 0 ? handle : nil,
+                    except: generator.next() % 2 == 0 ? id : nil,
                     tombstone: tombstone
                 )
             )
-        case 3, 4, 5: append(.touch(handle, digest: digest))
+        case 3, 4, 5: append(.touch(id, digest: digest))
         case 6: append(.tick)
         default:
             let next = bytes(32)
-            var rotation = StoredChange.Rotation.none
+            var rotation = HashedChange.Rotation.none
             switch generator.next() % 6 {
             case 0: rotation = .renew(digest: next, name: [8])
             case 1:
@@ -98,10 +98,10 @@ private struct Script {
             ]
             append(
                 .commit(
-                    handle,
+                    id,
                     digest: digest,
                     version: Int(generator.next() % 4),
-                    StoredChange(
+                    HashedChange(
                         operations: [["n", "m"][Int(generator.next() % 2)]: operation],
                         needsVersion: generator.next() % 2 == 0,
                         maximumBytes: 100,
@@ -140,7 +140,7 @@ extension Replica {
     }
 
     /// All that anybody can see of it.
-    fileprivate mutating func sessions() -> [SessionHandle: LogEntry.Copy] {
+    fileprivate mutating func sessions() -> [SessionID: LogEntry.Copy] {
         table.sweep(at: now)
         return table.rows.mapValues(\.copy)
     }
@@ -164,8 +164,8 @@ extension Replica {
                     milliseconds: applied.milliseconds - min(applied.milliseconds, age),
                     sequence: 0
                 )
-                for (handle, copy) in helper.table.due(before: bound, at: helper.now, limit: 50) {
-                    script.append(.full(handle, asOf: applied, copy))
+                for (id, copy) in helper.table.due(before: bound, at: helper.now, limit: 50) {
+                    script.append(.full(id, asOf: applied, copy))
                 }
             }
         }
@@ -194,12 +194,12 @@ extension Replica {
 
     @Test func `a state as of a time that the log has forgotten is no state`() {
         var script = Script(seed: 1)
-        let handle = SessionHandle()
+        let id = SessionID()
         let digest = [UInt8](repeating: 1, count: 32)
         script.append(
             .create(
-                handle,
-                StoredDraft(
+                id,
+                HashedDraft(
                     attributes: [:],
                     name: nil,
                     user: nil,
@@ -211,24 +211,24 @@ extension Replica {
         )
         var writer = Replica()
         writer.follow(script.entries)
-        let copy = writer.table[handle]!
-        script.append(.end(handle, digest: digest, tombstone: .seconds(300)))
-        script.append(.full(handle, asOf: writer.applied, copy))
+        let copy = writer.table[id]!
+        script.append(.end(id, digest: digest, tombstone: .seconds(300)))
+        script.append(.full(id, asOf: writer.applied, copy))
         var late = Replica()
         late.follow(script.entries.suffix(1))
         late.joined()
-        #expect(late.table[handle] == nil)
+        #expect(late.table[id] == nil)
         // With the end still in the log it is applied on top.
         late = Replica()
         late.follow(script.entries.suffix(3))
         late.joined()
-        #expect(late.table[handle]?.session.end == .signOut)
+        #expect(late.table[id]?.session.end == .signOut)
     }
 
     @Test func `the end of all sessions of a user also ends one that turns up later in the log`() {
         var script = Script(seed: 5)
-        let handle = SessionHandle()
-        let draft = StoredDraft(
+        let id = SessionID()
+        let draft = HashedDraft(
             attributes: [:],
             name: [1],
             user: [42],
@@ -236,19 +236,19 @@ extension Replica {
             idleTimeout: .seconds(600),
             lifetime: .seconds(3600)
         )
-        script.append(.create(handle, draft))
+        script.append(.create(id, draft))
         var writer = Replica()
         writer.follow(script.entries)
         let start = script.entries.count
         script.append(.tick)
         writer.follow(script.entries)
-        let copy = writer.table[handle]!
+        let copy = writer.table[id]!
         script.append(.revokeAll(user: [42], except: nil, tombstone: .seconds(300)))
-        script.append(.full(handle, asOf: writer.applied, copy))
+        script.append(.full(id, asOf: writer.applied, copy))
         var late = Replica()
         late.follow(script.entries[start...])
         late.joined()
-        #expect(late.table[handle]?.session.end == .revocation)
+        #expect(late.table[id]?.session.end == .revocation)
     }
 
     @Test func `a new log has the sessions of the best claim that is complete, and of no other`() {
@@ -272,9 +272,9 @@ extension Replica {
         let fast = script.entries.last!.entry.nonce
         script.append(.open(claim: nil, claims: 0))
         script.append(.open(claim: slow, claims: 2))
-        script.append(.touch(SessionHandle(), digest: []))
+        script.append(.touch(SessionID(), digest: []))
         for (claim, replica) in [(slow, behind), (fast, ahead)] {
-            for (handle, row) in replica.table.rows { script.append(.seed(claim: claim, handle, row.copy)) }
+            for (id, row) in replica.table.rows { script.append(.seed(claim: claim, id, row.copy)) }
             script.append(.seeded(claim: claim, count: replica.table.count))
         }
         script.append(.open(claim: fast, claims: 1))
@@ -283,7 +283,7 @@ extension Replica {
         #expect(!fresh.isLive && fresh.seeding?.claims.first?.nonce == fast)
         script.append(.open(claim: fast, claims: 2))
         script.append(.open(claim: slow, claims: 2))
-        script.append(.seed(claim: slow, SessionHandle(), ahead.table.rows.first!.value.copy))
+        script.append(.seed(claim: slow, SessionID(), ahead.table.rows.first!.value.copy))
         fresh.follow(script.entries)
         #expect(fresh.isLive)
         #expect(fresh.table.rows.mapValues(\.copy) == ahead.table.rows.mapValues(\.copy))
@@ -316,7 +316,7 @@ extension Replica {
 
 @Suite struct `Log entry` {
     private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogCodec {
-        LogCodec(try SessionDigester(pepper: Array(repeating: pepper, count: 32)), prefix: prefix)
+        LogCodec(try RecordCrypto(pepper: Array(repeating: pepper, count: 32)), prefix: prefix)
     }
 
     private var entries: [LogEntry] {
@@ -324,9 +324,9 @@ extension Replica {
         for _ in 0..<200 { script.step() }
         var replica = Replica()
         replica.follow(script.entries)
-        for (handle, row) in replica.table.rows {
-            script.append(.full(handle, asOf: replica.applied, row.copy))
-            script.append(.seed(claim: 5, handle, row.copy))
+        for (id, row) in replica.table.rows {
+            script.append(.full(id, asOf: replica.applied, row.copy))
+            script.append(.seed(claim: 5, id, row.copy))
         }
         script.append(.claim(rank: replica.applied))
         script.append(.seeded(claim: 5, count: 3))

@@ -87,10 +87,10 @@ extension SessionStore {
         #expect(record.reissue == nil)
         let newer = try await fleet.stores[0].set("a", 1, record)
         #expect(
-            try #require(SessionTicket(newer)?.version)
-                > (try #require(SessionTicket(record.credential)?.version))
+            try #require(SessionToken(newer)?.version)
+                > (try #require(SessionToken(record.credential)?.version))
         )
-        #expect(SessionTicket(newer)?.secret == SessionTicket(record.credential)?.secret)
+        #expect(SessionToken(newer)?.secret == SessionToken(record.credential)?.secret)
         try await fleet.settle()
         #expect(try await fleet.stores[1].found(newer).reissue == nil)
         #expect(try await fleet.stores[1].found(record.credential).reissue?.value == newer.value)
@@ -102,7 +102,7 @@ extension SessionStore {
         try await fleet.settle()
         // An old secret is never sent again.
         let predecessor = try await fleet.stores[1].found(newer)
-        #expect(predecessor.standing == .predecessor && predecessor.reissue == nil)
+        #expect(predecessor.secretStatus == .previous && predecessor.reissue == nil)
         let change = SessionChange(operations: ["b": .set([1])], policy: SessionPolicy())
         guard case .committed(_, _, nil, _) = try await fleet.stores[1].commit(change, to: predecessor) else {
             return #expect(Bool(false), "an old secret was sent again")
@@ -157,11 +157,11 @@ extension SessionStore {
     @Test func `serves a ticket with a made-up version like any other`() async throws {
         let fleet = try await ReplicaFleet(1, on: try await shared.value)
         let record = try await fleet.stores[0].make(["a": [1]])
-        let ticket = try #require(SessionTicket(record.credential))
+        let ticket = try #require(SessionToken(record.credential))
         for version in [0, 1, 999_999_999_999_999_999] {
             #expect(try await fleet.stores[0].found(ticket.seen(version).credential).attributes["a"] == [1])
         }
-        let unknown = SessionTicket().seen(999_999_999_999_999_999)
+        let unknown = SessionToken().seen(999_999_999_999_999_999)
         guard case .absent(.unknown) = try await fleet.stores[0].load(unknown.credential) else {
             return #expect(Bool(false))
         }
@@ -170,7 +170,7 @@ extension SessionStore {
     @Test func `every key has a time to live, and none shows a secret or a user name`() async throws {
         let fleet = try await ReplicaFleet(2, on: try await RedisServer())
         let record = try await fleet.stores[0].make(["a": [1]], principal: "hedwig-lamarr")
-        var secrets = [try #require(SessionTicket(record.credential)).secret]
+        var secrets = [try #require(SessionToken(record.credential)).secret]
         for rotation in [SessionChange.Rotation.renew, .signIn(principal: "hedwig-lamarr", keeping: [])] {
             let change = SessionChange(operations: [:], rotation: rotation, policy: SessionPolicy())
             let latest = try await fleet.stores[0].make(principal: "hedwig-lamarr")
@@ -179,8 +179,8 @@ extension SessionStore {
                 return #expect(Bool(false), "not rotated")
             }
             secrets += [
-                try #require(SessionTicket(latest.credential)).secret,
-                try #require(SessionTicket(next)).secret,
+                try #require(SessionToken(latest.credential)).secret,
+                try #require(SessionToken(next)).secret,
             ]
         }
         #expect(try await fleet.server.keys() == ["\(fleet.prefix):log"])
@@ -234,7 +234,7 @@ extension SessionStore {
         )
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.check() }
         await #expect(throws: SessionError(.storeUnavailable, "")) {
-            try await store.load(SessionTicket().credential)
+            try await store.load(SessionToken().credential)
         }
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.make() }
         guard case .absent(.malformed) = try await store.load(SessionCredential("x")) else {

@@ -117,7 +117,7 @@ import Testing
                 "s1." + token.dropFirst(3), "g1.a.+",
             ] {
                 try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) {
-                    #expect($0.handle == nil)
+                    #expect($0.id == nil)
                 }
             }
         }
@@ -134,7 +134,7 @@ import Testing
         try await site.redis.letTimePass(.seconds(11))
         _ = site.events.take()
         try await Visitor(site.manager, jar: kept).send { session in
-            #expect(session[.count] == nil && session.handle == nil)
+            #expect(session[.count] == nil && session.id == nil)
             try session.increment(.count, by: -10)
         }
         #expect(site.events.take() == [.replayed, .dropped])

@@ -91,16 +91,17 @@ private struct SignedIn: SessionDirectory {
 
     init(_ store: any SessionDirectory) { self.store = store }
 
-    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
+    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         var draft = draft
         draft.principal = draft.principal ?? "somebody"
         return try await store.create(draft)
     }
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         try await store.load(credential)
     }
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommitResult
     {
         try await store.commit(change, to: record)
     }
@@ -112,11 +113,11 @@ private struct SignedIn: SessionDirectory {
     func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await store.sessions(of: principal)
     }
-    func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
-        try await store.revoke(handle, of: principal)
+    func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        try await store.revoke(id, of: principal)
     }
-    func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int {
+    func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         try await store.revokeAll(of: principal, except: kept)
     }
-    func revoke(_ handle: SessionHandle) async throws(SessionError) { try await store.revoke(handle) }
+    func revoke(_ id: SessionID) async throws(SessionError) { try await store.revoke(id) }
 }

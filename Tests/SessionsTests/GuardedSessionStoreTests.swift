@@ -71,7 +71,7 @@ import Testing
         clock.advance(by: .seconds(10))
         _ = events()
         let replay = try await thief.send { session in
-            #expect(session[.item] == nil && session.handle == nil)
+            #expect(session[.item] == nil && session.id == nil)
             try session.set(.item, "stolen")
         }
         #expect(replay.setCookies.isEmpty && events() == [.replayed, .dropped])
@@ -83,7 +83,7 @@ import Testing
         let first = visitor.cookies
         for item in ["cake", "pie"] { try await visitor.send { try $0.set(.item, item) } }
         _ = events()
-        try await Visitor(manager, jar: first).send { #expect($0.handle == nil) }
+        try await Visitor(manager, jar: first).send { #expect($0.id == nil) }
         #expect(events() == [.superseded])
     }
 
@@ -112,7 +112,7 @@ import Testing
         }
         try await later.send { try $0.signIn(as: "ann") }
         try await later.send { #expect($0.principal == "ann" && $0[.item] == nil) }
-        try await visitor.send { #expect($0.principal == nil && $0.handle == nil) }
+        try await visitor.send { #expect($0.principal == nil && $0.id == nil) }
     }
 
     @Test func `sign-out, revocation and the end of all reach every copy`() async throws {
@@ -122,8 +122,8 @@ import Testing
         #expect(visitor.cookieField == nil)
         try await copy.send { #expect($0.principal == nil) }
         let other = try await self.visitor(as: "ann")
-        let handle = try #require(try await manager.list(for: "ann").first?.handle)
-        #expect(try await manager.revoke(handle, of: "ann"))
+        let id = try #require(try await manager.list(for: "ann").first?.id)
+        #expect(try await manager.revoke(id, of: "ann"))
         try await other.send { #expect($0.principal == nil) }
         let third = try await self.visitor(as: "ann")
         #expect(try await manager.revokeAll(of: "ann") == 1)
@@ -179,7 +179,7 @@ import Testing
             ("g1.a.AAA=", .malformed),
         ] {
             _ = events()
-            try await Visitor(manager).send([.cookie: "__Host-session=\(text)"]) { #expect($0.handle == nil) }
+            try await Visitor(manager).send([.cookie: "__Host-session=\(text)"]) { #expect($0.id == nil) }
             #expect(events() == [kind])
         }
         #expect(backing.counts[.load] == nil)

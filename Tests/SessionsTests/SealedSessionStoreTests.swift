@@ -98,7 +98,7 @@ extension HTTPResponse {
     {
         let visitor = try await visitor()
         site.clock.advance(by: .seconds(1800))
-        try await visitor.send { #expect($0[.item] == nil && $0.handle == nil) }
+        try await visitor.send { #expect($0[.item] == nil && $0.id == nil) }
         #expect(site.events() == [.created, .unknown])
         try await visitor.send { try $0.set(.item, "new") }
         for _ in 0..<26 {
@@ -196,7 +196,7 @@ extension HTTPResponse {
         let visitor = try await visitor { try $0.signIn(as: "ann") }
         try site.keys.replace(with: [try SealedSite.key("b", 2)])
         try await visitor.send { session in
-            #expect(session.principal == nil && session.handle == nil)
+            #expect(session.principal == nil && session.id == nil)
             try session.set(.item, "new")
         }
         try await visitor.send { #expect($0[.item] == "new") }
@@ -224,7 +224,7 @@ extension HTTPResponse {
         for (token, kind) in tokens {
             let request: HTTPFields = [.cookie: "__Host-session=\(token)"]
             let response = try await Visitor(site.manager).send(request) {
-                #expect($0.handle == nil && $0[.item] == nil)
+                #expect($0.id == nil && $0[.item] == nil)
             }
             #expect(response.headerFields == [.vary: "Cookie", .cacheControl: "private, no-cache"])
             #expect(site.events() == [kind])
@@ -235,14 +235,19 @@ extension HTTPResponse {
     @Test func `an authentic seal that does not decode, or comes from the future, is no session`()
         async throws
     {
-        let seal = try Seal(site.keys, mark: .session, application: "shop", cookieName: "__Host-session")
-        var session = SealedSession(
+        let seal = try CookieSealer(
+            site.keys,
+            purpose: .session,
+            application: "shop",
+            cookieName: "__Host-session"
+        )
+        var session = SealedPayload(
             SessionDraft(attributes: [:], policy: SessionPolicy()),
             now: site.clock.now + .seconds(61)
         )
         for text in [try seal.seal([1, 2, 3]), try seal.seal([]), try seal.seal(session.encoded)] {
             try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) {
-                #expect($0.handle == nil)
+                #expect($0.id == nil)
             }
             #expect(site.events() == [.unreadable])
         }
@@ -250,7 +255,7 @@ extension HTTPResponse {
         session.issued = site.clock.now
         session.lastUsed = site.clock.now
         try await Visitor(site.manager).send([.cookie: "__Host-session=\(try seal.seal(session.encoded))"]) {
-            #expect($0.handle != nil)
+            #expect($0.id != nil)
         }
     }
 

@@ -21,7 +21,7 @@ import Testing
     }
 
     /// The spellings in which a ticket's secret could appear.
-    private func spellings(_ ticket: SessionTicket) -> [String] {
+    private func spellings(_ ticket: SessionToken) -> [String] {
         let bytes = ticket.secret.map(String.init)
         return [
             String(ticket.credential.value.split(separator: ".")[1]), ticket.credential.value,
@@ -44,17 +44,17 @@ import Testing
     @Test func `no type that carries a ticket shows it`() async throws {
         let site = try Site()
         let cookie = try await site.start(as: Self.planted)
-        let ticket = try #require(SessionTicket(SessionCredential(cookie)))
+        let ticket = try #require(SessionToken(SessionCredential(cookie)))
         let record = try await site.found(cookie)
         let secrets = spellings(ticket)
         #expect(shown(["secret": ticket.secret]).contains(secrets[2]), "the search would find the bytes")
         expectSilence(shown(ticket), about: secrets)
         expectSilence(shown(ticket.credential), about: secrets)
         expectSilence(shown(record), about: secrets)
-        expectSilence(shown(SessionLoad.found(record)), about: secrets)
-        expectSilence(shown(SessionCommit.conflict(record)), about: secrets)
-        let commit = SessionCommit.committed(
-            handle: ticket.handle,
+        expectSilence(shown(SessionLoadResult.found(record)), about: secrets)
+        expectSilence(shown(SessionCommitResult.conflict(record)), about: secrets)
+        let commit = SessionCommitResult.committed(
+            id: ticket.id,
             version: 1,
             credential: ticket.credential,
             remaining: .zero
@@ -62,13 +62,13 @@ import Testing
         expectSilence(shown(commit), about: secrets)
         expectSilence(shown(try await site.manager.list(for: Self.planted)), about: secrets + [Self.planted])
         expectSilence(shown(site.manager), about: secrets + [Self.planted])
-        #expect(shown(ticket).contains(ticket.handle.description))
+        #expect(shown(ticket).contains(ticket.id.description))
     }
 
     @Test func `neither the exchange nor the session shows its ticket`() async throws {
         let site = try Site()
         let cookie = try await site.start(as: Self.planted)
-        let secrets = spellings(try #require(SessionTicket(SessionCredential(cookie))))
+        let secrets = spellings(try #require(SessionToken(SessionCredential(cookie))))
         let exchange = site.open(cookie)
         let session = try await exchange.session()
         expectSilence(shown(session), about: secrets + [Self.planted])
@@ -81,7 +81,7 @@ import Testing
         var secrets = [Self.planted]
         func note(_ cookie: String?) throws -> String {
             let cookie = try #require(cookie)
-            secrets += spellings(try #require(SessionTicket(SessionCredential(cookie))))
+            secrets += spellings(try #require(SessionToken(SessionCredential(cookie))))
             return cookie
         }
         func quietly(_ cookie: String?, _ handler: (Session) async throws -> Void = { _ in }) async {
@@ -157,7 +157,7 @@ import Testing
         await check { try session.signIn(as: long) }
         await check { _ = try SessionKey<String>(validating: "@" + Self.planted) }
         await check { _ = try SessionKey<String>(validating: Self.planted + "\u{E9}") }
-        await check { _ = try SessionDigester(pepper: Array(Self.planted.utf8)) }
+        await check { _ = try RecordCrypto(pepper: Array(Self.planted.utf8)) }
         await check {
             _ = try SessionCookie().setFields(value: Self.planted + ";", remainingLifetime: nil, now: Date())
         }

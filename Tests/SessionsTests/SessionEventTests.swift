@@ -66,7 +66,7 @@ import Testing
         expect(.malformed)
         try await send("\(name)=a; \(name)=b")
         expect(.ambiguous)
-        try await send("\(name)=\(SessionTicket().credential.value)")
+        try await send("\(name)=\(SessionToken().credential.value)")
         expect(.unknown)
         try await send("other=1")
         expect()
@@ -80,7 +80,7 @@ import Testing
         _ = site.events()
         try await site.send(first)
         expect(.ended)
-        #expect(try await site.manager.revoke(try await site.found(second).handle, of: "ann"))
+        #expect(try await site.manager.revoke(try await site.found(second).id, of: "ann"))
         expect(.revoked)
         try await site.send(second)
         expect(.ended)
@@ -89,7 +89,7 @@ import Testing
         try await site.send(third)
         expect(.ended)
         #expect(try await site.manager.revokeAll(of: "ann") == 0)
-        #expect(try await !site.manager.revoke(SessionHandle(), of: "ann"))
+        #expect(try await !site.manager.revoke(SessionID(), of: "ann"))
         expect()
     }
 
@@ -162,8 +162,8 @@ import Testing
         let recorder = Recorder()
         let store = FixedStore(answer: .absent(.unreadable))
         let manager = try SessionManager(store: store, logger: recorder.logger) { recorder.note($0) }
-        let exchange = manager.open([.cookie: "\(manager.cookie.name)=\(SessionTicket().credential.value)"])
-        #expect(try await exchange.session().handle == nil)
+        let exchange = manager.open([.cookie: "\(manager.cookie.name)=\(SessionToken().credential.value)"])
+        #expect(try await exchange.session().id == nil)
         var response = HTTPResponse(status: .ok)
         try await exchange.close(&response)
         #expect(
@@ -172,7 +172,7 @@ import Testing
         await #expect(throws: SessionError(.unsupported, "")) { try await manager.list(for: "ann") }
         await #expect(throws: SessionError(.unsupported, "")) { try await manager.revokeAll(of: "ann") }
         await #expect(throws: SessionError(.unsupported, "")) {
-            try await manager.revoke(SessionHandle(), of: "ann")
+            try await manager.revoke(SessionID(), of: "ann")
         }
     }
 
@@ -193,11 +193,11 @@ import Testing
 
     @Test func `each line has the level of its kind and names the session`() async throws {
         let cookie = try await site.start(as: "ann")
-        let handle = try await site.found(cookie).handle
+        let id = try await site.found(cookie).id
         try await site.send(cookie) { try $0.signOut() }
         try await site.send("nonsense")
         #expect(
-            site.recorder.lines.map { $0.replacing(handle.description, with: "HANDLE") } == [
+            site.recorder.lines.map { $0.replacing(id.description, with: "HANDLE") } == [
                 "info session signed-in HANDLE [:]", "info session signed-out HANDLE [:]",
                 "notice session malformed [:]",
             ]
@@ -207,11 +207,14 @@ import Testing
 
 /// A store that gives one answer to every load, and keeps no list.
 struct FixedStore: SessionStore {
-    let answer: SessionLoad
+    let answer: SessionLoadResult
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad { answer }
-    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit { .gone(.unreadable) }
-    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError) -> SessionCommit
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult { answer }
+    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        .gone(.unreadable)
+    }
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommitResult
     { .gone(.unreadable) }
     func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? { nil }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { false }

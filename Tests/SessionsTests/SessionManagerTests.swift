@@ -112,14 +112,14 @@ import Testing
 
     @Test func `a sign-in that a sign-out overtakes starts a session of its own`() async throws {
         let cookie = try await site.start()
-        let handle = try await site.record(cookie)?.handle
+        let id = try await site.record(cookie)?.id
         site.before(.commit) { [site] in try await site.send(cookie) { try $0.signOut() } }
         let answer = try await site.send(cookie) { session in
             try session.set(.other, "kept")
             try session.signIn(as: "ann", keeping: ["item", "other"])
         }
         let record = try await site.found(answer.cookie)
-        #expect(record.principal == "ann" && record.handle != handle)
+        #expect(record.principal == "ann" && record.id != id)
         #expect(record.attributes == ["other": Array("\"kept\"".utf8)])
         #expect(try await site.record(cookie) == nil)
         #expect(site.events() == [.signedOut, .signedIn])
@@ -145,7 +145,7 @@ import Testing
         let answer = try await site.send(cookie) { try $0.signIn(as: "ann", keeping: ["item"]) }
         let bob = try await site.found(first.withLock { $0 })
         let ann = try await site.found(answer.cookie)
-        #expect(bob.principal == "bob" && ann.principal == "ann" && bob.handle != ann.handle)
+        #expect(bob.principal == "bob" && ann.principal == "ann" && bob.id != ann.id)
         #expect(bob.attributes["item"] != nil && ann.attributes.isEmpty)
     }
 
@@ -198,7 +198,7 @@ import Testing
         let new = try #require(try await site.send(old) { try $0.signIn(as: "ann") }.cookie)
         _ = site.events()
         let write = try await site.send(old) { session in
-            #expect(session.handle == nil && session[.item] == nil)
+            #expect(session.id == nil && session[.item] == nil)
             try session.set(.item, "planted")
         }
         #expect(write.setCookie == nil && site.events() == [.superseded, .dropped])
@@ -209,12 +209,12 @@ import Testing
 
     @Test func `what a signed-out cookie writes goes into a fresh session`() async throws {
         let old = try await site.start()
-        let handle = try await site.record(old)?.handle
+        let id = try await site.record(old)?.id
         let out = try await site.send(old) { try $0.signOut() }
         #expect(out.cookie == nil && out.setCookie?.contains("Max-Age=0") == true)
         let answer = try await site.send(old) { try $0.set(.item, "new") }
         let record = try await site.found(answer.cookie)
-        #expect(record.handle != handle && answer.cookie != old)
+        #expect(record.id != id && answer.cookie != old)
     }
 
     @Test(arguments: [false, true]) func `a replay after the grace ends the session if the policy says so`(

@@ -13,14 +13,14 @@ import Testing
         rotated: Duration = .zero,
         idle: Duration = .seconds(1800),
         lifetime: Duration = .seconds(43_200),
-        standing: SessionRecord.Standing = .current
+        secretStatus: SecretStatus = .current
     ) -> SessionRecord {
-        let ticket = SessionTicket()
+        let ticket = SessionToken()
         return SessionRecord(
-            handle: ticket.handle,
+            id: ticket.id,
             credential: ticket.credential,
-            standing: standing,
-            hasPredecessor: false,
+            secretStatus: secretStatus,
+            hasPreviousSecret: false,
             version: 1,
             principal: nil,
             attributes: [:],
@@ -49,7 +49,7 @@ import Testing
         #expect(try await site.record(cookie) != nil)
         site.clock.advance(by: .milliseconds(1))
         #expect(try await site.record(cookie) == nil)
-        try await site.send(cookie) { session in #expect(session.handle == nil && session.expiresIn == nil) }
+        try await site.send(cookie) { session in #expect(session.id == nil && session.expiresIn == nil) }
         #expect(site.events() == [.unknown])
     }
 
@@ -136,7 +136,7 @@ import Testing
         #expect(!policy.isRenewalDue(record(now: .milliseconds(599_999))))
         #expect(policy.isRenewalDue(record(now: .milliseconds(600_000))))
         #expect(!policy.isRenewalDue(record(now: .seconds(700), rotated: .seconds(101))))
-        #expect(!policy.isRenewalDue(record(now: .seconds(9999), standing: .predecessor)))
+        #expect(!policy.isRenewalDue(record(now: .seconds(9999), secretStatus: .previous)))
         #expect(!SessionPolicy().isRenewalDue(record(now: .seconds(43_000))))
     }
 

@@ -163,9 +163,9 @@ import Testing
             try session.set(.other, "csrf")
             try session.flash("welcome")
         }
-        let handle = try await site.found(cookie).handle
+        let id = try await site.found(cookie).id
         let answer = try await site.send(cookie) { session in
-            #expect(session.principal == nil && session.handle == handle)
+            #expect(session.principal == nil && session.id == id)
             try session.signIn(as: "ann", keeping: ["item"])
             #expect(session.principal == "ann" && session[.item] == "tea" && session[.other] == nil)
             try session.set(.list, ["after"])
@@ -173,7 +173,7 @@ import Testing
         let fresh = try #require(answer.cookie)
         #expect(fresh != cookie && answer.response.headerFields[.cacheControl] == "no-store")
         let record = try await site.found(fresh)
-        #expect(record.handle == handle && record.principal == "ann")
+        #expect(record.id == id && record.principal == "ann")
         #expect(record.attributes.keys.sorted() == ["@flash", "item", "list"])
         #expect(try await site.record(cookie) == nil)
     }
@@ -193,7 +193,7 @@ import Testing
             try session.set(.item, "lost")
             try session.signOut()
             #expect(
-                session.principal == nil && session.handle == nil && session.names == []
+                session.principal == nil && session.id == nil && session.names == []
                     && session.expiresIn == nil
             )
         }
@@ -204,14 +204,14 @@ import Testing
 
     @Test func `what is written after signing out goes into another session`() async throws {
         let cookie = try await site.start(as: "ann")
-        let handle = try await site.record(cookie)?.handle
+        let id = try await site.record(cookie)?.id
         let answer = try await site.send(cookie) { session in
             try session.signOut()
             try session.flash("bye")
         }
         let record = try await site.found(answer.cookie)
         #expect(
-            record.handle != handle && record.principal == nil
+            record.id != id && record.principal == nil
                 && record.attributes.keys.sorted() == ["@flash"]
         )
         #expect(try await site.record(cookie) == nil)
@@ -219,13 +219,13 @@ import Testing
 
     @Test func `signing out and in again is another session`() async throws {
         let cookie = try await site.start(as: "ann")
-        let handle = try await site.record(cookie)?.handle
+        let id = try await site.record(cookie)?.id
         let answer = try await site.send(cookie) { session in
             try session.signOut()
             try session.signIn(as: "bob")
         }
         let record = try await site.found(answer.cookie)
-        #expect(record.handle != handle && record.principal == "bob")
+        #expect(record.id != id && record.principal == "bob")
     }
 
     @Test func `a renewal replaces the secret and nothing else`() async throws {
@@ -234,7 +234,7 @@ import Testing
         let fresh = try #require(try await site.send(cookie) { try $0.renew() }.cookie)
         let after = try await site.found(fresh)
         #expect(
-            fresh != cookie && after.handle == before.handle && after.principal == "ann"
+            fresh != cookie && after.id == before.id && after.principal == "ann"
                 && after.deadline == before.deadline
         )
         // Inside the grace the old one works, and is never sent again.

@@ -53,7 +53,7 @@ struct Site: Sendable {
     /// The kinds of all events since the last call.
     func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 
-    func open(_ cookie: String?) -> SessionExchange {
+    func open(_ cookie: String?) -> RequestSession {
         manager.open(cookie.map { [.cookie: "\(manager.cookie.name)=\($0)"] } ?? [:])
     }
 
@@ -69,7 +69,7 @@ struct Site: Sendable {
         return try await close(exchange, cookie, status: status)
     }
 
-    func close(_ exchange: SessionExchange, _ cookie: String?, status: HTTPResponse.Status = .ok) async throws
+    func close(_ exchange: RequestSession, _ cookie: String?, status: HTTPResponse.Status = .ok) async throws
         -> Answer
     {
         var answer = Answer(response: HTTPResponse(status: status), cookie: cookie)

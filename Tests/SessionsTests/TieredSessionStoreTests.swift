@@ -75,7 +75,7 @@ import Testing
             return #expect(Bool(false))
         }
         try await Visitor(manager).send([.cookie: "__Host-session=\(credential.value)"]) {
-            #expect($0.principal == nil && $0.handle == nil)
+            #expect($0.principal == nil && $0.id == nil)
         }
     }
 

@@ -114,7 +114,7 @@ public final class Browser: Sendable {
     public func cookie(_ name: String) -> String? { jar.withLock { $0.value(name, for: place) } }
 
     /// The part of the ticket that may be shown.
-    public var handle: String? { ticket.map { String($0.prefix { $0 != "." }) } }
+    public var id: String? { ticket.map { String($0.prefix { $0 != "." }) } }
 
     /// The part of the ticket that is the credential.
     public var secret: String? {

@@ -42,9 +42,9 @@ public final class ChildProcess: Sendable {
         process.standardInput = FileHandle.nullDevice
         output = FileManager.default.temporaryDirectory.appending(path: "child-\(UUID().uuidString).out")
         _ = FileManager.default.createFile(atPath: output.path, contents: nil)
-        let handle = try FileHandle(forWritingTo: output)
-        process.standardOutput = handle
-        process.standardError = handle
+        let id = try FileHandle(forWritingTo: output)
+        process.standardOutput = id
+        process.standardError = id
         // Worker threads of this process block all signals, and a child inherits that: it would never see a
         // SIGTERM.
         var none = sigset_t()

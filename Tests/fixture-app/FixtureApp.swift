@@ -85,9 +85,9 @@ struct FixtureApp: AsyncParsableCommand {
             cookie: cookie,
             logger: logger
         )
-        let router = Router(context: BasicSessionRequestContext.self)
+        let router = Router(context: BasicSessionsRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
-        router.add(middleware: SessionMiddleware(sessions))
+        router.add(middleware: SessionsMiddleware(sessions))
         let departure = Departure(notice: .seconds(noticeSeconds))
         addRoutes(to: router, limits: sessions.limits, departure: departure, hold: backend.hold)
         let app = Application(

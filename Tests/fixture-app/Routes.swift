@@ -7,7 +7,7 @@ import HummingbirdSessions
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
 func addRoutes(
-    to router: Router<BasicSessionRequestContext>,
+    to router: Router<BasicSessionsRequestContext>,
     limits: SessionLimits,
     departure: Departure,
     hold: (@Sendable (Duration) async throws -> Void)?
@@ -25,7 +25,7 @@ func addRoutes(
     }
 }
 
-private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
+private func addStateRoutes(to router: Router<BasicSessionsRequestContext>) {
     router.get("/none") { _, _ in json(["ok": .bool(true)]) }
     router.get("/peek") { request, context in
         let key = try request.key(JSON.self)
@@ -64,14 +64,14 @@ private func addStateRoutes(to router: Router<BasicSessionRequestContext>) {
     }
 }
 
-private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
+private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
     router.get("/whoami") { _, context in
         let session = try await context.session()
         let values = session.names.map {
             ($0, (try? SessionKey<JSON>(validating: $0)).flatMap { session[$0] } ?? .null)
         }
         return json([
-            "principal": .optional(session.principal), "handle": .optional(session.handle?.description),
+            "principal": .optional(session.principal), "handle": .optional(session.id?.description),
             "version": .number(session.version), "values": .object(Dictionary(uniqueKeysWithValues: values)),
         ])
     }
@@ -93,7 +93,7 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
         try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
         return json([
-            "revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.handle))
+            "revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.id))
         ])
     }
     router.post("/logout-all") { request, context in
@@ -109,10 +109,10 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
             "devices": .list(
                 devices.map { device in
                     .object([
-                        "handle": .text(device.handle.description),
+                        "handle": .text(device.id.description),
                         "created": .text(timestamp(device.created)),
                         "lastSeen": .text(timestamp(device.lastUsed)),
-                        "current": .bool(device.handle == session.handle),
+                        "current": .bool(device.id == session.id),
                     ])
                 }
             )
@@ -120,20 +120,20 @@ private func addIdentityRoutes(to router: Router<BasicSessionRequestContext>) {
     }
     router.post("/revoke") { request, context in
         try requireDirectory(context)
-        guard let handle = SessionHandle(try request.parameter("handle")) else {
+        guard let id = SessionID(try request.parameter("handle")) else {
             throw Problem(.badRequest, "bad-parameter", "handle")
         }
         let (session, principal) = try await signedIn(context)
-        if handle == session.handle {
+        if id == session.id {
             try session.signOut()
-        } else if try await !context.sessions.revoke(handle, of: principal) {
+        } else if try await !context.sessions.revoke(id, of: principal) {
             throw Problem(.notFound, "no-such-session", "No session of yours has this handle.")
         }
         return json(["ok": .bool(true)])
     }
 }
 
-private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits: SessionLimits) {
+private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits: SessionLimits) {
     for method in [HTTPRequest.Method.get, .post] {
         router.on("/slow", method: method) { request, context in
             let milliseconds = try request.integer("ms")
@@ -176,7 +176,7 @@ private func addOddRoutes(to router: Router<BasicSessionRequestContext>, limits:
         )
     }
     router.get("/public") { _, context in
-        var response = json(["known": .bool(try await context.session().handle != nil)])
+        var response = json(["known": .bool(try await context.session().id != nil)])
         response.headers[.cacheControl] = "public, max-age=60"
         return response
     }
@@ -199,13 +199,13 @@ private func store(_ session: Session, _ key: SessionKey<String>, _ value: Strin
 }
 
 /// Says so before anything else when this instance's store can neither list nor revoke.
-private func requireDirectory(_ context: BasicSessionRequestContext) throws {
+private func requireDirectory(_ context: BasicSessionsRequestContext) throws {
     guard context.sessions.store is any SessionDirectory else {
         throw SessionError(.unsupported, "This store keeps no list.")
     }
 }
 
-private func signedIn(_ context: BasicSessionRequestContext) async throws -> (Session, String) {
+private func signedIn(_ context: BasicSessionsRequestContext) async throws -> (Session, String) {
     let session = try await context.session()
     guard let principal = session.principal else {
         throw Problem(.unauthorized, "not-signed-in", "Sign in first.")

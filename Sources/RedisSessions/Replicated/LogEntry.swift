@@ -8,17 +8,17 @@ import Sessions
 /// for the holder of the ticket.
 struct LogEntry: Hashable, Sendable {
     enum Content: Hashable, Sendable {
-        case create(SessionHandle, StoredDraft)
+        case create(SessionID, HashedDraft)
         /// `version`: of the record that the change was made for.
-        case commit(SessionHandle, digest: [UInt8], version: Int, StoredChange)
-        case touch(SessionHandle, digest: [UInt8])
-        case end(SessionHandle, digest: [UInt8], tombstone: Duration)
+        case commit(SessionID, digest: [UInt8], version: Int, HashedChange)
+        case touch(SessionID, digest: [UInt8])
+        case end(SessionID, digest: [UInt8], tombstone: Duration)
         /// `user`: whose session it must be; nil for anybody's.
-        case revoke(SessionHandle, user: [UInt8]?, tombstone: Duration)
-        case revokeAll(user: [UInt8], except: SessionHandle?, tombstone: Duration)
+        case revoke(SessionID, user: [UInt8]?, tombstone: Duration)
+        case revokeAll(user: [UInt8], except: SessionID?, tombstone: Duration)
         /// A session that changed long ago, whole, for those who join later: what applying the log up to
         /// `asOf` made of it.
-        case full(SessionHandle, asOf: LogPosition, Copy)
+        case full(SessionID, asOf: LogPosition, Copy)
         /// Nothing; keeps the log's time going.
         case tick
 
@@ -28,7 +28,7 @@ struct LogEntry: Hashable, Sendable {
         /// names the claim.
         case claim(rank: LogPosition)
         /// One session of a claim, alive or remembered as ended.
-        case seed(claim: UInt64, SessionHandle, Copy)
+        case seed(claim: UInt64, SessionID, Copy)
         /// All sessions of the claim are there.
         case seeded(claim: UInt64, count: Int)
         /// From here on the sessions are those of the claim, or none.
@@ -39,7 +39,7 @@ struct LogEntry: Hashable, Sendable {
 
     /// A session and the position of its last change.
     struct Copy: Hashable, Sendable {
-        var session: StoredSession
+        var session: RecordState
         var changed: LogPosition
     }
 
@@ -55,14 +55,14 @@ struct LogEntry: Hashable, Sendable {
 /// Format, tag of 16 bytes, epoch, nonce, kind, content. The tag is keyed with the pepper and bound to the
 /// prefix: entries of another application, of a wrong pepper, or changed on the way do not open.
 struct LogCodec: Sendable {
-    private let digester: SessionDigester
+    private let digester: RecordCrypto
     private let use: String
 
     /// The first byte of each entry.
     private static let format: UInt8 = 1
     private static let tagLength = 16
 
-    init(_ digester: SessionDigester, prefix: String) {
+    init(_ digester: RecordCrypto, prefix: String) {
         self.digester = digester
         use = prefix
     }
@@ -80,7 +80,7 @@ struct LogCodec: Sendable {
         guard bytes.count > 1 + Self.tagLength, bytes[0] == Self.format else { return nil }
         let body = Array(bytes[(1 + Self.tagLength)...])
         guard
-            SessionDigester.areEqual(
+            RecordCrypto.areEqual(
                 digester.seal(of: body, for: use).prefix(Self.tagLength),
                 bytes[1...Self.tagLength]
             )
@@ -103,23 +103,23 @@ struct LogCodec: Sendable {
 extension LogEntry.Content {
     fileprivate func encode(to writer: inout ByteWriter) {
         switch self {
-        case .create(let handle, let draft):
-            writer.kind(1, handle)
+        case .create(let id, let draft):
+            writer.kind(1, id)
             draft.encode(to: &writer)
-        case .commit(let handle, let digest, let version, let change):
-            writer.kind(2, handle)
+        case .commit(let id, let digest, let version, let change):
+            writer.kind(2, id)
             writer.string(digest)
             writer.number(UInt64(max(version, 0)))
             change.encode(to: &writer)
-        case .touch(let handle, let digest):
-            writer.kind(3, handle)
+        case .touch(let id, let digest):
+            writer.kind(3, id)
             writer.string(digest)
-        case .end(let handle, let digest, let tombstone):
-            writer.kind(4, handle)
+        case .end(let id, let digest, let tombstone):
+            writer.kind(4, id)
             writer.string(digest)
             writer.duration(tombstone)
-        case .revoke(let handle, let user, let tombstone):
-            writer.kind(5, handle)
+        case .revoke(let id, let user, let tombstone):
+            writer.kind(5, id)
             writer.optional(user)
             writer.duration(tombstone)
         case .revokeAll(let user, let kept, let tombstone):
@@ -127,8 +127,8 @@ extension LogEntry.Content {
             writer.string(user)
             writer.optional(kept?.bytes)
             writer.duration(tombstone)
-        case .full(let handle, let asOf, let copy):
-            writer.kind(7, handle)
+        case .full(let id, let asOf, let copy):
+            writer.kind(7, id)
             writer.position(asOf)
             copy.encode(to: &writer)
         case .tick: writer.byte(8)
@@ -136,8 +136,8 @@ extension LogEntry.Content {
         case .claim(let rank):
             writer.byte(10)
             writer.position(rank)
-        case .seed(let claim, let handle, let copy):
-            writer.kind(11, handle)
+        case .seed(let claim, let id, let copy):
+            writer.kind(11, id)
             writer.word(claim)
             copy.encode(to: &writer)
         case .seeded(let claim, let count):
@@ -154,33 +154,33 @@ extension LogEntry.Content {
 
     fileprivate init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         switch try reader.byte() {
-        case 1: self = .create(try reader.handle(), try StoredDraft(from: &reader))
+        case 1: self = .create(try reader.id(), try HashedDraft(from: &reader))
         case 2:
             self = .commit(
-                try reader.handle(),
+                try reader.id(),
                 digest: try reader.string(),
                 version: try reader.count(),
-                try StoredChange(from: &reader)
+                try HashedChange(from: &reader)
             )
-        case 3: self = .touch(try reader.handle(), digest: try reader.string())
+        case 3: self = .touch(try reader.id(), digest: try reader.string())
         case 4:
-            self = .end(try reader.handle(), digest: try reader.string(), tombstone: try reader.duration())
+            self = .end(try reader.id(), digest: try reader.string(), tombstone: try reader.duration())
         case 5:
-            self = .revoke(try reader.handle(), user: try reader.optional(), tombstone: try reader.duration())
+            self = .revoke(try reader.id(), user: try reader.optional(), tombstone: try reader.duration())
         case 6:
             let user = try reader.string()
             let kept = try reader.flag() ? try reader.string() : nil
-            let handle = kept.flatMap { SessionHandle(bytes: $0) }
-            guard kept == nil || handle != nil else { throw ByteReader.Malformed() }
-            self = .revokeAll(user: user, except: handle, tombstone: try reader.duration())
+            let id = kept.flatMap { SessionID(bytes: $0) }
+            guard kept == nil || id != nil else { throw ByteReader.Malformed() }
+            self = .revokeAll(user: user, except: id, tombstone: try reader.duration())
         case 7:
-            self = .full(try reader.handle(), asOf: try reader.position(), try LogEntry.Copy(from: &reader))
+            self = .full(try reader.id(), asOf: try reader.position(), try LogEntry.Copy(from: &reader))
         case 8: self = .tick
         case 9: self = .origin
         case 10: self = .claim(rank: try reader.position())
         case 11:
-            let handle = try reader.handle()
-            self = .seed(claim: try reader.word(), handle, try LogEntry.Copy(from: &reader))
+            let id = try reader.id()
+            self = .seed(claim: try reader.word(), id, try LogEntry.Copy(from: &reader))
         case 12: self = .seeded(claim: try reader.word(), count: try reader.count())
         case 13:
             let claims = try reader.count()
@@ -198,14 +198,14 @@ extension LogEntry.Copy {
 
     fileprivate init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         changed = try reader.position()
-        session = try StoredSession(from: &reader)
+        session = try RecordState(from: &reader)
     }
 }
 
 extension ByteWriter {
-    fileprivate mutating func kind(_ kind: UInt8, _ handle: SessionHandle) {
+    fileprivate mutating func kind(_ kind: UInt8, _ id: SessionID) {
         byte(kind)
-        raw(handle.bytes)
+        raw(id.bytes)
     }
 
     /// Appends 8 bytes.
@@ -220,9 +220,9 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    fileprivate mutating func handle() throws(Malformed) -> SessionHandle {
-        guard let handle = SessionHandle(bytes: try raw(16)) else { throw Malformed() }
-        return handle
+    fileprivate mutating func id() throws(Malformed) -> SessionID {
+        guard let id = SessionID(bytes: try raw(16)) else { throw Malformed() }
+        return id
     }
 
     fileprivate mutating func word() throws(Malformed) -> UInt64 {

@@ -73,8 +73,8 @@ struct LogKeeper {
         let rows = log.state.withLock { $0.serving?.table.rows ?? [:] }
         var batch: [LogEntry.Content] = []
         var size = 0
-        for (handle, row) in rows {
-            batch.append(.seed(claim: claim, handle, row.copy))
+        for (id, row) in rows {
+            batch.append(.seed(claim: claim, id, row.copy))
             size += row.copy.session.size
             guard batch.count == Self.relogLimit || size > 1 << 18 else { continue }
             guard await log.append(all: batch, epoch: epoch) else { return }

@@ -25,9 +25,9 @@ struct Replica: Sendable {
         case refused
         /// A new log begins here, or has begun where nobody looked: this replica knows nothing of it.
         case replaced
-        case stored(StoredSession, isRotated: Bool)
+        case stored(RecordState, isRotated: Bool)
         case touched
-        case conflict(StoredSession, SessionRecord.Standing)
+        case conflict(RecordState, SecretStatus)
         case gone(SessionAbsence)
         case invalid(SessionError)
         case ended(Int)
@@ -108,53 +108,59 @@ struct Replica: Sendable {
     private mutating func change(_ content: LogEntry.Content, at position: LogPosition) -> Outcome {
         switch content {
         case .revokeAll(let user, let kept, _):
-            let handles = table.live(user, at: now).filter { $0 != kept }
-            for handle in handles { _ = change(content, of: handle, at: position) }
-            return .ended(handles.count)
-        case .full(let handle, let asOf, _):
-            table.note(handle, logged: asOf)
+            let ids = table.live(user, at: now).filter { $0 != kept }
+            for id in ids { _ = change(content, of: id, at: position) }
+            return .ended(ids.count)
+        case .full(let id, let asOf, _):
+            table.note(id, logged: asOf)
             return .none
-        default: return content.handle.map { change(content, of: $0, at: position) } ?? .none
+        default: return content.id.map { change(content, of: $0, at: position) } ?? .none
         }
     }
 
     /// Does what an entry says to one session.
     private mutating func change(
         _ content: LogEntry.Content,
-        of handle: SessionHandle,
+        of id: SessionID,
         at position: LogPosition
     ) -> Outcome {
         let now = time(position.instant)
         if case .create(_, let draft) = content {
-            guard table[handle] == nil else { return .gone(.ended(.revocation)) }
-            let session = StoredSession(draft, now: now)
-            table[handle] = LogEntry.Copy(session: session, changed: position)
-            table.note(handle, logged: position)
+            guard table[id] == nil else { return .gone(.ended(.revocation)) }
+            let session = RecordState(draft, now: now)
+            table[id] = LogEntry.Copy(session: session, changed: position)
+            table.note(id, logged: position)
             return .stored(session, isRotated: true)
         }
-        guard var session = table[handle]?.session else {
+        guard var session = table[id]?.session else {
             return content.isEnding ? .ended(0) : .gone(.unknown)
         }
         if let digest = content.digest {
-            guard case .live(let standing) = session.presence(of: digest, handle, at: now) else {
+            guard case .live(let secretStatus) = session.status(of: digest, id, at: now) else {
                 guard !content.isEnding,
-                    case .absent(let absence) = session.presence(of: digest, handle, at: now)
+                    case .absent(let absence) = session.status(of: digest, id, at: now)
                 else { return .ended(0) }
                 return .gone(absence)
             }
             switch content {
             case .commit(_, _, let version, let change):
                 do throws(SessionError) {
-                    guard let isRotated = try session.apply(change, to: version, standing: standing, at: now)
+                    guard
+                        let isRotated = try session.apply(
+                            change,
+                            to: version,
+                            secretStatus: secretStatus,
+                            at: now
+                        )
                     else {
-                        return .conflict(session, standing)
+                        return .conflict(session, secretStatus)
                     }
-                    table[handle] = LogEntry.Copy(session: session, changed: position)
+                    table[id] = LogEntry.Copy(session: session, changed: position)
                     return .stored(session, isRotated: isRotated)
                 } catch { return .invalid(error) }
             case .touch:
-                session.touch(standing, at: now)
-                table[handle]?.session = session
+                session.touch(secretStatus, at: now)
+                table[id]?.session = session
                 return .touched
             default: break
             }
@@ -162,8 +168,8 @@ struct Replica: Sendable {
         guard let (end, tombstone) = content.end(of: session), session.isAlive(at: now) else {
             return .ended(0)
         }
-        session.bury(end, until: now + tombstone)
-        table[handle] = LogEntry.Copy(session: session, changed: position)
+        session.markEnded(end, until: now + tombstone)
+        table[id] = LogEntry.Copy(session: session, changed: position)
         return .ended(1)
     }
 
@@ -172,18 +178,18 @@ struct Replica: Sendable {
     /// Applies an entry to what is known so far, and keeps it for what may turn out to exist.
     private mutating func join(_ content: LogEntry.Content, at position: LogPosition) {
         switch content {
-        case .full(let handle, let asOf, let copy):
+        case .full(let id, let asOf, let copy):
             // A state as of a time that the log has forgotten: what came between is lost.
-            guard table[handle] == nil, let first, asOf >= first else { break }
-            table[handle] = copy
-            for (position, content) in pending.take(handle, after: asOf) {
-                _ = change(content, of: handle, at: position)
+            guard table[id] == nil, let first, asOf >= first else { break }
+            table[id] = copy
+            for (position, content) in pending.take(id, after: asOf) {
+                _ = change(content, of: id, at: position)
             }
         case .revokeAll: pending.append(content, at: position)
         default:
-            guard let handle = content.handle, table[handle] == nil else { break }
+            guard let id = content.id, table[id] == nil else { break }
             if case .create = content { break }
-            pending.append(content, of: handle, at: position)
+            pending.append(content, of: id, at: position)
             return
         }
         _ = change(content, at: position)
@@ -192,11 +198,11 @@ struct Replica: Sendable {
 
 /// What was said about sessions that are not known yet.
 private struct PendingEntries: Sendable {
-    private var bySession: [SessionHandle: [(LogPosition, LogEntry.Content)]] = [:]
+    private var bySession: [SessionID: [(LogPosition, LogEntry.Content)]] = [:]
     private var byUser: [(LogPosition, LogEntry.Content)] = []
 
-    mutating func append(_ content: LogEntry.Content, of handle: SessionHandle, at position: LogPosition) {
-        bySession[handle, default: []].append((position, content))
+    mutating func append(_ content: LogEntry.Content, of id: SessionID, at position: LogPosition) {
+        bySession[id, default: []].append((position, content))
     }
 
     mutating func append(_ revocation: LogEntry.Content, at position: LogPosition) {
@@ -204,10 +210,10 @@ private struct PendingEntries: Sendable {
     }
 
     /// What concerns a session and came after `position`, in order.
-    mutating func take(_ handle: SessionHandle, after position: LogPosition) -> [(
+    mutating func take(_ id: SessionID, after position: LogPosition) -> [(
         LogPosition, LogEntry.Content
     )] {
-        ((bySession.removeValue(forKey: handle) ?? []) + byUser).filter { $0.0 > position }.sorted {
+        ((bySession.removeValue(forKey: id) ?? []) + byUser).filter { $0.0 > position }.sorted {
             $0.0 < $1.0
         }
     }
@@ -215,12 +221,12 @@ private struct PendingEntries: Sendable {
 
 extension LogEntry.Content {
     /// The one session that it is about.
-    fileprivate var handle: SessionHandle? {
+    fileprivate var id: SessionID? {
         switch self {
-        case .create(let handle, _), .commit(let handle, _, _, _), .touch(let handle, _),
-            .end(let handle, _, _),
-            .revoke(let handle, _, _):
-            handle
+        case .create(let id, _), .commit(let id, _, _, _), .touch(let id, _),
+            .end(let id, _, _),
+            .revoke(let id, _, _):
+            id
         default: nil
         }
     }
@@ -241,7 +247,7 @@ extension LogEntry.Content {
     }
 
     /// How it ends a session, and for how long that is remembered; nil when it does not.
-    fileprivate func end(of session: StoredSession) -> (SessionEnd, Duration)? {
+    fileprivate func end(of session: RecordState) -> (SessionEndReason, Duration)? {
         switch self {
         case .end(_, _, let tombstone): return (.signOut, tombstone)
         case .revoke(_, let user, let tombstone):

@@ -68,7 +68,7 @@ final class ReplicatedLog: Sendable {
     let state: Mutex<LogState>
     private let hook = Mutex<(@Sendable () async throws -> Void)?>(nil)
 
-    init(_ redis: RedisClient, keys: SessionKeys, digester: SessionDigester, options: Options) {
+    init(_ redis: RedisClient, keys: SessionKeys, digester: RecordCrypto, options: Options) {
         self.redis = redis
         self.options = options
         key = keys.log

@@ -14,30 +14,29 @@ extension ReplicatedSessionStore: SessionDirectory {
         return log.state.withLock { state -> [SessionSummary] in
             guard let table = state.serving?.table else { return [] }
             let now = state.now
-            return table.live(user, at: now).compactMap { handle in
-                table[handle].map { $0.session.summary(handle) }
+            return table.live(user, at: now).compactMap { id in
+                table[id].map { $0.session.summary(id) }
             }
         }.sorted { $0.lastUsed > $1.lastUsed }
     }
 
-    public func revoke(_ handle: SessionHandle, of principal: String) async throws(SessionError) -> Bool {
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await check()
         let user = digester.digest(ofPrincipal: principal)
         // Only what is there is worth an entry, or anybody could fill the log with them.
-        guard log.state.withLock({ $0.serving?.table[handle]?.session.user == user }) else { return false }
-        return try await count(.revoke(handle, user: user, tombstone: tombstone)) == 1
+        guard log.state.withLock({ $0.serving?.table[id]?.session.user == user }) else { return false }
+        return try await count(.revoke(id, user: user, tombstone: tombstone)) == 1
     }
 
-    public func revokeAll(of principal: String, except kept: SessionHandle?) async throws(SessionError) -> Int
-    {
+    public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         try await count(
             .revokeAll(user: digester.digest(ofPrincipal: principal), except: kept, tombstone: tombstone)
         )
     }
 
-    public func revoke(_ handle: SessionHandle) async throws(SessionError) {
+    public func revoke(_ id: SessionID) async throws(SessionError) {
         try await check()
-        guard log.state.withLock({ $0.serving?.table[handle] != nil }) else { return }
-        _ = try await count(.revoke(handle, user: nil, tombstone: tombstone))
+        guard log.state.withLock({ $0.serving?.table[id] != nil }) else { return }
+        _ = try await count(.revoke(id, user: nil, tombstone: tombstone))
     }
 }

@@ -39,7 +39,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     public static let scripts = ReplicatedLog.scripts
 
     let log: ReplicatedLog
-    let digester: SessionDigester
+    let digester: RecordCrypto
     let tombstone: Duration
     private let maximumSessions: Int
     private let maximumBytes: Int
@@ -101,7 +101,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         self.tombstone = tombstone
         self.maximumSessions = maximumSessions
         self.maximumBytes = maximumBytes
-        digester = try SessionDigester(pepper: pepper)
+        digester = try RecordCrypto(pepper: pepper)
         log = ReplicatedLog(
             redis,
             keys: try SessionKeys(prefix: prefix),
@@ -145,56 +145,57 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     /// A batch for which it throws is read again.
     package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
 
-    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoad {
-        guard let ticket = SessionTicket(credential) else { return .absent(.malformed) }
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
         let digest = digester.digest(of: ticket)
         let freshness = try await log.refresh(for: ticket.version ?? 0)
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
-        switch copy?.session.presence(of: digest, ticket.handle, at: now) ?? .absent(.unknown) {
+        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
+        switch copy?.session.status(of: digest, ticket.id, at: now) ?? .absent(.unknown) {
         case .absent(.unknown) where freshness == .cutOff:
             throw SessionError(
                 .storeUnavailable,
                 "Redis does not answer, and this instance does not know the session."
             )
         case .absent(let absence): return .absent(absence)
-        case .live(let standing):
+        case .live(let secretStatus):
             guard let copy else { return .absent(.unknown) }
-            return record(copy.session, ticket, standing, seen: copy.changed, at: now).map { .found($0) }
+            return record(copy.session, ticket, secretStatus, seen: copy.changed, at: now).map { .found($0) }
                 ?? .absent(.unreadable)
         }
     }
 
-    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommit {
-        let ticket = SessionTicket()
-        let stored = StoredDraft(draft, for: ticket, digester) { digester.seal(principal: $0, for: ticket) }
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        let ticket = SessionToken()
+        let stored = HashedDraft(draft, for: ticket, digester) { digester.seal(principal: $0, for: ticket) }
         try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
-        let answer = try await log.append(.create(ticket.handle, stored))
+        let answer = try await log.append(.create(ticket.id, stored))
         return try commit(answer, ticket, by: ticket)
     }
 
     public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommit
+        -> SessionCommitResult
     {
-        guard let ticket = SessionTicket(record.credential) else { return .gone(.malformed) }
-        let fresh = SessionTicket(handle: ticket.handle)
+        guard let ticket = SessionToken(record.credential) else { return .gone(.malformed) }
+        let fresh = SessionToken(id: ticket.id)
         let digest = digester.digest(of: ticket)
-        let stored = StoredChange(change, fresh: fresh, principal: record.principal, digester) {
+        let stored = HashedChange(change, fresh: fresh, principal: record.principal, digester) {
             digester.seal(principal: $0, for: fresh)
         }
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.handle], $0.now) }
+        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
         if var session = copy?.session, let changed = copy?.changed {
-            switch session.presence(of: digest, ticket.handle, at: now) {
+            switch session.status(of: digest, ticket.id, at: now) {
             // What is over here is over everywhere.
             case .absent(.ended(let end)): return .gone(.ended(end))
-            case .live(let standing):
+            case .live(let secretStatus):
                 // Versions only grow: the log would say the same.
                 if change.needsVersion, session.version > record.version,
-                    let record = self.record(session, ticket, standing, seen: changed, at: now)
+                    let record = self.record(session, ticket, secretStatus, seen: changed, at: now)
                 {
                     return .conflict(record)
                 }
                 let before = session.size
-                if (try? session.apply(stored, to: record.version, standing: standing, at: now)) != nil,
+                if (try? session.apply(stored, to: record.version, secretStatus: secretStatus, at: now))
+                    != nil,
                     session.size > before
                 {
                     try makeRoom(for: 0, bytes: session.size - before)
@@ -203,23 +204,23 @@ public struct ReplicatedSessionStore: SessionStore, Service {
             }
         }
         let answer = try await log.append(
-            .commit(ticket.handle, digest: digest, version: record.version, stored)
+            .commit(ticket.id, digest: digest, version: record.version, stored)
         )
         return try commit(answer, ticket, by: fresh)
     }
 
     public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        guard let ticket = SessionTicket(record.credential) else { return nil }
-        let entry = LogEntry.Content.touch(ticket.handle, digest: digester.digest(of: ticket))
+        guard let ticket = SessionToken(record.credential) else { return nil }
+        let entry = LogEntry.Content.touch(ticket.id, digest: digester.digest(of: ticket))
         // Only the retirement of an old secret must have happened when the response leaves; a moved deadline
         // need not.
-        if record.hasPredecessor { _ = try await log.append(entry) } else { log.submit(entry) }
+        if record.hasPreviousSecret { _ = try await log.append(entry) } else { log.submit(entry) }
         return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard let ticket = SessionTicket(record.credential) else { return false }
-        return try await count(.end(ticket.handle, digest: digester.digest(of: ticket), tombstone: tombstone))
+        guard let ticket = SessionToken(record.credential) else { return false }
+        return try await count(.end(ticket.id, digest: digester.digest(of: ticket), tombstone: tombstone))
             == 1
     }
 
@@ -236,28 +237,28 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
-    private func commit(_ answer: LogState.Answer, _ ticket: SessionTicket, by fresh: SessionTicket)
-        throws(SessionError) -> SessionCommit
+    private func commit(_ answer: LogState.Answer, _ ticket: SessionToken, by fresh: SessionToken)
+        throws(SessionError) -> SessionCommitResult
     {
         switch answer.outcome {
         case .stored(let session, let isRotated):
             let now = log.options.time(answer.position.instant)
-            var next: SessionTicket? = isRotated ? fresh : nil
+            var next: SessionToken? = isRotated ? fresh : nil
             // An old secret is never sent again.
             if !isRotated,
-                session.presence(of: digester.digest(of: ticket), ticket.handle, at: now) == .live(.current)
+                session.status(of: digester.digest(of: ticket), ticket.id, at: now) == .live(.current)
             {
                 next = ticket
             }
             return .committed(
-                handle: ticket.handle,
+                id: ticket.id,
                 version: session.version,
                 credential: next?.seen(answer.position.version).credential,
                 remaining: session.remaining(at: now)
             )
-        case .conflict(let session, let standing):
+        case .conflict(let session, let secretStatus):
             let now = log.state.withLock { $0.now }
-            return record(session, ticket, standing, seen: answer.position, at: now).map { .conflict($0) }
+            return record(session, ticket, secretStatus, seen: answer.position, at: now).map { .conflict($0) }
                 ?? .gone(.unreadable)
         case .gone(let absence): return .gone(absence)
         case .invalid(let error): throw error
@@ -268,21 +269,21 @@ public struct ReplicatedSessionStore: SessionStore, Service {
 
     /// Nil when the principal was sealed by somebody else.
     private func record(
-        _ session: StoredSession,
-        _ ticket: SessionTicket,
-        _ standing: SessionRecord.Standing,
+        _ session: RecordState,
+        _ ticket: SessionToken,
+        _ secretStatus: SecretStatus,
         seen position: LogPosition,
         at now: SessionInstant
     ) -> SessionRecord? {
         var principal: String?
-        if let sealed = session.name(for: standing) {
+        if let sealed = session.name(for: secretStatus) {
             principal = digester.openPrincipal(sealed, with: ticket)
             guard let principal, session.user == digester.digest(ofPrincipal: principal) else { return nil }
         }
-        let isNews = standing == .current && position.version > ticket.version ?? 0
+        let isNews = secretStatus == .current && position.version > ticket.version ?? 0
         return session.record(
             ticket,
-            standing: standing,
+            secretStatus: secretStatus,
             principal: principal,
             at: now,
             reissue: isNews ? ticket.seen(position.version).credential : nil

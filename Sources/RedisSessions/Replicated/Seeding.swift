@@ -13,7 +13,7 @@ struct Seeding: Sendable {
         let nonce: UInt64
         /// How far its sender had applied the old log.
         let rank: LogPosition
-        fileprivate(set) var rows: [SessionHandle: CopyTable.Row] = [:]
+        fileprivate(set) var rows: [SessionID: CopyTable.Row] = [:]
         fileprivate(set) var isComplete = false
     }
 
@@ -27,7 +27,7 @@ struct Seeding: Sendable {
     init(origin: LogPosition) { self.origin = origin }
 
     /// Applies an entry; gives the sessions of the new log when it opens.
-    mutating func apply(_ entry: LogEntry, at position: LogPosition) -> [SessionHandle: CopyTable.Row]? {
+    mutating func apply(_ entry: LogEntry, at position: LogPosition) -> [SessionID: CopyTable.Row]? {
         switch entry.content {
         case .claim(let rank):
             guard !claims.contains(where: { $0.nonce == entry.nonce }) else { return nil }
@@ -35,9 +35,9 @@ struct Seeding: Sendable {
                 Claim(nonce: entry.nonce, rank: rank),
                 at: claims.firstIndex { $0.rank < rank } ?? claims.count
             )
-        case .seed(let nonce, let handle, let copy):
+        case .seed(let nonce, let id, let copy):
             guard let index = claims.firstIndex(where: { $0.nonce == nonce }) else { return nil }
-            claims[index].rows[handle] = CopyTable.Row(copy: copy, logged: origin)
+            claims[index].rows[id] = CopyTable.Row(copy: copy, logged: origin)
         case .seeded(let nonce, let count):
             guard let index = claims.firstIndex(where: { $0.nonce == nonce }) else { return nil }
             claims[index].isComplete = claims[index].rows.count == count

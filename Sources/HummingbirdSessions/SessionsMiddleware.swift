@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Hummingbird
+// Handlers name sessions, keys and errors: one import is enough for them.
+@_exported public import Sessions
+
+/// Gives every route below it a session: `context.session()`.
+///
+/// Opens the exchange, runs the handler, commits, then lets the response head go. A request that never asks
+/// for its session costs nothing. When the handler throws, nothing is stored; an error that knows its HTTP
+/// response is turned into it here if the session was touched, so that caches are told (R73). Add middleware
+/// that renders error pages *after* this one. Answers 503 (with `Retry-After`), 409, 413 or 400 for store
+/// outage, conflict, oversize and bad values; see `SessionError.status`.
+public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddleware {
+    private let sessions: SessionManager
+
+    /// Uses a manager that was set up with its own policy, cookie or limits.
+    public init(_ sessions: SessionManager, context: Context.Type = Context.self) { self.sessions = sessions }
+
+    /// Uses the defaults: 30 minutes idle, 12 hours in all, a `__Host-session` cookie.
+    public init(store: any SessionStore, context: Context.Type = Context.self) throws(SessionError) {
+        self.init(try SessionManager(store: store))
+    }
+
+    /// Opens the exchange, runs the handler, commits.
+    public func handle(
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let exchange = sessions.open(request.headers)
+        var context = context
+        context.requestSession = exchange
+        do {
+            var response = try await next(request, context)
+            try await exchange.close(&response.head)
+            return response
+        } catch {
+            guard exchange.abandon(), let error = error as? any HTTPResponseError else { throw error }
+            var response = try error.response(from: request, context: context)
+            exchange.markPersonal(&response.head)
+            return response
+        }
+    }
+}
+
+extension SessionError: HTTPResponseError {
+    /// The response that `status`, `headers` and `body` describe.
+    public func response(from request: Request, context: some RequestContext) throws -> Response {
+        Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+    }
+}

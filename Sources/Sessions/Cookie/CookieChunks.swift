@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a value that is too long for one cookie is spread over several: `NAME`, `NAME.1` … `NAME.3`.
+///
+/// A browser drops a cookie whose name and value have more than 4,096 bytes without a word (R49). The first
+/// part of a divided value starts with the number of parts and `~`; all but the last are full. So the same
+/// value is always divided in the same way, and any other division is malformed. The number is the client's
+/// word and only says how many parts to look for: a value that was divided is sealed as a whole, and wrong,
+/// missing or mixed parts do not open. Source: R49, R68.
+package enum CookieChunks {
+    /// The most parts there are.
+    package static let maximum = 4
+    /// Bytes that a whole value may have: what the most careful servers accept in a header (RFC 6265bis
+    /// §4.2.1).
+    package static let maximumBytes = 8192
+
+    /// The name of a part; the first has the cookie's own.
+    package static func name(_ part: Int, of name: String) -> String { part == 0 ? name : "\(name).\(part)" }
+
+    /// How many parts a first part announces; nil when it is the whole value.
+    package static func count(in first: String) -> Int? {
+        let bytes = first.utf8.prefix(2)
+        guard bytes.count == 2, bytes.last == UInt8(ascii: "~"), let digit = bytes.first else { return nil }
+        let count = Int(digit) - Int(UInt8(ascii: "0"))
+        return (2...maximum).contains(count) ? count : nil
+    }
+
+    /// The parts of a value; one when it fits.
+    package static func split(_ value: String, name: String) throws(SessionError) -> [String] {
+        guard name.utf8.count + value.utf8.count > 4096 else { return [value] }
+        guard value.utf8.count <= maximumBytes else {
+            throw SessionError(
+                .tooLarge,
+                "The session cookie would have \(value.utf8.count) bytes, \(maximumBytes) are allowed; store less in it or use a server-side store."
+            )
+        }
+        let room = room(name)
+        let bytes = Array(value.utf8)
+        let count = (bytes.count + 2 + room - 1) / room
+        let marked = Array("\(count)~".utf8) + bytes
+        return stride(from: 0, to: marked.count, by: room).map {
+            String(decoding: marked[$0..<min($0 + room, marked.count)], as: UTF8.self)
+        }
+    }
+
+    /// The value that the parts make; nil when `split` would never have divided anything like this.
+    package static func join(_ parts: [String], name: String) -> String? {
+        let value = String(parts.joined().dropFirst(2))
+        guard value.utf8.count <= maximumBytes, let again = try? split(value, name: name), again == parts
+        else { return nil }
+        return value
+    }
+
+    /// Bytes that a part may have next to the longest of the names.
+    private static func room(_ name: String) -> Int { 4096 - name.utf8.count - 2 }
+}

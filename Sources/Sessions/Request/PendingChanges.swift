@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a handler did to a session, in order, so that it can be done again on a fresher state.
+///
+/// Pure.
+///
+/// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one
+/// `SessionChange`: blind operations stay blind, and only a closure that looked at a stored value makes the
+/// change depend on the version.
+struct PendingChanges: Sendable {
+    /// A read-modify-write: gets the encoded value or nil, returns the new one or nil to remove it.
+    typealias Update = @Sendable ([UInt8]?) throws -> [UInt8]?
+
+    enum Entry: Sendable {
+        case set(String, [UInt8])
+        case remove(String)
+        case increment(String, by: Int)
+        case update(String, Update)
+        case signIn(principal: String, keeping: Set<String>)
+        case renew
+    }
+
+    private var entries: [Entry] = []
+    private var base: [String: [UInt8]] = [:]
+    private(set) var operations: [String: SessionChange.Operation] = [:]
+    private(set) var rotation = SessionChange.Rotation.none
+    /// Whether an entry looked at a value of the base, so that the change holds only for this version of it.
+    private(set) var dependsOnBase = false
+
+    init(base: [String: [UInt8]] = [:]) { self.base = base }
+
+    var isSignIn: Bool { if case .signIn = rotation { true } else { false } }
+
+    /// The value as this request sees it.
+    subscript(name: String) -> [UInt8]? {
+        switch operations[name] {
+        case .set(let bytes): bytes
+        case .remove: nil
+        case .increment(let amount):
+            Array(String((base[name].flatMap(SessionCodec.integer) ?? 0) &+ amount).utf8)
+        case nil: base[name]
+        }
+    }
+
+    /// All attributes as this request sees them.
+    var attributes: [String: [UInt8]] {
+        var all = base
+        for name in operations.keys { all[name] = self[name] }
+        return all
+    }
+
+    /// Writes an entry down and lets it take effect.
+    ///
+    /// When it throws, nothing has happened.
+    mutating func append(_ entry: Entry) throws {
+        try apply(entry)
+        entries.append(entry)
+    }
+
+    /// The same entries, taking effect on a fresher state.
+    func replayed(on base: [String: [UInt8]]) throws -> PendingChanges {
+        var journal = PendingChanges(base: base)
+        for entry in entries { try journal.append(entry) }
+        return journal
+    }
+
+    private mutating func apply(_ entry: Entry) throws {
+        switch entry {
+        case .set(let name, let bytes): operations[name] = .set(bytes)
+        case .remove(let name): operations[name] = .remove
+        case .increment(let name, let amount): try increment(name, by: amount)
+        case .update(let name, let update):
+            let result = try update(self[name])
+            if !isKnown(name) { dependsOnBase = true }
+            operations[name] = result.map { .set($0) } ?? .remove
+        case .signIn(let principal, let keeping):
+            base = base.filter { keeping.contains($0.key) }
+            operations = operations.filter { keeping.contains($0.key) }
+            // What an earlier sign-in of this request dropped stays dropped.
+            var kept = keeping
+            if case .signIn(_, let before) = rotation { kept.formIntersection(before) }
+            rotation = .signIn(principal: principal, keeping: kept)
+        case .renew: if rotation == .none { rotation = .renew }
+        }
+    }
+
+    private mutating func increment(_ name: String, by amount: Int) throws {
+        guard amount > .min else { throw SessionError(.invalidValue, "The increment is out of range.") }
+        let before: Int
+        switch self[name] {
+        case nil: before = 0
+        case let bytes?:
+            guard let number = SessionCodec.integer(bytes) else {
+                throw SessionError(.invalidValue, "Only integers can be incremented.")
+            }
+            before = number
+        }
+        let (after, overflow) = before.addingReportingOverflow(amount)
+        guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
+        switch operations[name] {
+        case .increment(let earlier):
+            let (sum, overflow) = earlier.addingReportingOverflow(amount)
+            guard !overflow, sum > .min else {
+                throw SessionError(.invalidValue, "The increment would overflow.")
+            }
+            operations[name] = .increment(sum)
+        case nil where !isKnown(name): operations[name] = .increment(amount)
+        default: operations[name] = .set(Array(String(after).utf8))
+        }
+    }
+
+    /// Whether the value is certain whatever others commit: written by this request, or dropped by its
+    /// sign-in.
+    private func isKnown(_ name: String) -> Bool {
+        switch operations[name] {
+        case .set, .remove: return true
+        case .increment: return false
+        case nil:
+            if case .signIn(_, let keeping) = rotation { return !keeping.contains(name) }
+            return false
+        }
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
+/// Sessions in the memory of one process: for development, tests, and one instance (or a pinning balancer)
+/// that may lose them.
+///
+/// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go
+/// on. Expired sessions are never returned, and swept as new ones come in (R38). Costs no I/O.
+public final class MemorySessionStore: SessionDirectory {
+    fileprivate struct Contents {
+        var sessions: [SessionID: RecordState] = [:]
+        /// By digest of the user's name: Swift takes different spellings of one letter for equal, the other
+        /// stores do not (R07).
+        var ids: [[UInt8]: Set<SessionID>] = [:]
+        var bytes = 0
+        var insertions = 0
+        var swept = SessionInstant(milliseconds: 0)
+    }
+
+    private let contents = Mutex(Contents())
+    private let digester: RecordCrypto
+    private let tombstone: Duration
+    private let maximumSessions: Int
+    private let maximumBytes: Int
+    private let now: @Sendable () -> SessionInstant
+
+    /// Creates an empty store.
+    ///
+    /// - Parameters:
+    ///   - maximumSessions: how many records it holds, ended ones included for as long as they are
+    ///     remembered.
+    ///   - maximumBytes: how many bytes all attributes together may have.
+    ///   - tombstone: how long an ended session is remembered as ended; must outlive the longest request.
+    ///   - now: the clock; the system's by default.
+    public init(
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20,
+        tombstone: Duration = .seconds(300),
+        now: @escaping @Sendable () -> SessionInstant = { .now }
+    ) throws(SessionError) {
+        guard maximumSessions > 0, maximumBytes > 0, tombstone > .zero else {
+            throw SessionError(
+                .invalidConfiguration,
+                "maximumSessions, maximumBytes and tombstone must be above zero."
+            )
+        }
+        digester = try RecordCrypto(pepper: nil)
+        self.tombstone = tombstone
+        self.maximumSessions = maximumSessions
+        self.maximumBytes = maximumBytes
+        self.now = now
+    }
+
+    /// How many records are held, ended and not yet swept ones included.
+    public var count: Int { contents.withLock { $0.sessions.count } }
+
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
+        let now = now()
+        let digest = digester.digest(of: ticket)
+        guard let session = contents.withLock({ $0.sessions[ticket.id] }) else {
+            return .absent(.unknown)
+        }
+        switch session.status(of: digest, ticket.id, at: now) {
+        case .live(let secretStatus): return .found(record(session, ticket, secretStatus, at: now))
+        case .absent(let absence): return .absent(absence)
+        }
+    }
+
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        let ticket = SessionToken()
+        let now = now()
+        let session = RecordState(HashedDraft(draft, for: ticket, digester) { Array($0.utf8) }, now: now)
+        try contents.withLock { (contents: inout Contents) throws(SessionError) in
+            contents.insertions += 1
+            let isFull =
+                contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
+            if isFull || contents.insertions > max(1000, contents.sessions.count / 2) {
+                contents.sweep(at: now)
+            }
+            guard contents.sessions.count < maximumSessions, contents.bytes + session.size <= maximumBytes
+            else {
+                throw SessionError(
+                    .storeFull,
+                    "The session memory is full: \(contents.sessions.count) sessions, \(contents.bytes) bytes."
+                )
+            }
+            contents.replace(ticket.id, session)
+        }
+        return .committed(
+            id: ticket.id,
+            version: 1,
+            credential: ticket.credential,
+            remaining: session.remaining(at: now)
+        )
+    }
+
+    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommitResult
+    {
+        guard let ticket = SessionToken(record.credential) else { return .gone(.malformed) }
+        let now = now()
+        let fresh = SessionToken(id: ticket.id)
+        let digest = digester.digest(of: ticket)
+        let change = HashedChange(change, fresh: fresh, principal: record.principal, digester) {
+            Array($0.utf8)
+        }
+        return try contents.withLock {
+            (contents: inout Contents) throws(SessionError) -> SessionCommitResult in
+            guard var session = contents.sessions[ticket.id] else { return .gone(.unknown) }
+            let secretStatus: SecretStatus
+            switch session.status(of: digest, ticket.id, at: now) {
+            case .absent(let absence): return .gone(absence)
+            case .live(let found): secretStatus = found
+            }
+            let before = session.size
+            guard
+                let isRotated = try session.apply(
+                    change,
+                    to: record.version,
+                    secretStatus: secretStatus,
+                    at: now
+                )
+            else {
+                return .conflict(self.record(session, ticket, secretStatus, at: now))
+            }
+            if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
+            guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
+                throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
+            }
+            contents.replace(ticket.id, session)
+            return .committed(
+                id: ticket.id,
+                version: session.version,
+                credential: isRotated ? fresh.credential : nil,
+                remaining: session.remaining(at: now)
+            )
+        }
+    }
+
+    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+        guard let ticket = SessionToken(record.credential) else { return nil }
+        let now = now()
+        let digest = digester.digest(of: ticket)
+        contents.withLock { contents in
+            guard case (var session, let secretStatus)? = contents.live(ticket.id, digest, at: now) else {
+                return
+            }
+            session.touch(secretStatus, at: now)
+            contents.replace(ticket.id, session)
+        }
+        return nil
+    }
+
+    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+        guard let ticket = SessionToken(record.credential) else { return false }
+        let now = now()
+        let digest = digester.digest(of: ticket)
+        return contents.withLock { contents in
+            guard contents.live(ticket.id, digest, at: now) != nil else { return false }
+            return contents.markEnded(ticket.id, .signOut, until: now + tombstone)
+        }
+    }
+
+    public func check() async throws(SessionError) {}
+
+    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
+        let now = now()
+        return contents.withLock { contents in
+            contents.live(digester.digest(ofPrincipal: principal), at: now).map { $0.value.summary($0.key) }
+                .sorted {
+                    $0.lastUsed > $1.lastUsed
+                }
+        }
+    }
+
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let now = now()
+        return contents.withLock { contents in
+            guard contents.live(digester.digest(ofPrincipal: principal), at: now)[id] != nil else {
+                return false
+            }
+            return contents.markEnded(id, .revocation, until: now + tombstone)
+        }
+    }
+
+    public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
+        let now = now()
+        return contents.withLock { contents in
+            let ids = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter {
+                $0 != kept
+            }
+            return ids.count { contents.markEnded($0, .revocation, until: now + tombstone) }
+        }
+    }
+
+    public func revoke(_ id: SessionID) async throws(SessionError) {
+        let now = now()
+        contents.withLock { _ = $0.markEnded(id, .revocation, until: now + tombstone) }
+    }
+
+    // MARK: Inside
+
+    private func record(
+        _ session: RecordState,
+        _ ticket: SessionToken,
+        _ secretStatus: SecretStatus,
+        at now: SessionInstant
+    ) -> SessionRecord {
+        let principal = session.name(for: secretStatus).map { String(decoding: $0, as: UTF8.self) }
+        return session.record(ticket, secretStatus: secretStatus, principal: principal, at: now)
+    }
+}
+
+extension MemorySessionStore.Contents {
+    /// Puts a record in place of what was there and keeps the index and the byte count right.
+    fileprivate mutating func replace(_ id: SessionID, _ session: RecordState?) {
+        if let old = sessions[id] {
+            bytes -= old.size
+            if let user = old.user {
+                ids[user]?.remove(id)
+                if ids[user]?.isEmpty == true { ids[user] = nil }
+            }
+        }
+        sessions[id] = session
+        guard let session else { return }
+        bytes += session.size
+        if let user = session.user { ids[user, default: []].insert(id) }
+    }
+
+    /// Ends a record; false when there is none.
+    fileprivate mutating func markEnded(_ id: SessionID, _ end: SessionEndReason, until: SessionInstant)
+        -> Bool
+    {
+        guard var session = sessions[id] else { return false }
+        session.markEnded(end, until: until)
+        replace(id, session)
+        return true
+    }
+
+    fileprivate func live(_ id: SessionID, _ digest: [UInt8], at now: SessionInstant) -> (
+        RecordState, SecretStatus
+    )? {
+        guard let session = sessions[id],
+            case .live(let secretStatus) = session.status(of: digest, id, at: now)
+        else { return nil }
+        return (session, secretStatus)
+    }
+
+    fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionID: RecordState] {
+        (ids[user] ?? []).reduce(into: [:]) { live, id in
+            if let session = sessions[id], session.isAlive(at: now) { live[id] = session }
+        }
+    }
+
+    /// Forgets what is over, at most once a second: a full store must not spend its time on looking for room.
+    fileprivate mutating func sweep(at now: SessionInstant) {
+        guard now - swept >= .seconds(1) else { return }
+        swept = now
+        insertions = 0
+        for id in sessions.filter({ $0.value.expiry <= now }).keys { replace(id, nil) }
+    }
+}
