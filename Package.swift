@@ -47,6 +47,7 @@ let package = Package(
             dependencies: [
                 "Sessions",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         .systemLibrary(

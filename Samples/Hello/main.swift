@@ -9,7 +9,7 @@ extension SessionKey where Value == [String] {
 }
 
 let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1"))
-let sessions = try SessionManager(store: RedisSessionStore(redis), cookie: .plainHTTP())
+let sessions = try SessionManager(store: RedisSessionStore(redis, application: "hello"), cookie: .plainHTTP())
 
 let router = Router(context: BasicSessionsRequestContext.self)
 router.add(middleware: SessionsMiddleware(sessions))

@@ -118,7 +118,7 @@ struct Shop: Sendable {
         }
         let session = try await context.session()
         // A real shop asks for proof here.
-        try session.signIn(as: name, keeping: [SessionKey<Cart>.cart.name])
+        try session.signIn(as: name, keeping: .cart)
         try session.set(.device, DeviceName.from(userAgent: request.headers[.userAgent]))
         try session.flash("Welcome, \(name).")
         return .redirect(to: "/")

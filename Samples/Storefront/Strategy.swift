@@ -24,7 +24,7 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         switch self {
         case .redis:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
-            return (try RedisSessionStore(redis), [redis])
+            return (try RedisSessionStore(redis, application: "storefront"), [redis])
         case .memory:
             return (try MemorySessionStore(), [])
         case .sealed:
@@ -40,7 +40,7 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
             )
         case .replicated:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
-            let replicated = try ReplicatedSessionStore(redis)
+            let replicated = try ReplicatedSessionStore(redis, application: "storefront")
             return (replicated, [redis, replicated])
         }
     }

@@ -6,11 +6,10 @@ public import Hummingbird
 
 /// Gives every route below it a session: `context.session()`.
 ///
-/// Opens the exchange, runs the handler, commits, then lets the response head go. A request that never asks
-/// for its session costs nothing. When the handler throws, nothing is stored; an error that knows its HTTP
-/// response is turned into it here if the session was touched, so that caches are told (R73). Add middleware
-/// that renders error pages *after* this one. Answers 503 (with `Retry-After`), 409, 413 or 400 for store
-/// outage, conflict, oversize and bad values; see `SessionError.status`.
+/// Runs the handler, commits, then lets the response head go. A request that never asks for its session costs nothing. When
+/// the handler throws, nothing is stored; an error that knows its HTTP response is turned into it here if the session was
+/// touched, so that it is not cached (R73). Add middleware that renders error pages *after* this one. Answers 503 (with
+/// `Retry-After`), 409, 413 or 400 for a store outage, conflicts, oversize and bad values; see `SessionError.status`.
 public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddleware {
     private let sessions: SessionManager
 
@@ -22,23 +21,23 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         self.init(try SessionManager(store: store))
     }
 
-    /// Opens the exchange, runs the handler, commits.
+    /// Runs the handler with a session and commits it.
     public func handle(
         _ request: Request,
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let exchange = sessions.open(request.headers)
+        let requestSession = RequestSession(request.headers, manager: sessions)
         var context = context
-        context.requestSession = exchange
+        context.requestSession = requestSession
         do {
             var response = try await next(request, context)
-            try await exchange.close(&response.head)
+            try await requestSession.close(&response.head)
             return response
         } catch {
-            guard exchange.abandon(), let error = error as? any HTTPResponseError else { throw error }
+            guard requestSession.abandon(), let error = error as? any HTTPResponseError else { throw error }
             var response = try error.response(from: request, context: context)
-            exchange.markPersonal(&response.head)
+            requestSession.markPersonal(&response.head)
             return response
         }
     }

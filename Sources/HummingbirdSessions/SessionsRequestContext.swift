@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Hummingbird
+import Logging
 public import Sessions
 
 /// A request context with a place for the session.
@@ -12,24 +13,28 @@ public protocol SessionsRequestContext: RequestContext {
 }
 
 extension SessionsRequestContext {
-    /// The session of this request; the same object each time.
+    /// Returns the session of this request; the same object each time.
     ///
-    /// One round trip to the store at the first call, none for a client without a cookie. See
-    /// `RequestSession.session()`.
+    /// One round trip to the store at the first call, none for a client without a cookie. See `RequestSession.session()`.
     ///
-    /// - Throws: `SessionError` with code `.storeUnavailable`; unhandled, it becomes a 503 with
-    ///   `Retry-After`.
-    /// - Precondition: the route lies below a `SessionsMiddleware`.
-    public func session() async throws(SessionError) -> Session { try await exchange.session() }
+    /// - Returns: the session, anonymous if the client has none.
+    /// - Throws: `.storeUnavailable`, which becomes a 503 with `Retry-After` if it is not handled; `.invalidConfiguration`
+    ///   when no `SessionsMiddleware` stands before the route, which becomes a 500.
+    public func session() async throws(SessionError) -> Session { try await present().session() }
 
-    /// The manager, for lists of sessions and revocations.
-    public var sessions: SessionManager { exchange.sessions }
+    /// The manager, for lists of sessions and revocations. Throws as `session()` does.
+    public var sessionManager: SessionManager {
+        get throws(SessionError) { try present().manager }
+    }
 
-    private var exchange: RequestSession {
-        guard let requestSession else {
-            preconditionFailure("add SessionsMiddleware before the routes that use a session")
-        }
-        return requestSession
+    private func present() throws(SessionError) -> RequestSession {
+        if let requestSession { return requestSession }
+        let error = SessionError(
+            .invalidConfiguration,
+            "There is no SessionsMiddleware before this route; add it to the router first."
+        )
+        logger.error("\(error)")
+        throw error
     }
 }
 

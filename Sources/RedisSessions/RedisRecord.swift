@@ -3,9 +3,7 @@
 import Hiredis
 import Sessions
 
-/// A session hash as `HGETALL` and `PTTL` give it.
-///
-/// Pure: decides what the bytes mean, talks to nobody.
+/// A session hash as `HGETALL` and `PTTL` return it: decides what the bytes mean, without I/O.
 ///
 /// The record says when it ends (`@used`, `@idle`, `@deadline`) and Redis says how long that is from now;
 /// together they give the server's time without asking for it, so that no clock of an application server
@@ -17,115 +15,132 @@ struct RedisRecord {
     }
 
     let version: Int
-    let created, used, rotated, deadline, now: SessionInstant
-    let idle: Duration
+    let times: SessionTimes
+    let now: SessionInstant
     private let attributes: [String: [UInt8]]
-    private let own: [String: [UInt8]]
+    private let fields: [RedisSchema.Field: [UInt8]]
 
-    /// Reads a record.
+    /// Reads a record. Anything missing, malformed or contradictory makes all of it unreadable, never half of
+    /// it.
     ///
-    /// Anything missing, malformed or contradictory makes all of it unreadable, never half of it.
+    /// - Parameters:
+    ///   - hash: the reply to `HGETALL`.
+    ///   - ttl: the reply to `PTTL`, milliseconds, or -1 and -2 as Redis has it.
+    /// - Returns: the record, or why there is none.
     static func read(_ hash: RedisReply, ttl: Int) -> Reading {
         guard hash.kind == .array else { return .absent(.unreadable) }
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }
         var attributes: [String: [UInt8]] = [:]
-        var own: [String: [UInt8]] = [:]
+        var fields: [RedisSchema.Field: [UInt8]] = [:]
         hash.forEachPair { field, value in
-            if let name = SessionKeys.attribute(field) {
+            if let name = RedisSchema.attribute(field) {
                 attributes[name] = Array(value)
-            } else {
-                own[String(decoding: field, as: UTF8.self)] = Array(value)
+            } else if let field = RedisSchema.Field(rawValue: String(decoding: field, as: UTF8.self)) {
+                fields[field] = Array(value)
             }
         }
-        if let reason = own["@gone"] {
+        if let reason = fields[.gone] {
             return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation))
         }
-        guard own["@format"] == [UInt8(ascii: "1")], ttl >= 0,
-            let record = RedisRecord(attributes, own, ttl: ttl)
-        else {
-            return .absent(.unreadable)
-        }
+        guard fields[.format] == [UInt8(ascii: "1")], ttl >= 0,
+            let record = RedisRecord(attributes, fields, ttl: ttl)
+        else { return .absent(.unreadable) }
         return .live(record)
     }
 
-    private init?(_ attributes: [String: [UInt8]], _ own: [String: [UInt8]], ttl: Int) {
-        func integer(_ field: String) -> Int? { own[field].flatMap(SessionCodec.integer) }
-        guard let version = integer("@version"), let created = integer("@created"),
-            let used = integer("@used"),
-            let rotated = integer("@rotated"), let deadline = integer("@deadline"),
-            let idle = integer("@idle"),
-            idle > 0, own["@digest"]?.count == 32
+    private init?(_ attributes: [String: [UInt8]], _ fields: [RedisSchema.Field: [UInt8]], ttl: Int) {
+        func instant(_ field: RedisSchema.Field) -> SessionInstant? { Self.instant(fields[field]) }
+        guard let version = fields[.version].flatMap(SessionCodec.integer),
+            let created = instant(.created), let lastUsed = instant(.lastUsed),
+            let rotated = instant(.rotated), let deadline = instant(.deadline),
+            let idle = fields[.idleTimeout].flatMap(SessionCodec.integer), idle > 0,
+            fields[.secretHash]?.count == 32
         else { return nil }
         self.version = version
-        self.created = SessionInstant(milliseconds: Int64(created))
-        self.used = SessionInstant(milliseconds: Int64(used))
-        self.rotated = SessionInstant(milliseconds: Int64(rotated))
-        self.deadline = SessionInstant(milliseconds: Int64(deadline))
-        self.idle = .milliseconds(idle)
+        times = SessionTimes(
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            deadline: deadline,
+            idleTimeout: .milliseconds(idle)
+        )
         self.attributes = attributes
-        self.own = own
-        let end = SessionPolicy.end(lastUsed: self.used, idleTimeout: self.idle, deadline: self.deadline)
-        let now = end + .milliseconds(-ttl)
+        self.fields = fields
+        let now = times.expiry + .milliseconds(-ttl)
         // A time to live beyond what the record allows was set by hand: the record's own deadlines decide
         // (R20). Less than five seconds are a server clock that was set back, or another server after a
         // failover.
-        guard now > self.used + .seconds(-5) else { return nil }
-        self.now = max(now, self.used)
+        guard now > lastUsed + .seconds(-5) else { return nil }
+        self.now = max(now, lastUsed)
     }
 
-    /// The record for the holder of a ticket, if its secret is the record's.
-    func open(_ ticket: SessionToken, _ digester: RecordCrypto) -> SessionLoadResult {
-        let presented = digester.digest(of: ticket)
-        let previousWorks = milliseconds("@old-until").map { now < $0 } ?? false
-        let secretStatus: SecretStatus
-        var sealed = own["@principal"]
-        if RecordCrypto.areEqual(presented, own["@digest"] ?? []) {
-            secretStatus = .current
-        } else if let old = own["@old-digest"], RecordCrypto.areEqual(presented, old) {
-            guard previousWorks else {
-                return .absent(
-                    .superseded(ticket.id, replay: milliseconds("@old-replay").map { now >= $0 } ?? true)
-                )
+    /// Whether the previous secret is still valid, and is to be invalidated because the current one was
+    /// presented.
+    var acceptsPreviousSecret: Bool {
+        fields[.previousSecretHash] != nil
+            && Self.instant(fields[.previousValidUntil]).map { now < $0 } ?? false
+    }
+
+    /// Returns the session for the holder of a token, if its secret is the record's.
+    ///
+    /// - Parameters:
+    ///   - token: what was presented.
+    ///   - crypto: hashes secrets and decrypts names.
+    /// - Returns: the session, or why there is none for this token.
+    func open(_ token: SessionToken, _ crypto: RecordCrypto) -> SessionLoadResult {
+        for hash in crypto.hashes(token) {
+            if RecordCrypto.areEqual(hash, fields[.secretHash] ?? []) {
+                return found(PresentedToken(token, hash: hash), .current, fields[.principal], crypto)
             }
-            secretStatus = .previous
-            sealed = own["@old-principal"]
-        } else {
-            return .absent(.superseded(ticket.id, replay: false))
+            guard let previous = fields[.previousSecretHash], RecordCrypto.areEqual(hash, previous) else {
+                continue
+            }
+            guard acceptsPreviousSecret else {
+                let isReplay = Self.instant(fields[.previousIsReplayFrom]).map { now >= $0 } ?? true
+                return .absent(.superseded(token.id, replay: isReplay))
+            }
+            return found(PresentedToken(token, hash: hash), .previous, fields[.previousPrincipal], crypto)
         }
+        return .absent(.superseded(token.id, replay: false))
+    }
+
+    private func found(
+        _ presented: PresentedToken,
+        _ status: SecretStatus,
+        _ encrypted: [UInt8]?,
+        _ crypto: RecordCrypto
+    ) -> SessionLoadResult {
         var principal: String?
-        if let sealed {
-            principal = digester.openPrincipal(sealed, with: ticket)
-            // Somebody with write access to Redis changed it: nothing of the record can be trusted.
-            guard let principal, own["@user"] == digester.digest(ofPrincipal: principal) else {
-                return .absent(.unreadable)
-            }
+        if let encrypted {
+            principal = crypto.decryptPrincipal(encrypted, with: presented.token)
+            // Changed by someone with write access to Redis: nothing of the record can be trusted.
+            guard let principal, let hash = fields[.principalHash],
+                crypto.hashes(principal: principal).contains(hash)
+            else { return .absent(.unreadable) }
         }
         return .found(
             SessionRecord(
-                id: ticket.id,
-                credential: ticket.credential,
-                secretStatus: secretStatus,
-                hasPreviousSecret: previousWorks,
+                id: presented.token.id,
                 version: version,
                 principal: principal,
                 attributes: attributes,
-                created: created,
-                lastUsed: used,
-                rotated: rotated,
-                deadline: deadline,
-                idleTimeout: idle,
-                now: now
+                times: times,
+                now: now,
+                secretStatus: status,
+                storeContext: presented
             )
         )
     }
 
-    func belongs(to principalDigest: [UInt8]) -> Bool { own["@user"] == principalDigest }
+    /// Whether the record is a session of the user with this hash.
+    func belongs(to principalHash: [UInt8]) -> Bool { fields[.principalHash] == principalHash }
 
+    /// Returns the record's entry in a list.
     func summary(_ id: SessionID) -> SessionSummary {
-        SessionSummary(id: id, created: created, lastUsed: used, attributes: attributes)
+        SessionSummary(id: id, created: times.created, lastUsed: times.lastUsed, attributes: attributes)
     }
 
-    private func milliseconds(_ field: String) -> SessionInstant? {
-        own[field].flatMap(SessionCodec.integer).map { SessionInstant(milliseconds: Int64($0)) }
+    private static func instant(_ bytes: [UInt8]?) -> SessionInstant? {
+        bytes.flatMap(SessionCodec.integer).map { SessionInstant(milliseconds: Int64($0)) }
     }
 }

@@ -4,69 +4,69 @@ import Hiredis
 public import Sessions
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
-// The operations are documented where they are promised: `SessionDirectory`.
-/// The sessions of a user: a sorted set of session IDs, entered before each sign-in and read in pages, never
-/// searched for.
+// The operations are documented in `SessionDirectory`.
+/// The sessions of a user: a sorted set of IDs, entered before each sign-in and read in pages, never searched
+/// for.
 ///
-/// An entry may outlive its session until its absolute deadline, when nobody signed out; it is skipped. Each
-/// operation takes one round trip for the list and one for each 256 sessions in it.
+/// An entry may outlive its session until its absolute deadline, when the user did not sign out; it is
+/// skipped. Each operation takes one round trip for the list and one for each 256 sessions in it.
 extension RedisSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let digest = digester.digest(ofPrincipal: principal)
         var summaries: [SessionSummary] = []
-        for chunk in try await ids(of: principal).chunks(of: Self.chunk) {
-            let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
-            for (position, id) in chunk.enumerated() {
-                let ttl = replies[2 * position + 1].integer ?? -2
-                if let error = replies[2 * position].error, error.prefix != "WRONGTYPE" {
-                    throw Self.unavailable(error)
+        for hash in crypto.hashes(principal: principal) {
+            for chunk in try await ids(of: hash).chunks(of: Self.chunk) {
+                let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
+                for (position, id) in chunk.enumerated() {
+                    let (reply, ttl) = (replies[2 * position], replies[2 * position + 1].integer ?? -2)
+                    if let error = reply.error, error.prefix != "WRONGTYPE" { throw Self.unavailable(error) }
+                    guard case .live(let record) = RedisRecord.read(reply, ttl: ttl) else { continue }
+                    if record.belongs(to: hash) { summaries.append(record.summary(id)) }
                 }
-                guard case .live(let record) = RedisRecord.read(replies[2 * position], ttl: ttl) else {
-                    continue
-                }
-                if record.belongs(to: digest) { summaries.append(record.summary(id)) }
             }
         }
         return summaries.sorted { $0.lastUsed > $1.lastUsed }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
-        let digest = digester.digest(ofPrincipal: principal)
-        // Only what is in the list may leave a tombstone, or anybody could fill Redis with them.
-        let listed = try await send(RedisCommand("ZSCORE", keys.index(digest), "\(id)", readOnly: true))
-        guard !listed.isNull, try await send(endCommand(id, "user", digest)).integer == 1 else {
-            return false
+        for hash in crypto.hashes(principal: principal) {
+            // Only what is in the list may leave a tombstone, or any user could fill Redis with them.
+            let listed = try await send(RedisCommand("ZSCORE", schema.index(hash), "\(id)", readOnly: true))
+            guard !listed.isNull, try await send(endCommand(id, hash, if: "user")).integer == 1 else {
+                continue
+            }
+            forget([id], of: principal)
+            return true
         }
-        forget([id], of: principal)
-        return true
+        return false
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        let digest = digester.digest(ofPrincipal: principal)
         var count = 0
         var failure: RedisError?
-        for chunk in try await ids(of: principal).filter({ $0 != kept }).chunks(of: Self.chunk) {
-            let replies = try await send(chunk.map { endCommand($0, "user", digest) })
-            // Only what was ended leaves the list: the others may be somebody else's by now, or on their way
-            // in.
-            let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
-            forget(ended, of: principal)
-            count += ended.count
-            for reply in replies { failure = failure ?? reply.error }
+        for hash in crypto.hashes(principal: principal) {
+            for chunk in try await ids(of: hash).filter({ $0 != kept }).chunks(of: Self.chunk) {
+                let replies = try await send(chunk.map { endCommand($0, hash, if: "user") })
+                // Only what was ended leaves the list: the others may be another user's by now, or on their
+                // way in.
+                let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
+                forget(ended, of: principal)
+                count += ended.count
+                for reply in replies { failure = failure ?? reply.error }
+            }
         }
         if let failure { throw Self.unavailable(failure) }
         return count
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await send(endCommand(id, "any", []))
+        _ = try await send(endCommand(id, [], if: "any"))
     }
 
     /// How many sessions of a user are asked for in one write.
     private static let chunk = 256
 
-    private func ids(of principal: String) async throws(SessionError) -> [SessionID] {
-        let key = keys.index(digester.digest(ofPrincipal: principal))
+    private func ids(of principalHash: [UInt8]) async throws(SessionError) -> [SessionID] {
+        let key = schema.index(principalHash)
         var ids: [SessionID] = []
         var rank = 0
         while true {
@@ -79,19 +79,20 @@ extension RedisSessionStore: SessionDirectory {
         }
     }
 
-    /// Takes ended sessions off a user's list.
-    ///
-    /// Nobody waits for it: an entry of an ended session is only skipped.
+    /// Removes ended sessions from a user's list, without waiting: an entry of an ended session is only
+    /// skipped.
     func forget(_ ids: some Collection<SessionID>, of principal: String) {
         guard !ids.isEmpty else { return }
-        var command = RedisCommand("ZREM", keys.index(digester.digest(ofPrincipal: principal)))
-        for id in ids { command.append("\(id)") }
-        redis.submit(command)
+        for hash in crypto.hashes(principal: principal) {
+            var command = RedisCommand("ZREM", schema.index(hash))
+            for id in ids { command.append("\(id)") }
+            redis.submit(command)
+        }
     }
 }
 
 extension Array {
-    /// The elements in order, at most `size` at a time.
+    /// Returns the elements in order, at most `size` at a time.
     fileprivate func chunks(of size: Int) -> [ArraySlice<Element>] {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }

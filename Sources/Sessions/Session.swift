@@ -14,46 +14,29 @@ import Synchronization
 /// write throws `.closed`. Costs no round trip itself: one was paid for loading, one is paid for committing
 /// if anything changed.
 public final class Session: Sendable {
-    struct State: Sendable {
-        /// The record as it was read; nil for an anonymous session without one.
-        var record: SessionRecord?
-        /// What the handler did since.
-        var journal = PendingChanges()
-        /// The record that `signOut` wants to end.
-        var ending: SessionRecord?
-        /// The presented secret was replaced by a newer one: the browser holds that already, so writes are
-        /// dropped.
-        var isSuperseded = false
+    private struct State {
+        var work: UncommittedSession
+        /// What the client holds: what it presented, or what the commit has issued.
+        var credential: SessionCredential?
         var isClosed = false
-        /// What the response's cookie carries, once the commit has issued it.
-        var issued: SessionCredential?
-        /// Counts the writes, so that one made outside the lock notices another.
+        /// Counts the writes, so that a write made outside of the lock notices another.
         var generation = 0
-
-        func checkOpen() throws(SessionError) {
-            guard !isClosed else {
-                throw SessionError(
-                    .closed,
-                    "The session was already committed; use amend(_:) to change it later."
-                )
-            }
-        }
     }
 
-    let state: Mutex<State>
-    private let manager: SessionManager
+    private let state: Mutex<State>
+    private let limits: SessionLimits
+    private let events: SessionEventSink
 
-    init(_ load: SessionLoadResult?, manager: SessionManager) {
-        var state = State()
-        switch load {
-        case .found(let record):
-            state.record = record
-            state.journal = PendingChanges(base: record.attributes)
-        case .absent(.superseded): state.isSuperseded = true
-        case .absent, nil: break
-        }
-        self.state = Mutex(state)
-        self.manager = manager
+    init(
+        _ load: SessionLoadResult?,
+        credential: SessionCredential?,
+        limits: SessionLimits,
+        events: SessionEventSink
+    ) {
+        let work = UncommittedSession(load)
+        state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
+        self.limits = limits
+        self.events = events
     }
 
     // MARK: Reading
@@ -62,43 +45,31 @@ public final class Session: Sendable {
     ///
     /// A stored value that does not decode as `Value` reads as nil, is reported as an event and stays stored.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
-        guard let bytes = state.withLock({ $0.journal[key.name] }) else { return nil }
-        return decode(Value.self, bytes)
+        work.changes[key.name].flatMap { decode(key, $0) }
     }
 
     /// Whether the session has a value under this name, of whatever type.
-    public func has<Value>(_ key: SessionKey<Value>) -> Bool {
-        state.withLock { $0.journal[key.name] != nil }
-    }
+    public func has<Value>(_ key: SessionKey<Value>) -> Bool { work.changes[key.name] != nil }
 
     /// The names of all attributes, sorted.
-    public var names: [String] { state.withLock { $0.journal.attributes.keys.sorted() } }
+    public var names: [String] { work.changes.attributes.keys.sorted() }
 
-    /// Who is signed in; nil when nobody is.
-    public var principal: String? {
-        state.withLock { state in
-            if case .signIn(let principal, _) = state.journal.rotation { return principal }
-            return state.record?.principal
-        }
-    }
+    /// The signed-in user; nil for an anonymous session.
+    public var principal: String? { work.principal }
 
-    /// The session's name, safe to show and log; nil while nothing is stored.
-    public var id: SessionID? { state.withLock { $0.record?.id } }
+    /// The session's ID, safe to show and log; nil while nothing is stored.
+    public var id: SessionID? { work.record?.id }
 
     /// How often the session was changed before this request; 0 while nothing is stored.
-    public var version: Int { state.withLock { $0.record?.version ?? 0 } }
+    public var version: Int { work.record?.version ?? 0 }
 
-    /// When the session was made, by the store's clock; nil while nothing is stored.
-    public var created: SessionInstant? { state.withLock { $0.record?.created } }
+    /// When the session was created, by the store's clock; nil while nothing is stored.
+    public var created: SessionInstant? { work.record?.times.created }
 
     /// How long the session lives on if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
-        state.withLock { state in
-            state.record.map {
-                SessionPolicy.end(lastUsed: $0.now, idleTimeout: $0.idleTimeout, deadline: $0.deadline)
-                    - $0.now
-            }
-        }
+        guard let record = work.record else { return nil }
+        return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now
     }
 
     // MARK: Writing
@@ -109,7 +80,7 @@ public final class Session: Sendable {
     ///   `.closed` after the commit.
     public func set<Value>(_ key: SessionKey<Value>, _ value: Value) throws(SessionError) {
         let bytes = try SessionCodec.encode(value)
-        try checkSize(key.name.utf8.count + bytes.count)
+        try checkSize(key, bytes)
         try writeChecked(.set(key.name, bytes))
     }
 
@@ -120,7 +91,7 @@ public final class Session: Sendable {
         try writeChecked(.remove(key.name))
     }
 
-    /// Reads, modifies and writes an attribute without losing anybody's update.
+    /// Reads, modifies and writes an attribute without losing the update of another request.
     ///
     /// `change` runs now, so that the handler sees the effect, and again at the commit on the fresh value if
     /// somebody else committed first. It must depend on its argument only. Leaving nil removes the attribute.
@@ -132,11 +103,11 @@ public final class Session: Sendable {
         _ change: @escaping @Sendable (inout Value?) throws -> Void
     ) throws {
         let update: PendingChanges.Update = { [self] bytes in
-            var value = bytes.flatMap { decode(Value.self, $0) }
+            var value = bytes.flatMap { decode(key, $0) }
             try change(&value)
             guard let value else { return nil }
             let changed = try SessionCodec.encode(value)
-            try checkSize(key.name.utf8.count + changed.count)
+            try checkSize(key, changed)
             return changed
         }
         try write(.update(key.name, update))
@@ -161,7 +132,7 @@ public final class Session: Sendable {
     ///
     /// Never conflicts.
     ///
-    /// - Throws: `.invalidValue` when the attribute is no integer or would overflow (also at the commit),
+    /// - Throws: `.invalidValue` when the attribute is not an integer or would overflow (also at the commit),
     ///   `.closed`.
     public func increment(_ key: SessionKey<Int>, by amount: Int = 1) throws(SessionError) {
         try writeChecked(.increment(key.name, by: amount))
@@ -169,23 +140,40 @@ public final class Session: Sendable {
 
     // MARK: Identity
 
-    /// Records who the user is and replaces the secret, so that a planted or stolen earlier cookie is worth
-    /// nothing (R08, R10).
+    /// Records who the user is and replaces the secret, so that an earlier cookie is invalid (R08, R10).
     ///
     /// What the session held before is dropped, except flash messages and the attributes named here (R15).
     /// The lifetime restarts: this is an authentication.
     ///
     /// - Parameters:
     ///   - principal: the application's name for the user, 1 to 1,024 UTF-8 bytes.
-    ///   - keeping: names of attributes to carry over, for example a cart or a language.
+    ///   - keys: attributes to carry over, for example `keeping: .cart, .language`.
     /// - Throws: `.invalidValue` for an impossible name, `.closed` after the commit.
-    public func signIn(as principal: String, keeping names: Set<String> = []) throws(SessionError) {
+    public func signIn<each Value>(
+        as principal: String,
+        keeping keys: repeat SessionKey<each Value>
+    ) throws(SessionError) {
+        var names: Set<String> = []
+        repeat _ = names.insert((each keys).name)
+        try signIn(principal, keeping: names)
+    }
+
+    /// Records who the user is and replaces the secret; for keys of one type that are known at run time only.
+    ///
+    /// - Parameters:
+    ///   - principal: the application's name for the user, 1 to 1,024 UTF-8 bytes.
+    ///   - keys: attributes to carry over.
+    /// - Throws: `.invalidValue` for an impossible name, `.closed` after the commit.
+    public func signIn<Value>(as principal: String, keeping keys: [SessionKey<Value>]) throws(SessionError) {
+        try signIn(principal, keeping: Set(keys.map(\.name)))
+    }
+
+    private func signIn(_ principal: String, keeping names: Set<String>) throws(SessionError) {
         guard (1...1024).contains(principal.utf8.count) else {
             throw SessionError(.invalidValue, "A principal is 1 to 1024 bytes.")
         }
-        try writeChecked(
-            .signIn(principal: principal, keeping: names.union([SessionKey<[String]>.flash.name]))
-        )
+        let kept = names.union([SessionKey<[String]>.flash.name])
+        try writeChecked(.signIn(principal: principal, keeping: kept))
     }
 
     /// Ends the session on every server.
@@ -197,10 +185,10 @@ public final class Session: Sendable {
     ///
     /// - Throws: `.closed` after the commit.
     public func signOut() throws(SessionError) {
-        try change { state in
-            if let record = state.record { state.ending = record }
-            state.record = nil
-            state.journal = PendingChanges()
+        try state.withLock { (state: inout State) throws(SessionError) in
+            try Self.checkOpen(&state)
+            state.work.signOut()
+            state.generation += 1
         }
     }
 
@@ -212,7 +200,9 @@ public final class Session: Sendable {
     ///
     /// - Throws: `.closed` after the commit.
     public func renew() throws(SessionError) {
-        guard id != nil else { return try change { _ in } }
+        guard id != nil else {
+            return try state.withLock { state throws(SessionError) in try Self.checkOpen(&state) }
+        }
         try writeChecked(.renew)
     }
 
@@ -235,41 +225,50 @@ public final class Session: Sendable {
         return messages
     }
 
-    // MARK: Later than the commit
-
-    /// Changes the stored session when the response is already on its way, for example from a streaming body.
-    ///
-    /// Loads it afresh, runs `body`, commits. No cookie can be sent any more, so signing in, renewing and
-    /// creating a session are not possible here; signing out is. Two round trips. What is kept in the cookie
-    /// can not be changed any more.
-    ///
-    /// - Throws: `.noSession` when nothing is stored for this client; `.unsupported` when it is in the
-    ///   cookie; what `body` throws; store errors.
-    public func amend<Result>(_ body: (Session) async throws -> Result) async throws -> Result {
-        guard let credential = state.withLock({ $0.issued ?? $0.record?.credential }) else {
-            throw SessionError(.noSession, "There is no stored session to change.")
-        }
-        return try await manager.withSession(credential, body)
-    }
-
     // MARK: Inside
 
-    /// Adds to the journal.
+    /// The value of the cookie that the client holds; nil while nothing is stored.
+    var credential: SessionCredential? { state.withLock { $0.credential } }
+
+    /// Takes no change from now on, and returns what was done.
+    func close() -> UncommittedSession {
+        state.withLock { state in
+            state.isClosed = true
+            return state.work
+        }
+    }
+
+    /// Records what the commit sent to the client.
+    func committed(_ action: CookieAction) {
+        if case .send(let credential, _) = action { state.withLock { $0.credential = credential } }
+    }
+
+    private var work: UncommittedSession { state.withLock { $0.work } }
+
+    private static func checkOpen(_ state: inout State) throws(SessionError) {
+        guard state.isClosed else { return }
+        throw SessionError(
+            .closed,
+            "The session was already committed; use SessionManager.amend to change it later."
+        )
+    }
+
+    /// Adds an entry to the pending changes.
     ///
-    /// The entry takes effect outside the lock, for an update runs the application's code, which may
-    /// well read this session; if another task wrote meanwhile, it takes effect once more on what that left.
+    /// The entry takes effect outside of the lock, for an update runs the application's code, which may well
+    /// read this session; if another task wrote in the meantime, it takes effect once more on what that left.
     private func write(_ entry: PendingChanges.Entry) throws {
         for _ in 0..<100 {
-            let (journal, generation) = try state.withLock { state in
-                try state.checkOpen()
-                return (state.journal, state.generation)
+            let (changes, generation) = try state.withLock { state in
+                try Self.checkOpen(&state)
+                return (state.work.changes, state.generation)
             }
-            var next = journal
+            var next = changes
             try next.append(entry)
             let isStored = try state.withLock { state in
-                try state.checkOpen()
+                try Self.checkOpen(&state)
                 guard state.generation == generation else { return false }
-                state.journal = next
+                state.work.changes = next
                 state.generation += 1
                 return true
             }
@@ -288,19 +287,14 @@ public final class Session: Sendable {
         }
     }
 
-    private func change(_ body: (inout State) -> Void) throws(SessionError) {
-        try state.withLock { (state: inout State) throws(SessionError) in
-            try state.checkOpen()
-            body(&state)
-            state.generation += 1
-        }
+    private func checkSize<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) throws(SessionError) {
+        try limits.check(bytes: key.name.utf8.count + bytes.count)
     }
 
-    private func checkSize(_ bytes: Int) throws(SessionError) { try manager.limits.check(bytes: bytes) }
-
-    private func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8]) -> Value? {
-        do { return try SessionCodec.decode(type, from: bytes) } catch {
-            manager.events.emit(.undecodable, nil, detail: "stored value is not a \(type)")
+    private func decode<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) -> Value? {
+        do { return try SessionCodec.decode(Value.self, from: bytes) } catch {
+            let detail = "the attribute \(key.name) does not decode as \(Value.self)"
+            events.emit(SessionEvent(.undecodable, id, detail: detail))
             return nil
         }
     }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import HTTPTypes
-
 /// Why a session operation could not be carried out.
 ///
 /// Absence is not an error: a request without a session, or with one that is over, gets an anonymous session
-/// instead. Two errors are equal when their codes are. The message is for people: it names the mend where
-/// there is one and holds no ticket, no key, no stored value and no address with credentials (R75).
+/// instead. Two errors are equal when their codes are. The message is for people: it says how to
+/// fix the problem where that is known, and holds no secret, no key, no stored value and no address with credentials
+/// (R75).
 public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
     ///
@@ -27,12 +26,11 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let storeUnavailable = Code("store-unavailable")
         /// The store is at its configured bound and takes no new session; existing ones go on.
         public static let storeFull = Code("store-full")
-        /// Somebody else kept committing first; the bounded number of retries is used up and nothing was
-        /// stored.
+        /// Other requests kept committing first; the bounded number of retries is used up and nothing was stored.
         public static let conflict = Code("conflict")
         /// The session would pass one of `SessionLimits`; what is stored is unchanged. (R78)
         public static let tooLarge = Code("too-large")
-        /// A value could not be encoded, or an increment met a value that is no integer or would overflow.
+        /// A value could not be encoded, or an increment met a value that is not an integer or would overflow.
         public static let invalidValue = Code("invalid-value")
         /// The session was used after its commit, for example from a streaming body. (R72)
         public static let closed = Code("closed")
@@ -46,13 +44,20 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     public let code: Code
     /// One sentence for the person who reads the log.
     public let message: String
+    /// The error of the store's client that caused this one, for example a `RedisError`, which knows whether a write was
+    /// sent.
+    public let underlying: (any Error)?
 
     /// Creates an error.
     ///
-    /// The message must hold no secret.
-    public init(_ code: Code, _ message: String) {
+    /// - Parameters:
+    ///   - code: the kind of failure.
+    ///   - message: one sentence without any secret.
+    ///   - underlying: the error that caused this one.
+    public init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
         self.code = code
         self.message = message
+        self.underlying = underlying
     }
 
     /// The text for logs and messages; holds no secret.
@@ -62,42 +67,4 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
     /// Equal codes hash equally.
     public func hash(into hasher: inout Hasher) { hasher.combine(code) }
-}
-
-extension SessionError {
-    /// The status an HTTP adapter answers with when nobody handled the error: 409, 413, 501, 503 or 500.
-    public var status: HTTPResponse.Status {
-        switch code {
-        case .conflict: .conflict
-        case .tooLarge: .contentTooLarge
-        case .invalidValue: .badRequest
-        case .unsupported: .notImplemented
-        case .storeUnavailable, .storeFull: .serviceUnavailable
-        default: .internalServerError
-        }
-    }
-
-    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes
-    /// sense.
-    public var headers: HTTPFields {
-        var fields: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
-        if status == .serviceUnavailable { fields[.retryAfter] = "1" }
-        return fields
-    }
-
-    /// The body that goes with `status`: JSON with the code and a fixed sentence.
-    ///
-    /// The message itself stays in the log.
-    public var body: String {
-        let sentence =
-            switch status {
-            case .serviceUnavailable: "Sessions can not be reached at the moment; try again."
-            case .conflict: "The session was changed at the same time; try again."
-            case .contentTooLarge: "The session would hold too much; nothing was stored."
-            case .badRequest: "The value can not be stored in the session."
-            case .notImplemented: "The way sessions are kept here does not allow this."
-            default: "The session could not be used."
-            }
-        return #"{"error":"\#(code)","message":"\#(sentence)"}"#
-    }
 }

@@ -74,6 +74,19 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         self.detail = detail
     }
 
+    /// The event of a credential that stands for no session.
+    init(absence: SessionAbsence) {
+        switch absence {
+        case .malformed: self.init(.malformed)
+        case .unknown: self.init(.unknown)
+        case .ended: self.init(.ended)
+        case .superseded(let id, let isReplay): self.init(isReplay ? .replayed : .superseded, id)
+        case .forged: self.init(.forged)
+        case .unknownKey: self.init(.unknownKey)
+        case .unreadable: self.init(.unreadable)
+        }
+    }
+
     /// The text for logs and messages; holds no secret.
     public var description: String {
         "session \(kind)" + (id.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
@@ -96,12 +109,11 @@ final class SessionEventSink: Sendable {
         self.observer = observer
     }
 
-    func emit(_ kind: SessionEvent.Kind, _ id: SessionID? = nil, detail: String? = nil) {
-        let event = SessionEvent(kind, id, detail: detail)
+    func emit(_ event: SessionEvent) {
         observer?(event)
-        guard logger.logLevel <= kind.level, let suppressed = admit(kind) else { return }
-        let note = suppressed > 0 ? " (\(suppressed) more like it were not logged)" : ""
-        logger.log(level: kind.level, "\(event)\(note)")
+        guard logger.logLevel <= event.kind.level, let suppressed = admit(event.kind) else { return }
+        let note = suppressed > 0 ? " (\(suppressed) more of this kind were not logged)" : ""
+        logger.log(level: event.kind.level, "\(event)\(note)")
     }
 
     /// How many events of the kind were left out before this one; nil when this one is to be left out too.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// A point in time in whole milliseconds since 1970-01-01 UTC, the finest that Redis keeps.
 public struct SessionInstant: Hashable, Comparable, Sendable {

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import HTTPTypes
 public import Logging
-import Synchronization
 
-/// Joins a store, a policy and a cookie into sessions for HTTP requests: open → handler → commit.
+/// Joins a store, a policy and a cookie into sessions for HTTP requests.
 ///
-/// The only orchestration.
-///
-/// Knows no framework: an adapter calls `open` with the request's header fields and `RequestSession.close`
-/// with the response's. One manager serves all requests of a process; two managers with different cookie
-/// names do not touch each other.
+/// One manager serves all requests of a process. Adapters open a `RequestSession` for each request; jobs and
+/// WebSockets use `withSession`. Two managers that share a store accept each other's cookies: give each a
+/// store of its own, under an application name of its own.
 public final class SessionManager: Sendable {
     /// Where the sessions are kept.
     public let store: any SessionStore
@@ -21,12 +17,7 @@ public final class SessionManager: Sendable {
     /// How much a session may hold.
     public let limits: SessionLimits
     let events: SessionEventSink
-    private let gate = CommitQueue()
-    /// How often one request tries to commit a change that depends on what it read.
-    ///
-    /// Behind the gate one request of each process competes, and first attempts; the chance to lose that
-    /// often against two processes is below one in 10^11.
-    private static let attempts = 64
+    private let commits: CommitLoop
 
     /// Creates a manager and checks that its options fit together.
     ///
@@ -37,7 +28,7 @@ public final class SessionManager: Sendable {
     ///   - limits: how much one session may hold; 64 KiB by default.
     ///   - logger: gets one line for each event, at most ten of a kind in a second, never a secret.
     ///   - onEvent: gets every event.
-    /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
+    /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         store: any SessionStore,
         policy: SessionPolicy = SessionPolicy(),
@@ -49,235 +40,168 @@ public final class SessionManager: Sendable {
         try policy.validate()
         try cookie.validate()
         try limits.validate()
-        if let bound = (store as? any CookieKeeping)?.cookieNames, !bound.isSubset(of: [cookie.name]) {
-            throw SessionError(
-                .invalidConfiguration,
-                "The store seals sessions for another cookie than the manager's; give both the same SessionCookie."
-            )
-        }
+        try store.validate(for: cookie)
         self.store = store
         self.policy = policy
         self.cookie = cookie
         self.limits = limits
         events = SessionEventSink(logger: logger, observer: onEvent)
+        commits = CommitLoop(
+            store: store,
+            policy: policy,
+            limits: limits,
+            queue: CommitQueue(),
+            events: events
+        )
         if !cookie.isSecure {
             logger.warning(
-                "the session cookie is not Secure: anybody on the network can take sessions over; for development only"
+                "the session cookie is not Secure: anyone on the network can take over sessions; development only"
             )
         }
     }
 
-    /// Starts one exchange.
-    ///
-    /// Reads the cookie and nothing else: no I/O until the handler asks for the session.
-    public func open(_ request: HTTPFields) -> RequestSession { RequestSession(request, manager: self) }
+    // MARK: Outside of a request
 
-    /// Loads a session outside a request (a WebSocket, a job), runs `body` and commits.
+    /// Loads a session outside of a request (a WebSocket, a job), runs `body` and commits.
     ///
-    /// Two round trips. No cookie can be sent here: signing in throws `.noSession` at the commit, a renewal
-    /// does not happen; signing out works. What is kept in the cookie can neither be changed nor ended here:
-    /// that throws `.unsupported`.
+    /// Two round trips. No cookie can be sent: signing in throws `.noSession` at the commit, a renewal does
+    /// not happen; signing out works. A session that is kept in the cookie cannot be changed here: that
+    /// throws `.unsupported`.
     ///
-    /// - Throws: `.noSession` when the credential stands for none; what `body` throws; store errors.
-    public func withSession<Result>(_ credential: SessionCredential, _ body: (Session) async throws -> Result)
-        async throws -> Result
-    {
-        let load = try await load(credential)
-        guard case .found = load else {
+    /// - Parameters:
+    ///   - credential: the value of the session cookie.
+    ///   - body: reads and changes the session. Runs in the caller's isolation.
+    /// - Returns: what `body` returns.
+    /// - Throws: `.noSession` when there is no session for the credential or it ended before the commit; what
+    ///   `body` throws, and then nothing is stored; store errors.
+    public nonisolated(nonsending) func withSession<Result>(
+        _ credential: SessionCredential,
+        _ body: nonisolated(nonsending) (Session) async throws -> Result
+    ) async throws -> Result {
+        let session = try await load(credential)
+        guard session.id != nil else {
             throw SessionError(.noSession, "There is no session for this credential.")
         }
-        let session = Session(load, manager: self)
-        defer { session.state.withLock { $0.isClosed = true } }
+        defer { _ = session.close() }
         let result = try await body(session)
-        if try await commit(session, canSetCookie: false) == .dropped {
-            throw SessionError(.noSession, "The session ended meanwhile; nothing was stored.")
+        if case .dropped = try await commit(session, canSetCookie: false) {
+            throw SessionError(.noSession, "The session ended before the commit; nothing was stored.")
         }
         return result
     }
 
-    // MARK: Inside
-
-    /// What the response must do about the cookie.
-    enum Delivery: Equatable {
-        case keep
-        case send(String, remaining: Duration)
-        case delete
-        case dropped
+    /// Changes the session of a request whose response is already on its way, for example from a streaming
+    /// body.
+    ///
+    /// Loads it afresh, runs `body`, commits; see `withSession`. Two round trips.
+    ///
+    /// - Parameters:
+    ///   - session: the session of the request, committed by now.
+    ///   - body: reads and changes the fresh session. Runs in the caller's isolation.
+    /// - Returns: what `body` returns.
+    /// - Throws: `.noSession` when nothing is stored for this client, and what `withSession` throws.
+    public nonisolated(nonsending) func amend<Result>(
+        _ session: Session,
+        _ body: nonisolated(nonsending) (Session) async throws -> Result
+    ) async throws -> Result {
+        guard let credential = session.credential else {
+            throw SessionError(.noSession, "There is no stored session to change.")
+        }
+        return try await withSession(credential, body)
     }
 
-    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+    // MARK: Administration
+
+    /// Returns the live sessions of a user, most recently used first.
+    ///
+    /// Two round trips.
+    ///
+    /// - Parameter principal: the user, as given to `signIn`.
+    /// - Returns: one entry for each session.
+    /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
+    public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
+        try await administer { directory throws(SessionError) in try await directory.sessions(of: principal) }
+    }
+
+    /// Ends one session of a user, on every server, before this returns.
+    ///
+    /// Two round trips.
+    ///
+    /// - Parameters:
+    ///   - id: the session.
+    ///   - principal: the user. Another user's session is never touched.
+    /// - Returns: false when the user has no such live session.
+    /// - Throws: `.unsupported`, `.storeUnavailable`.
+    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let isRevoked = try await administer { directory throws(SessionError) in
+            try await directory.revoke(id, of: principal)
+        }
+        if isRevoked { events.emit(SessionEvent(.revoked, id)) }
+        return isRevoked
+    }
+
+    /// Ends all sessions of a user, or all but one; see `SessionDirectory.revokeAll`.
+    ///
+    /// Two round trips.
+    ///
+    /// - Parameters:
+    ///   - principal: the user.
+    ///   - kept: the session to spare, usually the one that asks.
+    /// - Returns: how many were ended.
+    /// - Throws: `.unsupported`, `.storeUnavailable`.
+    @discardableResult
+    public func revokeAll(of principal: String, except kept: SessionID? = nil) async throws(SessionError)
+        -> Int
+    {
+        let count = try await administer { directory throws(SessionError) in
+            try await directory.revokeAll(of: principal, except: kept)
+        }
+        if count > 0 { events.emit(SessionEvent(.revoked, detail: "sessions of one user: \(count)")) }
+        return count
+    }
+
+    // MARK: For RequestSession
+
+    /// Loads the session of a credential; an anonymous one when there is none.
+    func load(_ credential: SessionCredential) async throws(SessionError) -> Session {
         let load: SessionLoadResult
         do { load = try await store.load(credential) } catch {
             // A client that hung up has not shown that the store is down.
-            if !Task.isCancelled { events.emit(.storeFailed, nil, detail: "load: \(error)") }
+            if !Task.isCancelled { events.emit(SessionEvent(.storeFailed, detail: "load: \(error)")) }
             throw error
         }
-        switch load {
-        case .found(let record) where record.hasPreviousSecret && record.secretStatus == .current:
-            await touch(record)
-        case .found: break
-        case .absent(.malformed): events.emit(.malformed)
-        case .absent(.unknown): events.emit(.unknown)
-        case .absent(.forged): events.emit(.forged)
-        case .absent(.unknownKey): events.emit(.unknownKey)
-        case .absent(.ended): events.emit(.ended)
-        case .absent(.unreadable): events.emit(.unreadable)
-        case .absent(.superseded(let id, replay: false)): events.emit(.superseded, id)
-        case .absent(.superseded(let id, replay: true)):
-            events.emit(.replayed, id)
-            if policy.endsOnTheft, let directory = store as? any SessionDirectory {
-                try await directory.revoke(id)
-                events.emit(.revoked, id, detail: "theft policy")
-            }
+        if case .absent(let absence) = load {
+            events.emit(SessionEvent(absence: absence))
+            if case .superseded(let id, replay: true) = absence { try await endStolen(id) }
         }
-        return load
+        return Session(load, credential: credential, limits: limits, events: events)
     }
 
-    /// Stores what the handler did.
-    ///
-    /// Runs to its end even if the client has gone.
-    ///
-    /// - Parameter canSetCookie: false when the response can carry none (1xx, 304, already sent): then no
-    ///   session is made and no secret replaced, because nobody would learn of it.
-    func commit(_ session: Session, canSetCookie: Bool) async throws -> Delivery {
-        var state = session.state.withLock { state in
-            state.isClosed = true
-            return state
+    /// Returns the session of a client without a credential.
+    func anonymous() -> Session { Session(nil, credential: nil, limits: limits, events: events) }
+
+    /// Stores what a handler did; see `CommitLoop.run`. The session takes no change from now on.
+    func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
+        let action = try await commits.run(session.close(), canSetCookie: canSetCookie)
+        session.committed(action)
+        return action
+    }
+
+    private func endStolen(_ id: SessionID) async throws(SessionError) {
+        guard policy.endsOnTheft, let directory = store as? any SessionDirectory else { return }
+        try await directory.revoke(id)
+        events.emit(SessionEvent(.revoked, id, detail: "theft policy"))
+    }
+
+    private func administer<Answer>(
+        _ operation: (any SessionDirectory) async throws(SessionError) -> Answer
+    ) async throws(SessionError) -> Answer {
+        guard let directory = store as? any SessionDirectory else {
+            throw SessionError(.unsupported, "This store can neither list nor revoke sessions.")
         }
-        do {
-            var isEnded = false
-            if let record = state.ending {
-                guard canSetCookie || (store as? any CookieKeeping)?.endsWithItsCookie(record) != true else {
-                    throw SessionError(
-                        .unsupported,
-                        "The session is kept in the cookie, and nothing can delete it here; it was not ended."
-                    )
-                }
-                isEnded = try await store.end(record)
-                if isEnded { events.emit(.signedOut, record.id) }
-            }
-            let delivery = try await commit(&state, canSetCookie: canSetCookie)
-            if case .send(let value, _) = delivery { state.issued = SessionCredential(value) }
-            let final = state
-            session.state.withLock { $0 = final }
-            return delivery == .keep && isEnded ? .delete : delivery
-        } catch let error as SessionError {
-            let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
-            events.emit(isOutage ? .storeFailed : .refused, state.record?.id, detail: "commit: \(error)")
+        do { return try await operation(directory) } catch {
+            events.emit(SessionEvent(.storeFailed, detail: "list or revoke: \(error)"))
             throw error
-        }
-    }
-
-    private func commit(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
-        var gated: SessionID?
-        defer { if let gated { gate.leave(gated) } }
-        for _ in 0..<Self.attempts {
-            guard let record = state.record else {
-                return try await create(&state, canSetCookie: canSetCookie)
-            }
-            guard let change = try change(for: state, record, canSetCookie: canSetCookie) else {
-                return await use(record, canSetCookie: canSetCookie)
-            }
-            switch try await store.commit(change, to: record) {
-            case .committed(let id, _, let credential, let remaining):
-                if credential != nil, state.journal.isSignIn { events.emit(.signedIn, id) }
-                if credential != nil, change.rotation == .renew { events.emit(.renewed, id) }
-                guard let credential = credential ?? record.reissue else { return .keep }
-                return .send(credential.value, remaining: remaining)
-            case .conflict(let fresh):
-                if gated == nil {
-                    await gate.enter(record.id)
-                    gated = record.id
-                }
-                state.record = fresh
-                state.journal = try state.journal.replayed(on: fresh.attributes)
-            case .gone(let absence):
-                // Over meanwhile. A sign-in starts afresh; anything else must not come back to life.
-                if case .superseded = absence { state.isSuperseded = true }
-                // A sign-in that was overtaken by the end of all the user's sessions is ended with them
-                // (R28).
-                guard state.journal.isSignIn, absence != .ended(.revocation) else {
-                    events.emit(.dropped, record.id)
-                    return .dropped
-                }
-                state.record = nil
-                state.journal = try state.journal.replayed(on: [:])
-            }
-        }
-        throw SessionError(
-            .conflict,
-            "Others changed the session at the same time, again and again; nothing was stored."
-        )
-    }
-
-    private func change(for state: Session.State, _ record: SessionRecord, canSetCookie: Bool)
-        throws(SessionError) -> SessionChange?
-    {
-        var rotation = state.journal.rotation
-        if rotation == .none, policy.isRenewalDue(record) { rotation = .renew }
-        if rotation != .none, !canSetCookie {
-            guard !state.journal.isSignIn else {
-                throw SessionError(.noSession, "Signing in needs a response that can carry a cookie.")
-            }
-            rotation = .none
-        }
-        guard !state.journal.operations.isEmpty || rotation != .none else { return nil }
-        guard canSetCookie || !store.isHeldByClient(record) else {
-            throw SessionError(
-                .unsupported,
-                "The session is kept in the cookie, and nothing can carry a new one here; nothing was changed."
-            )
-        }
-        if !state.journal.operations.isEmpty {
-            try limits.check(state.journal.attributes, replacing: record.attributes)
-        }
-        return SessionChange(
-            operations: state.journal.operations,
-            needsVersion: state.journal.dependsOnBase,
-            rotation: rotation,
-            policy: policy,
-            maximumBytes: limits.bytes,
-            deliversCredential: canSetCookie
-        )
-    }
-
-    private func create(_ state: inout Session.State, canSetCookie: Bool) async throws -> Delivery {
-        let attributes = state.journal.attributes
-        guard !attributes.isEmpty || state.journal.isSignIn else { return .keep }
-        guard canSetCookie, !state.isSuperseded || state.journal.isSignIn else {
-            events.emit(.dropped)
-            return .dropped
-        }
-        try limits.check(attributes, replacing: [:])
-        var draft = SessionDraft(attributes: attributes, policy: policy)
-        if case .signIn(let principal, _) = state.journal.rotation { draft.principal = principal }
-        guard case .committed(let id, _, let credential?, let remaining) = try await store.create(draft)
-        else {
-            // A revocation of all the user's sessions overtook the sign-in.
-            events.emit(.dropped)
-            return .dropped
-        }
-        events.emit(draft.principal == nil ? .created : .signedIn, id)
-        return .send(credential.value, remaining: remaining)
-    }
-
-    /// Ends a request that changed nothing.
-    private func use(_ record: SessionRecord, canSetCookie: Bool) async -> Delivery {
-        var credential = record.reissue
-        if policy.isTouchDue(record, jitter: .random(in: 0..<1)),
-            canSetCookie || !store.isHeldByClient(record)
-        {
-            credential = await touch(record) ?? credential
-        }
-        guard let credential, canSetCookie else { return .keep }
-        return .send(credential.value, remaining: record.deadline - record.now)
-    }
-
-    @discardableResult
-    private func touch(_ record: SessionRecord) async -> SessionCredential? {
-        do { return try await store.touch(record) } catch {
-            events.emit(.touchFailed, record.id, detail: "\(error)")
-            return nil
         }
     }
 }

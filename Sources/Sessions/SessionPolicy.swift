@@ -17,10 +17,8 @@ public struct SessionPolicy: Hashable, Sendable {
     public var lifetime: Duration
     /// The part of `idleTimeout` that must pass before a mere read moves the deadline again.
     ///
-    /// Default 0.1; 0 moves it each time.
-    ///
-    /// A read inside this part costs no write. The session may therefore end up to this part early, never
-    /// late.
+    /// Default 0.1; 0 moves it each time. A read inside this part costs no write. The session may therefore
+    /// end up to this part early, never late.
     public var touchFraction: Double
     /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in
     /// only.
@@ -29,7 +27,7 @@ public struct SessionPolicy: Hashable, Sendable {
     ///
     /// Default 30 s, at most 5 min.
     public var renewalGrace: Duration
-    /// Whether a replaced secret that shows up after its grace ends the session.
+    /// Whether a replaced secret that is presented after its grace ends the session.
     ///
     /// Default false: it is only reported.
     public var endsOnTheft: Bool
@@ -61,9 +59,12 @@ public struct SessionPolicy: Hashable, Sendable {
     /// NIST SP 800-63B-4 AAL3: at most 12 hours, 15 minutes unused.
     public static let aal3 = SessionPolicy(idleTimeout: .seconds(15 * 60), lifetime: .seconds(12 * 3600))
 
+    /// How long an ended session is remembered as ended: longer than the longest request.
+    package static let tombstone = Duration.seconds(300)
+
     /// Checks that the values make sense together.
     ///
-    /// - Throws: `.invalidConfiguration`, with a sentence that says what to change.
+    /// - Throws: `.invalidConfiguration`; the message says what to change.
     public func validate() throws(SessionError) {
         func require(_ condition: Bool, _ message: String) throws(SessionError) {
             guard condition else { throw SessionError(.invalidConfiguration, message) }
@@ -85,27 +86,71 @@ public struct SessionPolicy: Hashable, Sendable {
         }
     }
 
-    /// The instant from which a session counts as absent.
-    package static func end(lastUsed: SessionInstant, idleTimeout: Duration, deadline: SessionInstant)
-        -> SessionInstant
-    {
-        min(lastUsed + idleTimeout, deadline)
-    }
-
-    /// Whether a request that only read should move the idle deadline.
+    /// Returns whether a request that only read should restart the idle timeout.
     ///
-    /// - Parameter jitter: 0..<1, so that many instances do not touch at the same instant: stretches the wait
-    ///   by up to a quarter. Useless touches (the absolute deadline is nearer anyway) are never due.
-    package func isTouchDue(_ record: SessionRecord, jitter: Double) -> Bool {
-        guard record.end < record.deadline else { return false }
-        let idle = Double(record.idleTimeout.wholeMilliseconds)
-        let passed = Double((record.now - record.lastUsed).wholeMilliseconds)
+    /// - Parameters:
+    ///   - times: the session's times.
+    ///   - now: the store's time at the read.
+    ///   - jitter: 0..<1, so that instances do not touch at the same instant: lengthens the wait by up to a
+    ///     quarter.
+    /// - Returns: false where a touch would be useless because the absolute deadline is nearer anyway.
+    package func isTouchDue(_ times: SessionTimes, now: SessionInstant, jitter: Double) -> Bool {
+        guard times.expiry < times.deadline else { return false }
+        let idle = Double(times.idleTimeout.wholeMilliseconds)
+        let passed = Double((now - times.lastUsed).wholeMilliseconds)
         return passed >= idle * touchFraction * (1 + jitter / 4)
     }
 
-    /// Whether the secret is old enough to be replaced.
-    package func isRenewalDue(_ record: SessionRecord) -> Bool {
-        guard let renewalInterval, record.secretStatus == .current else { return false }
-        return record.now - record.rotated >= renewalInterval
+    /// Returns whether the secret is old enough to be replaced.
+    package func isRenewalDue(_ times: SessionTimes, now: SessionInstant) -> Bool {
+        renewalInterval.map { now - times.rotated >= $0 } ?? false
     }
+}
+
+/// When one session was created, used and renewed, and when it ends, by its store's clock.
+public struct SessionTimes: Hashable, Sendable {
+    /// When the session was created.
+    public var created: SessionInstant
+    /// When it was last used, exact to the touch fraction of the policy.
+    public var lastUsed: SessionInstant
+    /// When the current secret was issued.
+    public var rotated: SessionInstant
+    /// The absolute end, however much the session is used.
+    public var deadline: SessionInstant
+    /// The idle timeout that was in force at the creation or the last sign-in.
+    public var idleTimeout: Duration
+
+    /// Creates times from stored values.
+    public init(
+        created: SessionInstant,
+        lastUsed: SessionInstant,
+        rotated: SessionInstant,
+        deadline: SessionInstant,
+        idleTimeout: Duration
+    ) {
+        self.created = created
+        self.lastUsed = lastUsed
+        self.rotated = rotated
+        self.deadline = deadline
+        self.idleTimeout = idleTimeout
+    }
+
+    /// Creates the times of a session that starts at `now`.
+    ///
+    /// - Parameters:
+    ///   - now: the store's time.
+    ///   - idleTimeout: how long it may lie unused.
+    ///   - lifetime: how long it may live.
+    public init(startingAt now: SessionInstant, idleTimeout: Duration, lifetime: Duration) {
+        self.init(
+            created: now,
+            lastUsed: now,
+            rotated: now,
+            deadline: now + lifetime,
+            idleTimeout: idleTimeout
+        )
+    }
+
+    /// The instant from which the session counts as absent, unless it is used again.
+    public var expiry: SessionInstant { min(lastUsed + idleTimeout, deadline) }
 }

@@ -11,7 +11,7 @@ import Synchronization
 ///
 /// For the faults that a real store can not produce at will: an outage between load and commit, a race at a
 /// chosen point.
-public final class FaultyStore: SessionDirectory, CookieKeeping {
+public final class FaultyStore: SessionDirectory {
     /// What a store is asked to do.
     public enum Operation: Hashable, Sendable, CaseIterable {
         case load, create, commit, touch, end, check, list, revoke
@@ -66,9 +66,9 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         return try await store.commit(change, to: record)
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        try await enter(.touch)
-        return try await store.touch(record)
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        if isDue { try await enter(.touch) }
+        return try await store.touch(record, isDue: isDue)
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
@@ -81,13 +81,7 @@ public final class FaultyStore: SessionDirectory, CookieKeeping {
         try await store.check()
     }
 
-    package var cookieNames: Set<String> { (store as? any CookieKeeping)?.cookieNames ?? [] }
-
-    package func endsWithItsCookie(_ record: SessionRecord) -> Bool {
-        (store as? any CookieKeeping)?.endsWithItsCookie(record) == true
-    }
-
-    public func isHeldByClient(_ record: SessionRecord) -> Bool { store.isHeldByClient(record) }
+    public func validate(for cookie: SessionCookie) throws(SessionError) { try store.validate(for: cookie) }
 
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await enter(.list)

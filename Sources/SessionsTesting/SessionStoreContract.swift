@@ -12,7 +12,7 @@ public import Sessions
 /// }
 /// ```
 ///
-/// Give each rule a store of its own, or one whose sessions no other test touches. A store that can not keep
+/// Give each rule a store of its own, or one whose sessions no other test touches. A store that cannot keep
 /// all of it, because the client holds the session, declares what it does keep: `rules(for: [.finalEnds])`.
 /// The other rules should then be seen to fail: a limit that is declared and not real is a rule that nobody
 /// checks.
@@ -78,7 +78,7 @@ public enum SessionStoreContract {
 
     /// All rules.
     ///
-    /// Those about lists and revocations pass by themselves for a store that is no `SessionDirectory`.
+    /// Those about lists and revocations pass by themselves for a store that is not a `SessionDirectory`.
     public static let rules: [Rule] =
         absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
 
@@ -124,6 +124,7 @@ public struct SessionStoreHarness: Sendable {
         renewalGrace: .seconds(30)
     )
 
+    @discardableResult
     func create(_ attributes: [String: String] = [:], principal: String? = nil) async throws
         -> SessionCredential
     {
@@ -187,7 +188,7 @@ public struct SessionStoreHarness: Sendable {
         -> SessionCredential
     {
         try await advance(pause)
-        return try await store.touch(try await found(credential)) ?? credential
+        return try await store.touch(try await found(credential), isDue: true) ?? credential
     }
 
     func value(_ name: String, _ credential: SessionCredential, line: Int = #line) async throws -> String? {

@@ -30,7 +30,7 @@ package final class Visitor: Sendable {
     /// The value of the session cookie, put together from its parts; nil when there is none or the manager
     /// would not read it.
     package var credential: SessionCredential? {
-        guard case .value(let value) = manager.cookie.read(fields) else { return nil }
+        guard case .value(let value) = manager.cookie.read(fields).value else { return nil }
         return SessionCredential(value)
     }
 
@@ -44,7 +44,7 @@ package final class Visitor: Sendable {
         status: HTTPResponse.Status = .ok,
         _ handler: (Session) async throws -> Void = { _ in }
     ) async throws -> HTTPResponse {
-        let exchange = manager.open(request ?? fields)
+        let exchange = RequestSession(request ?? fields, manager: manager)
         var response = HTTPResponse(status: status)
         try await handler(try await exchange.session())
         try await exchange.close(&response)

@@ -23,10 +23,10 @@ struct RedisFixture: Sendable {
     let store: RedisSessionStore
     let prefix = "t\(UUID().uuidString.prefix(8))"
 
-    init(pepper: [UInt8]? = nil, server own: RedisServer? = nil) async throws {
+    init(peppers: [SessionPepper] = [], server own: RedisServer? = nil) async throws {
         if let own { server = own } else { server = try await shared.value }
         client = try patientClient(server.url)
-        store = try RedisSessionStore(client, prefix: prefix, pepper: pepper)
+        store = try RedisSessionStore(client, application: prefix, peppers: peppers)
     }
 
     var harness: SessionStoreHarness { SessionStoreHarness(store: store) { try await letTimePass($0) } }
@@ -80,7 +80,9 @@ struct RedisFixture: Sendable {
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract with a pepper`(
         rule: SessionStoreContract.Rule
     ) async throws {
-        try await rule.check(try await RedisFixture(pepper: Array(repeating: 7, count: 32)).harness)
+        try await rule.check(
+            try await RedisFixture(peppers: [SessionPepper(Array(repeating: 7, count: 32))]).harness
+        )
     }
 
     @Test func `works under the least privileges that its documentation names`() async throws {
@@ -93,7 +95,7 @@ struct RedisFixture: Sendable {
         let client = try patientClient("redis://app:pw@127.0.0.1:\(server.port)")
         for (number, rule) in SessionStoreContract.rules.enumerated() {
             let prefix = "app:\(number)"
-            let store = try RedisSessionStore(client, prefix: prefix)
+            let store = try RedisSessionStore(client, application: prefix)
             try await rule.check(
                 SessionStoreHarness(store: store) {
                     try await RedisFixture.letTimePass($0, server: server, client: client, prefix: prefix)
@@ -106,7 +108,7 @@ struct RedisFixture: Sendable {
     @Test func `every key has a time to live, whatever was done`() async throws {
         let redis = try await RedisFixture()
         for (number, rule) in SessionStoreContract.rules.enumerated() {
-            let store = try RedisSessionStore(redis.client, prefix: "\(redis.prefix):\(number)")
+            let store = try RedisSessionStore(redis.client, application: "\(redis.prefix):\(number)")
             try await rule.check(SessionStoreHarness(store: store) { try await redis.letTimePass($0) })
         }
         let keys = try await redis.server.keys(redis.prefix)
@@ -133,7 +135,7 @@ struct RedisFixture: Sendable {
         }
     }
 
-    @Test func `a stored digest is no credential`() async throws {
+    @Test func `a stored hash is not a credential`() async throws {
         let redis = try await RedisFixture()
         let record = try await redis.session()
         let dump = try await run(
@@ -159,7 +161,7 @@ struct RedisFixture: Sendable {
         ("letters for a number", ["HSET", "KEY", "@deadline", "soon"]),
         ("a number that overflows", ["HSET", "KEY", "@idle", "99999999999999999999"]),
         (
-            "a principal sealed by somebody else",
+            "a principal that was encrypted elsewhere",
             ["HSET", "KEY", "@principal", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
         ),
         ("another user's digest", ["HSET", "KEY", "@user", "x"]),
@@ -199,29 +201,32 @@ struct RedisFixture: Sendable {
 
     @Test func `two applications on one Redis do not know each other's sessions`() async throws {
         let redis = try await RedisFixture()
-        let other = try RedisSessionStore(redis.client, prefix: redis.prefix + "x")
+        let other = try RedisSessionStore(redis.client, application: redis.prefix + "x")
         let record = try await redis.session()
         guard case .absent(.unknown) = try await other.load(record.credential) else {
             return #expect(Bool(false))
         }
         let peppered = try RedisSessionStore(
             redis.client,
-            prefix: redis.prefix,
-            pepper: Array(repeating: 1, count: 32)
+            application: redis.prefix,
+            peppers: [SessionPepper(Array(repeating: 1, count: 32))]
         )
         guard case .absent(.superseded) = try await peppered.load(record.credential) else {
             return #expect(Bool(false))
         }
     }
 
-    @Test(arguments: ["", "a b", "a{b}", "a*", "a\n", String(repeating: "a", count: 65), "ä"])
+    @Test(arguments: ["", "a b", "a{b}", "a*", "a\n", String(repeating: "a", count: 129), "ä"])
     func `a prefix that could mean something else is refused at start`(prefix: String) async throws {
         let client = try await RedisFixture().client
         #expect(throws: SessionError(.invalidConfiguration, "")) {
-            try RedisSessionStore(client, prefix: prefix)
+            try RedisSessionStore(client, application: "shop", prefix: prefix)
         }
         #expect(throws: SessionError(.invalidConfiguration, "")) {
-            try RedisSessionStore(client, pepper: [1, 2, 3])
+            try RedisSessionStore(client, application: prefix)
+        }
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try SessionPepper([1, 2, 3])
         }
     }
 
@@ -233,7 +238,7 @@ struct RedisFixture: Sendable {
 
     @Test func `after SCRIPT FLUSH a sign-in is still listed before it is made`() async throws {
         let server = try await RedisServer()
-        let store = try RedisSessionStore(try patientClient(server.url))
+        let store = try RedisSessionStore(try patientClient(server.url), application: "shop")
         let draft = SessionDraft(attributes: [:], policy: SessionPolicy())
         guard case .committed(_, _, let credential?, _) = try await store.create(draft),
             case .found(let record) = try await store.load(credential)
@@ -265,7 +270,7 @@ struct RedisFixture: Sendable {
 
     @Test func `a full Redis refuses a sign-in without touching the session`() async throws {
         let server = try await RedisServer()
-        let store = try RedisSessionStore(try patientClient(server.url))
+        let store = try RedisSessionStore(try patientClient(server.url), application: "shop")
         let draft = SessionDraft(attributes: ["a": [1], "b": [2]], policy: SessionPolicy())
         guard case .committed(_, _, let credential?, _) = try await store.create(draft),
             case .found(let record) = try await store.load(credential)

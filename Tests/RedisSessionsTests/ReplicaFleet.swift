@@ -39,7 +39,7 @@ final class ReplicaFleet: Sendable {
     init(
         _ count: Int,
         on server: RedisServer,
-        pepper: [UInt8]? = nil,
+        peppers: [SessionPepper] = [],
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20,
         options adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
@@ -52,7 +52,7 @@ final class ReplicaFleet: Sendable {
             try Self.member(
                 server.url,
                 prefix,
-                pepper: pepper,
+                peppers: peppers,
                 maximumSessions: maximumSessions,
                 maximumBytes: maximumBytes,
                 options: options
@@ -74,7 +74,7 @@ final class ReplicaFleet: Sendable {
     static func member(
         _ url: String,
         _ prefix: String,
-        pepper: [UInt8]? = nil,
+        peppers: [SessionPepper] = [],
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20,
         options: ReplicatedLog.Options = quickOptions
@@ -84,8 +84,8 @@ final class ReplicaFleet: Sendable {
         let client = RedisClient(configuration)
         let store = try ReplicatedSessionStore(
             client,
-            prefix: prefix,
-            pepper: pepper,
+            application: prefix,
+            peppers: peppers,
             maximumSessions: maximumSessions,
             maximumBytes: maximumBytes,
             options: options
@@ -118,6 +118,11 @@ final class ReplicaFleet: Sendable {
 }
 
 extension ReplicatedSessionStore {
+    /// What the cookie must carry after a request that only reads; nil when it stays as it is.
+    func refreshed(_ credential: SessionCredential) async throws -> SessionCredential? {
+        try await touch(try await found(credential), isDue: false)
+    }
+
     /// Returns when the log has been read.
     func ready() async throws {
         let isReady = await poll(seconds: 20) { (try? await self.check()) != nil }
@@ -164,7 +169,7 @@ struct Router: SessionDirectory {
 
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         let load = try await store.load(jar.newest(credential))
-        if case .found(let record) = load { jar.keep(record.reissue) }
+        if case .found(let record) = load { jar.keep(try await store.touch(record, isDue: false)) }
         return load
     }
 
@@ -187,14 +192,14 @@ struct Router: SessionDirectory {
                 return commit
             }
             return .committed(id: id, version: version, credential: nil, remaining: remaining)
-        case .conflict(let record): jar.keep(record.reissue)
+        case .conflict(let record): jar.keep(try await store.touch(record, isDue: false))
         default: break
         }
         return commit
     }
 
-    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        let credential = try await store.touch(record)
+    func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        let credential = try await store.touch(record, isDue: isDue)
         try await settle()
         return credential
     }

@@ -159,7 +159,7 @@ import Testing
         away.beforeApplying(gate.pass)
         gate.close()
         #expect(await poll(seconds: 10) { gate.hasWaiters })
-        try await server.admin("DEL", "\(fleet.prefix):log")
+        try await server.admin("DEL", "\(fleet.prefix):log:\(fleet.prefix)")
         try await here.ready()
         let second = try await here.make(["b": [2]])
         #expect(try await here.end(record))
@@ -186,7 +186,7 @@ import Testing
             records.append(try await fleet.stores[0].make(["n": [UInt8(number)]], principal: "ann"))
         }
         #expect(try await fleet.stores[0].end(records[0]))
-        let key = "\(fleet.prefix):log"
+        let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let last = try #require(LogPosition(fleet.stores[0].statistics.position))
         // Until nothing is left of what made them, twice over.
         var bound = last
@@ -229,7 +229,14 @@ import Testing
         let bound = try #require(LogPosition(away.statistics.position))
         let newer = try await here.set("a", 2, record)
         let isGone = await poll(seconds: 30) {
-            let first = try? await server.admin("XRANGE", "\(fleet.prefix):log", "-", "+", "COUNT", "1")
+            let first = try? await server.admin(
+                "XRANGE",
+                "\(fleet.prefix):log:\(fleet.prefix)",
+                "-",
+                "+",
+                "COUNT",
+                "1"
+            )
             return first.flatMap { LogPosition(String($0.prefix { $0 != "\n" })) }.map { $0 > bound } ?? false
         }
         #expect(isGone)
@@ -242,7 +249,7 @@ import Testing
     @Test func `all instances agree again after Redis came back with less than it had`() async throws {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
-        let key = "\(fleet.prefix):log"
+        let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let record = try await fleet.stores[0].make(["a": [1]])
         try await fleet.settle()
         let gate = Gate()
@@ -265,7 +272,7 @@ import Testing
     @Test func `entries that nobody can read are counted and change nothing`() async throws {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
-        let key = "\(fleet.prefix):log"
+        let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let record = try await fleet.stores[0].make(["a": [1]])
         let refused = fleet.stores[1].statistics.refused
         for fields in [
@@ -291,7 +298,11 @@ import Testing
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
         let record = try await fleet.stores[0].make(["a": [1]])
-        let other = try ReplicaFleet.member(server.url, fleet.prefix, pepper: Array(repeating: 9, count: 32))
+        let other = try ReplicaFleet.member(
+            server.url,
+            fleet.prefix,
+            peppers: [SessionPepper(Array(repeating: 9, count: 32))]
+        )
         defer { other.running.cancel() }
         try await other.store.ready()
         #expect(other.store.statistics.refused > 0)
@@ -314,7 +325,7 @@ import Testing
         let server = try await RedisServer()
         let fleet = try await fleet(1, on: server)
         let store = fleet.stores[0]
-        let key = "\(fleet.prefix):log"
+        let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let record = try await store.make(["a": [1]])
         try await server.admin("DEL", key)
         try await store.ready()

@@ -49,9 +49,9 @@ private struct Script {
                     id,
                     HashedDraft(
                         attributes: ["n": Array("1".utf8)],
-                        name: [9],
-                        user: generator.next() % 2 == 0 ? user() : nil,
-                        digest: digest,
+                        principal: [9],
+                        principalHash: generator.next() % 2 == 0 ? user() : nil,
+                        secretHash: digest,
                         idleTimeout: .seconds(600),
                         lifetime: .seconds(3600)
                     )
@@ -80,15 +80,17 @@ private struct Script {
             let next = bytes(32)
             var rotation = HashedChange.Rotation.none
             switch generator.next() % 6 {
-            case 0: rotation = .renew(digest: next, name: [8])
+            case 0: rotation = .renew(secretHash: next, principal: [8])
             case 1:
                 rotation = .signIn(
-                    digest: next,
-                    name: [7],
-                    user: user(),
-                    keeping: ["n"],
-                    idleTimeout: .seconds(300),
-                    lifetime: .seconds(1800)
+                    .init(
+                        secretHash: next,
+                        principal: [7],
+                        principalHash: user(),
+                        keeping: ["n"],
+                        idleTimeout: .seconds(300),
+                        lifetime: .seconds(1800)
+                    )
                 )
             default: break
             }
@@ -201,9 +203,9 @@ extension Replica {
                 id,
                 HashedDraft(
                     attributes: [:],
-                    name: nil,
-                    user: nil,
-                    digest: digest,
+                    principal: nil,
+                    principalHash: nil,
+                    secretHash: digest,
                     idleTimeout: .seconds(600),
                     lifetime: .seconds(3600)
                 )
@@ -222,7 +224,7 @@ extension Replica {
         late = Replica()
         late.follow(script.entries.suffix(3))
         late.joined()
-        #expect(late.table[id]?.session.end == .signOut)
+        #expect(late.table[id]?.session.endReason == .signOut)
     }
 
     @Test func `the end of all sessions of a user also ends one that turns up later in the log`() {
@@ -230,9 +232,9 @@ extension Replica {
         let id = SessionID()
         let draft = HashedDraft(
             attributes: [:],
-            name: [1],
-            user: [42],
-            digest: [1],
+            principal: [1],
+            principalHash: [42],
+            secretHash: [1],
             idleTimeout: .seconds(600),
             lifetime: .seconds(3600)
         )
@@ -248,7 +250,7 @@ extension Replica {
         var late = Replica()
         late.follow(script.entries[start...])
         late.joined()
-        #expect(late.table[id]?.session.end == .revocation)
+        #expect(late.table[id]?.session.endReason == .revocation)
     }
 
     @Test func `a new log has the sessions of the best claim that is complete, and of no other`() {
@@ -316,7 +318,10 @@ extension Replica {
 
 @Suite struct `Log entry` {
     private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogCodec {
-        LogCodec(try RecordCrypto(pepper: Array(repeating: pepper, count: 32)), prefix: prefix)
+        LogCodec(
+            try RecordCrypto(application: "a", peppers: [SessionPepper(Array(repeating: pepper, count: 32))]),
+            prefix: prefix
+        )
     }
 
     private var entries: [LogEntry] {

@@ -53,8 +53,12 @@ extension SessionStore {
         rule: SessionStoreContract.Rule
     ) async throws {
         try await rule.check(
-            try await ReplicaFleet(3, on: try await shared.value, pepper: Array(repeating: 7, count: 32))
-                .harness
+            try await ReplicaFleet(
+                3,
+                on: try await shared.value,
+                peppers: [SessionPepper(Array(repeating: 7, count: 32))]
+            )
+            .harness
         )
     }
 
@@ -74,7 +78,7 @@ extension SessionStore {
         for number in 0..<10 {
             latest = try await store.found(try await store.set("a", UInt8(number), latest))
         }
-        _ = try await store.touch(latest)
+        _ = try await store.touch(latest, isDue: true)
         #expect(try await store.end(latest))
         #expect(store.statistics.appended == before.0 + 12)
     }
@@ -84,7 +88,7 @@ extension SessionStore {
     {
         let fleet = try await ReplicaFleet(2, on: try await shared.value)
         let record = try await fleet.stores[0].make()
-        #expect(record.reissue == nil)
+        #expect(try await fleet.stores[0].touch(record, isDue: false) == nil)
         let newer = try await fleet.stores[0].set("a", 1, record)
         #expect(
             try #require(SessionToken(newer)?.version)
@@ -92,8 +96,8 @@ extension SessionStore {
         )
         #expect(SessionToken(newer)?.secret == SessionToken(record.credential)?.secret)
         try await fleet.settle()
-        #expect(try await fleet.stores[1].found(newer).reissue == nil)
-        #expect(try await fleet.stores[1].found(record.credential).reissue?.value == newer.value)
+        #expect(try await fleet.stores[1].refreshed(newer) == nil)
+        #expect(try await fleet.stores[1].refreshed(record.credential)?.value == newer.value)
         let renewal = SessionChange(operations: [:], rotation: .renew, policy: SessionPolicy())
         guard case .committed(_, _, let renewed?, _) = try await fleet.stores[0].commit(renewal, to: record)
         else {
@@ -102,7 +106,8 @@ extension SessionStore {
         try await fleet.settle()
         // An old secret is never sent again.
         let predecessor = try await fleet.stores[1].found(newer)
-        #expect(predecessor.secretStatus == .previous && predecessor.reissue == nil)
+        #expect(predecessor.secretStatus == .previous)
+        #expect(try await fleet.stores[1].refreshed(newer) == nil)
         let change = SessionChange(operations: ["b": .set([1])], policy: SessionPolicy())
         guard case .committed(_, _, nil, _) = try await fleet.stores[1].commit(change, to: predecessor) else {
             return #expect(Bool(false), "an old secret was sent again")
@@ -183,10 +188,12 @@ extension SessionStore {
                 try #require(SessionToken(next)).secret,
             ]
         }
-        #expect(try await fleet.server.keys() == ["\(fleet.prefix):log"])
-        #expect(Int(try await fleet.server.admin("PTTL", "\(fleet.prefix):log")) ?? -1 > 3_600_000)
+        #expect(try await fleet.server.keys() == ["\(fleet.prefix):log:\(fleet.prefix)"])
+        #expect(
+            Int(try await fleet.server.admin("PTTL", "\(fleet.prefix):log:\(fleet.prefix)")) ?? -1 > 3_600_000
+        )
         let dump = try await RedisClient(RedisConfiguration(url: fleet.server.url)).send(
-            RedisCommand("XRANGE", "\(fleet.prefix):log", "-", "+")
+            RedisCommand("XRANGE", "\(fleet.prefix):log:\(fleet.prefix)", "-", "+")
         )
         #expect(dump.count >= 7)
         for index in 0..<dump.count {
@@ -230,7 +237,7 @@ extension SessionStore {
         let server = try await shared.value
         let store = try ReplicatedSessionStore(
             RedisClient(RedisConfiguration(url: server.url)),
-            prefix: "idle"
+            application: "idle"
         )
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.check() }
         await #expect(throws: SessionError(.storeUnavailable, "")) {
@@ -245,13 +252,15 @@ extension SessionStore {
     @Test func `refuses options that make no sense`() async throws {
         let client = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1:1"))
         let wrong = SessionError(.invalidConfiguration, "")
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, retention: .seconds(10)) }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, retention: .seconds(8 * 86_400)) }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, tombstone: .zero) }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, maximumSessions: 0) }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, maximumBytes: 0) }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, prefix: "a*") }
-        #expect(throws: wrong) { try ReplicatedSessionStore(client, pepper: [1]) }
+        #expect(throws: wrong) {
+            try ReplicatedSessionStore(client, application: "a", retention: .seconds(10))
+        }
+        #expect(throws: wrong) {
+            try ReplicatedSessionStore(client, application: "a", retention: .seconds(8 * 86_400))
+        }
+        #expect(throws: wrong) { try ReplicatedSessionStore(client, application: "a", maximumSessions: 0) }
+        #expect(throws: wrong) { try ReplicatedSessionStore(client, application: "a", maximumBytes: 0) }
+        #expect(throws: wrong) { try ReplicatedSessionStore(client, application: "a*") }
     }
 
     @Test func `works under the least privileges that its documentation names`() async throws {

@@ -15,14 +15,6 @@ import Testing
         try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })])
     }
 
-    /// A forger who has two cookies: half of one and half of the other.
-    private static func splice(_ first: SessionCredential, _ second: SessionCredential) -> SessionCredential {
-        SessionCredential(
-            String(first.value.prefix(first.value.count / 2))
-                + String(second.value.suffix(first.value.count - first.value.count / 2))
-        )
-    }
-
     private struct Site: Sendable {
         let redis: RedisFixture
         let manager: SessionManager
@@ -60,10 +52,6 @@ import Testing
         return Site(redis: redis, manager: manager, events: events)
     }
 
-    private func guarded() async throws -> Site {
-        try await site { try GuardedSessionStore(Self.keys(), application: "shop", backing: $0) }
-    }
-
     private func tiered() async throws -> Site {
         try await site {
             try TieredSessionStore(
@@ -72,141 +60,6 @@ import Testing
             )
         }
     }
-
-    @Test(arguments: SessionStoreContract.rules(for: [.finalEnds, .replacedCredentials, .detectedConflicts]))
-    func `guarded by Redis keeps what it promises`(rule: SessionStoreContract.Rule) async throws {
-        let redis = try await RedisFixture()
-        let store = try GuardedSessionStore(Self.keys(), application: "shop", backing: redis.store)
-        try await rule.check(
-            SessionStoreHarness(store: store, splice: Self.splice) { try await redis.letTimePass($0) }
-        )
-    }
-
-    // MARK: Guarded
-
-    @Test func `a guarded read is one round trip and a write another, and the record is small`() async throws
-    {
-        let site = try await guarded()
-        let visitor = Visitor(site.manager)
-        try await visitor.send { session in
-            try session.set(.item, String(repeating: "tea ", count: 400))
-            try session.signIn(as: "ann", keeping: ["item"])
-        }
-        #expect(
-            try await site.commands { try await visitor.send { _ = $0[.item] } } == ["hgetall": 1, "pttl": 1]
-        )
-        let write = try await site.commands { try await visitor.send { try $0.increment(.count) } }
-        #expect(write["evalsha"] == 1 && write["hgetall"] == 1)
-        let keys = try await site.redis.server.keys(site.redis.prefix)
-        let record = try #require(keys.first { $0.contains(":s:") })
-        let bytes = try #require(Int(try await site.redis.server.admin("MEMORY", "USAGE", record)))
-        #expect(bytes < 1100)
-        let fields = try await site.redis.server.admin("HKEYS", record)
-        #expect(!fields.contains("a:"))
-        for key in keys { #expect(Int(try await site.redis.server.admin("PTTL", key)) ?? -1 > 0) }
-    }
-
-    @Test func `a forged cookie costs Redis nothing`() async throws {
-        let site = try await guarded()
-        let visitor = Visitor(site.manager)
-        try await visitor.send { try $0.set(.item, "tea") }
-        let token = try #require(visitor.credential).value
-        let counts = try await site.commands {
-            for text in [
-                "g1.a." + String(repeating: "A", count: 400), "g1.zz." + token.dropFirst(5),
-                "s1." + token.dropFirst(3), "g1.a.+",
-            ] {
-                try await Visitor(site.manager).send([.cookie: "__Host-session=\(text)"]) {
-                    #expect($0.id == nil)
-                }
-            }
-        }
-        #expect(counts == [:])
-        #expect(site.events.take() == [.created, .forged, .unknownKey, .malformed, .malformed])
-    }
-
-    @Test func `a rolled-back cookie is refused and counted`() async throws {
-        let site = try await guarded()
-        let visitor = Visitor(site.manager)
-        try await visitor.send { try $0.set(.count, 10) }
-        let kept = visitor.cookies
-        try await visitor.send { try $0.increment(.count, by: -10) }
-        try await site.redis.letTimePass(.seconds(11))
-        _ = site.events.take()
-        try await Visitor(site.manager, jar: kept).send { session in
-            #expect(session[.count] == nil && session.id == nil)
-            try session.increment(.count, by: -10)
-        }
-        #expect(site.events.take() == [.replayed, .dropped])
-        try await visitor.send { #expect($0[.count] == 0) }
-    }
-
-    @Test func `of many writers with one cookie one succeeds, and its data is there`() async throws {
-        let site = try await guarded()
-        let visitor = Visitor(site.manager)
-        try await visitor.send { try $0.set(.item, "tea") }
-        let browsers = (0..<10).map { _ in Visitor(site.manager, jar: visitor.cookies) }
-        let winners = try await withThrowingTaskGroup(of: Int?.self) { group in
-            for (number, browser) in browsers.enumerated() {
-                group.addTask {
-                    do { try await browser.send { try $0.set(.count, number) } } catch let error
-                        as SessionError
-                    {
-                        #expect(error.code == .conflict)
-                        return nil
-                    }
-                    return number
-                }
-            }
-            var winners: [Int] = []
-            for try await case let number? in group { winners.append(number) }
-            return winners
-        }
-        let winner = try #require(winners.first)
-        #expect(winners.count == 1)
-        try await browsers[winner].send { #expect($0[.count] == winner && $0[.item] == "tea") }
-    }
-
-    @Test func `sign-out and the end of all reach every instance`() async throws {
-        let site = try await guarded()
-        var visitors: [Visitor] = []
-        for _ in 0..<3 {
-            let visitor = Visitor(site.manager)
-            try await visitor.send { try $0.signIn(as: "ann") }
-            visitors.append(visitor)
-        }
-        let copy = Visitor(site.manager, jar: visitors[0].cookies)
-        try await visitors[0].send { try $0.signOut() }
-        try await copy.send { #expect($0.principal == nil) }
-        #expect(try await site.manager.revokeAll(of: "ann") == 2)
-        for visitor in visitors { try await visitor.send { #expect($0.principal == nil) } }
-    }
-
-    @Test func `what spills is in Redis, and comes back from there`() async throws {
-        let site = try await guarded()
-        let visitor = Visitor(site.manager)
-        try await visitor.send { try $0.set(.item, "tea") }
-        try await visitor.send { try $0.set(.other, String(repeating: "x", count: 5000)) }
-        #expect(visitor.cookieField.map { $0.utf8.count < 100 } == true)
-        try await visitor.send { #expect($0[.item] == "tea" && $0[.other]?.count == 5000) }
-        let record = try #require(try await site.redis.server.keys(site.redis.prefix).first)
-        #expect(try await site.redis.server.admin("HSTRLEN", record, "a:other") == "5002")
-    }
-
-    @Test func `a site that had Redis alone goes on with its tickets`() async throws {
-        let redis = try await RedisFixture()
-        let before = Visitor(try SessionManager(store: redis.store))
-        try await before.send { try $0.signIn(as: "ann") }
-        let guarded = try GuardedSessionStore(Self.keys(), application: "shop", backing: redis.store)
-        let after = Visitor(try SessionManager(store: guarded), jar: before.cookies)
-        try await after.send { session in
-            #expect(session.principal == "ann")
-            try session.set(.item, "tea")
-        }
-        try await after.send { #expect($0[.item] == "tea") }
-    }
-
-    // MARK: Tiered
 
     @Test func `bots cost Redis nothing, a sign-in one round trip`() async throws {
         let site = try await tiered()
@@ -222,7 +75,7 @@ import Testing
         let visitor = Visitor(site.manager)
         try await visitor.send { try $0.set(.item, "tea") }
         let signIn = try await site.commands {
-            try await visitor.send { try $0.signIn(as: "ann", keeping: ["item"]) }
+            try await visitor.send { try $0.signIn(as: "ann", keeping: .item) }
         }
         #expect(signIn["evalsha"] == 2 && signIn["hgetall"] == nil)
         try await visitor.send { #expect($0.principal == "ann" && $0[.item] == "tea") }
@@ -243,4 +96,12 @@ import Testing
         }
         try await bot.send { #expect($0[.item] == "tea" && $0.principal == nil) }
     }
+}
+
+extension SessionKey where Value == String {
+    static var item: Self { .init("item") }
+}
+
+extension SessionKey where Value == Int {
+    static var count: Self { .init("count") }
 }

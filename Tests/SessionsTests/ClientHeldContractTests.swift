@@ -20,12 +20,6 @@ import Testing
         Strategy(testDescription: "sealed", guarantees: []) { clock in
             try SealedSessionStore(keys(), application: "shop") { clock.now }
         },
-        Strategy(
-            testDescription: "guarded",
-            guarantees: [.finalEnds, .replacedCredentials, .detectedConflicts]
-        ) { clock in
-            try GuardedSessionStore(keys(), application: "shop", backing: MemorySessionStore { clock.now })
-        },
         Strategy(testDescription: "tiered, anonymous", guarantees: [.listedAttributes]) { clock in
             try tiered(clock)
         },
@@ -105,8 +99,8 @@ private struct SignedIn: SessionDirectory {
     {
         try await store.commit(change, to: record)
     }
-    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        try await store.touch(record)
+    func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        try await store.touch(record, isDue: isDue)
     }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { try await store.end(record) }
     func check() async throws(SessionError) { try await store.check() }

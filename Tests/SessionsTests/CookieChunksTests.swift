@@ -22,14 +22,15 @@ import Testing
             value: value,
             remainingLifetime: nil,
             now: Date(timeIntervalSince1970: 0),
-            replacing: request
+            replacing: cookie.read(request).chunks
         )
     }
 
     /// Sends a value to the browser and gives the request that comes back.
     private func deliver(_ value: String?, to jar: inout CookieJar) throws -> HTTPFields {
         let lines =
-            try value.map { try fields($0, request(jar)) } ?? cookie.deletionFields(replacing: request(jar))
+            try value.map { try fields($0, request(jar)) }
+            ?? cookie.deletionFields(replacing: cookie.read(request(jar)).chunks)
         for line in lines { _ = jar.receive(line, from: place) }
         return request(jar)
     }
@@ -54,8 +55,8 @@ import Testing
                 length + name.count <= 4096 ? 1 : (length + 2 + 4093 - name.count) / (4094 - name.count)
             #expect(pairs.count == least)
             #expect(pairs.count <= 3)
-            #expect(cookie.read([.cookie: pairs.joined(separator: "; ")]) == .value(value))
-            #expect(cookie.read([.cookie: pairs.reversed().joined(separator: "; ")]) == .value(value))
+            #expect(cookie.read([.cookie: pairs.joined(separator: "; ")]).value == .value(value))
+            #expect(cookie.read([.cookie: pairs.reversed().joined(separator: "; ")]).value == .value(value))
         }
         #expect(throws: SessionError(.tooLarge, "")) {
             try cookie.setFields(value: value(8193), remainingLifetime: nil, now: Date())
@@ -66,7 +67,7 @@ import Testing
         var jar = CookieJar()
         for length in [66, 5000, 8192, 5000, 66, 8192, 66] {
             let value = value(length, seed: length)
-            #expect(cookie.read(try deliver(value, to: &jar)) == .value(value))
+            #expect(cookie.read(try deliver(value, to: &jar)).value == .value(value))
             #expect(
                 jar.cookieField(for: place)?.split(separator: ";").count
                     == (length > 4000 ? length > 8100 ? 3 : 2 : 1)
@@ -81,7 +82,7 @@ import Testing
             try fields(value).map { String($0.prefix { $0 != ";" }) }
         }
         func read(_ pairs: [String]) -> CookieLookup {
-            cookie.read([.cookie: pairs.joined(separator: "; ")])
+            cookie.read([.cookie: pairs.joined(separator: "; ")]).value
         }
         let long = try pairs(value(8192))
         #expect(long.count == 3)

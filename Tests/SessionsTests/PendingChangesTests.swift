@@ -60,7 +60,7 @@ import Testing
 
     /// The journal's sum, applied by the store's own rules to a record that holds `base`.
     private func stored(_ journal: PendingChanges, on base: [String: [UInt8]]) throws -> Model {
-        let digester = try RecordCrypto(pepper: nil)
+        let crypto = try RecordCrypto(application: "test", peppers: [])
         let policy = SessionPolicy()
         let now = ManualClock().now
         let ticket = SessionToken()
@@ -68,8 +68,8 @@ import Testing
         let draft = HashedDraft(
             SessionDraft(attributes: base, policy: policy),
             for: ticket,
-            digester,
-            seal: plain
+            crypto,
+            encode: plain
         )
         var session = RecordState(draft, now: now)
         let change = SessionChange(
@@ -78,10 +78,11 @@ import Testing
             rotation: journal.rotation,
             policy: policy
         )
-        let stored = HashedChange(change, fresh: SessionToken(), principal: nil, digester, seal: plain)
-        _ = try session.apply(stored, to: 1, secretStatus: .current, at: now)
-        let principal = session.name(for: .current).map { String(decoding: $0, as: UTF8.self) }
-        let record = session.record(ticket, secretStatus: .current, principal: principal, at: now)
+        let stored = HashedChange(change, fresh: SessionToken(), principal: nil, crypto, encode: plain)
+        _ = try session.apply(stored, to: 1, status: .current, at: now)
+        let principal = session.principal(for: .current).map { String(decoding: $0, as: UTF8.self) }
+        let presented = PresentedToken(ticket, hash: [])
+        let record = session.record(presented, status: .current, principal: principal, at: now)
         return Model(attributes: record.attributes, principal: record.principal)
     }
 

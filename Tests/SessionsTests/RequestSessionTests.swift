@@ -57,8 +57,8 @@ import Testing
         let exchange = admin.open(shop)
         #expect(try await exchange.session().id == nil)
         let header: HTTPFields = [.cookie: "\(site.manager.cookie.name)=\(shop)"]
-        #expect(try await admin.manager.open(header).session().id == nil)
-        #expect(try await site.manager.open(header).session().id != nil)
+        #expect(try await RequestSession(header, manager: admin.manager).session().id == nil)
+        #expect(try await RequestSession(header, manager: site.manager).session().id != nil)
     }
 
     // MARK: Outage (R81)
@@ -271,7 +271,7 @@ import Testing
             let session = try await exchange.session()
             try session.set(.item, "head")
             let cookie = try #require(try await site.close(exchange, known).cookie)
-            let seen = try await session.amend { later in
+            let seen = try await site.manager.amend(session) { later in
                 let before = later[.item]
                 try later.set(.item, "body")
                 return before
@@ -287,14 +287,14 @@ import Testing
         let session = try await exchange.session()
         try session.signIn(as: "ann")
         let fresh = try await site.close(exchange, cookie).cookie
-        try await session.amend { try $0.set(.item, "body") }
+        try await site.manager.amend(session) { try $0.set(.item, "body") }
         #expect(try await site.found(fresh).attributes["item"] != nil)
     }
 
     @Test func `amend does not bring back what is over, nor make a session`() async throws {
         let anonymous = try await site.open(nil).session()
         await #expect(throws: SessionError(.noSession, "")) {
-            try await anonymous.amend { try $0.set(.item, "x") }
+            try await site.manager.amend(anonymous) { try $0.set(.item, "x") }
         }
         let cookie = try await site.start()
         let exchange = site.open(cookie)
@@ -302,7 +302,7 @@ import Testing
         _ = try await site.close(exchange, cookie)
         try await site.send(cookie) { try $0.signOut() }
         await #expect(throws: SessionError(.noSession, "")) {
-            try await session.amend { try $0.set(.item, "x") }
+            try await site.manager.amend(session) { try $0.set(.item, "x") }
         }
         #expect(site.store.counts[.create] == 1)
     }

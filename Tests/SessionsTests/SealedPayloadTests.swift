@@ -54,7 +54,7 @@ import Testing
         let end = start + .seconds(600)
         #expect(session.absence(at: end + .milliseconds(-1)) == nil && session.absence(at: end) == .unknown)
         var used = session
-        for _ in 0..<6 { used.touch(at: used.lastUsed + .seconds(599)) }
+        for _ in 0..<6 { used.touch(at: used.times.lastUsed + .seconds(599)) }
         #expect(used.absence(at: start + .milliseconds(3_599_999)) == nil)
         used.touch(at: start + .seconds(3599))
         #expect(used.absence(at: start + .seconds(3600)) == .unknown)
@@ -67,7 +67,7 @@ import Testing
         #expect(session.absence(at: start + .milliseconds(-60_001)) == .unreadable)
         var touched = session
         touched.touch(at: start + .seconds(-30))
-        #expect(touched.lastUsed == start)
+        #expect(touched.times.lastUsed == start)
     }
 
     @Test func `a sign-in restarts the lifetime, a renewal does not`() throws {
@@ -78,7 +78,7 @@ import Testing
             at: start + .seconds(500)
         )
         #expect(
-            session.deadline == start + .seconds(3600) && session.rotated == start + .seconds(500)
+            session.times.deadline == start + .seconds(3600) && session.times.rotated == start + .seconds(500)
                 && session.version == 2
         )
         try session.apply(
@@ -90,7 +90,7 @@ import Testing
             at: start + .seconds(900)
         )
         #expect(
-            session.deadline == start + .seconds(4500) && session.principal == "bob"
+            session.times.deadline == start + .seconds(4500) && session.principal == "bob"
                 && session.id == id
         )
         #expect(session.attributes == ["b": [2], "c": [3]])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+import Foundation
 import HTTPTypes
 import SessionsTesting
 import Testing
@@ -96,7 +96,7 @@ import Testing
         }
         let first = try note(try await site.send { try $0.set(.item, Self.planted) }.cookie)
         let second = try note(
-            try await site.send(first) { try $0.signIn(as: Self.planted, keeping: ["item"]) }.cookie
+            try await site.send(first) { try $0.signIn(as: Self.planted, keeping: .item) }.cookie
         )
         let third = try note(try await site.send(second) { try $0.renew() }.cookie)
         await quietly(third) { _ = $0[SessionKey<Int>("item")] }
@@ -104,7 +104,10 @@ import Testing
         await quietly(third) { try $0.set(.other, String(repeating: Self.planted, count: 20)) }
         await quietly(third) { session in
             for name in ["a", "b", "c", "d"] {
-                try session.set(SessionKey<String>(name), Self.planted + String(repeating: "x", count: 40))
+                try session.set(
+                    try SessionKey<String>(validating: name),
+                    Self.planted + String(repeating: "x", count: 40)
+                )
             }
         }
         for operation in FaultyStore.Operation.allCases {
@@ -157,7 +160,7 @@ import Testing
         await check { try session.signIn(as: long) }
         await check { _ = try SessionKey<String>(validating: "@" + Self.planted) }
         await check { _ = try SessionKey<String>(validating: Self.planted + "\u{E9}") }
-        await check { _ = try RecordCrypto(pepper: Array(Self.planted.utf8)) }
+        await check { _ = try SessionPepper(Array(Self.planted.utf8)) }
         await check {
             _ = try SessionCookie().setFields(value: Self.planted + ";", remainingLifetime: nil, now: Date())
         }
@@ -169,7 +172,7 @@ import Testing
             )
         }
         await check { try await site.manager.withSession(SessionCredential(Self.planted)) { _ in } }
-        await check { try await session.amend { _ in } }
+        await check { try await site.manager.amend(session) { _ in } }
         try session.set(.item, Self.planted)
         await check { try session.increment(SessionKey<Int>("item")) }
     }

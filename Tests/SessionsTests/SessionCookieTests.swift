@@ -14,7 +14,8 @@ import Testing
         lifetime: Duration? = nil,
         now: Date? = nil
     ) throws -> String {
-        try #require(
+        try cookie.validate()
+        return try #require(
             try cookie.setFields(value: value, remainingLifetime: lifetime, now: now ?? self.now).first
         )
     }
@@ -346,7 +347,7 @@ import Testing
         let octets = String(decoding: (0x21...0x7E).filter { !#"",;\"#.utf8.contains($0) }, as: UTF8.self)
         for cookie in [SessionCookie(), .plainHTTP(), SessionCookie(name: "!#$%&'*+-.^_`|~")] {
             let pair = try set(cookie, octets).components(separatedBy: "; ")[0]
-            #expect(cookie.read([.cookie: "a=1; \(pair); b=2"]) == .value(octets))
+            #expect(cookie.read([.cookie: "a=1; \(pair); b=2"]).value == .value(octets))
         }
     }
 }

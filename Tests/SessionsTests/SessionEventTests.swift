@@ -53,7 +53,7 @@ import Testing
     @Test func `a cookie that leads nowhere is one event, of its kind`() async throws {
         let name = site.manager.cookie.name
         func send(_ header: String) async throws {
-            let exchange = site.manager.open([.cookie: header])
+            let exchange = RequestSession([.cookie: header], manager: site.manager)
             _ = try await exchange.session()
             _ = try await exchange.session()
             _ = try await site.close(exchange, nil)
@@ -162,7 +162,8 @@ import Testing
         let recorder = Recorder()
         let store = FixedStore(answer: .absent(.unreadable))
         let manager = try SessionManager(store: store, logger: recorder.logger) { recorder.note($0) }
-        let exchange = manager.open([.cookie: "\(manager.cookie.name)=\(SessionToken().credential.value)"])
+        let value = SessionToken().credential.value
+        let exchange = RequestSession([.cookie: "\(manager.cookie.name)=\(value)"], manager: manager)
         #expect(try await exchange.session().id == nil)
         var response = HTTPResponse(status: .ok)
         try await exchange.close(&response)
@@ -182,8 +183,8 @@ import Testing
         let recorder = Recorder()
         let sink = SessionEventSink(logger: recorder.logger) { recorder.note($0) }
         let start = ContinuousClock.now
-        for _ in 0..<1000 { sink.emit(.malformed) }
-        sink.emit(.unknown)
+        for _ in 0..<1000 { sink.emit(SessionEvent(.malformed)) }
+        sink.emit(SessionEvent(.unknown))
         let seconds = Int((ContinuousClock.now - start).components.seconds)
         #expect(recorder.takeEvents().count == 1001)
         let lines = recorder.lines.filter { $0.contains("malformed") }
@@ -216,7 +217,7 @@ struct FixedStore: SessionStore {
     func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
         -> SessionCommitResult
     { .gone(.unreadable) }
-    func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? { nil }
+    func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? { nil }
     func end(_ record: SessionRecord) async throws(SessionError) -> Bool { false }
     func check() async throws(SessionError) {}
 }

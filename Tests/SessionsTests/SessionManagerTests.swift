@@ -116,7 +116,7 @@ import Testing
         site.before(.commit) { [site] in try await site.send(cookie) { try $0.signOut() } }
         let answer = try await site.send(cookie) { session in
             try session.set(.other, "kept")
-            try session.signIn(as: "ann", keeping: ["item", "other"])
+            try session.signIn(as: "ann", keeping: .item, .other)
         }
         let record = try await site.found(answer.cookie)
         #expect(record.principal == "ann" && record.id != id)
@@ -139,10 +139,10 @@ import Testing
         let cookie = try await site.start()
         let first = Mutex<String?>(nil)
         site.before(.commit) { [site] in
-            let answer = try await site.send(cookie) { try $0.signIn(as: "bob", keeping: ["item"]) }
+            let answer = try await site.send(cookie) { try $0.signIn(as: "bob", keeping: .item) }
             first.withLock { $0 = answer.cookie }
         }
-        let answer = try await site.send(cookie) { try $0.signIn(as: "ann", keeping: ["item"]) }
+        let answer = try await site.send(cookie) { try $0.signIn(as: "ann", keeping: .item) }
         let bob = try await site.found(first.withLock { $0 })
         let ann = try await site.found(answer.cookie)
         #expect(bob.principal == "bob" && ann.principal == "ann" && bob.id != ann.id)
@@ -154,7 +154,7 @@ import Testing
     {
         let cookie = try await site.start()
         site.before(.commit) { [site] in
-            try await site.send(cookie) { try $0.signIn(as: "ann", keeping: ["item"]) }
+            try await site.send(cookie) { try $0.signIn(as: "ann", keeping: .item) }
         }
         let answer = try await site.send(cookie) { try $0.set(.item, "late") }
         #expect(answer.setCookie == nil && answer.response.headerFields[.vary] == "Cookie")

@@ -7,39 +7,38 @@ import Testing
 @Suite struct `Session policy` {
     private let start = SessionInstant(milliseconds: 1_800_000_000_000)
 
-    private func record(
+    private func times(
         used: Duration = .zero,
-        now: Duration,
         rotated: Duration = .zero,
         idle: Duration = .seconds(1800),
-        lifetime: Duration = .seconds(43_200),
-        secretStatus: SecretStatus = .current
-    ) -> SessionRecord {
-        let ticket = SessionToken()
-        return SessionRecord(
-            id: ticket.id,
-            credential: ticket.credential,
-            secretStatus: secretStatus,
-            hasPreviousSecret: false,
-            version: 1,
-            principal: nil,
-            attributes: [:],
+        lifetime: Duration = .seconds(43_200)
+    ) -> SessionTimes {
+        SessionTimes(
             created: start,
             lastUsed: start + used,
             rotated: start + rotated,
             deadline: start + lifetime,
-            idleTimeout: idle,
-            now: start + now
+            idleTimeout: idle
         )
+    }
+
+    private func isTouchDue(
+        _ policy: SessionPolicy = SessionPolicy(),
+        used: Duration = .zero,
+        now: Duration,
+        idle: Duration = .seconds(1800),
+        jitter: Double = 0
+    ) -> Bool {
+        policy.isTouchDue(times(used: used, idle: idle), now: start + now, jitter: jitter)
     }
 
     // MARK: Ends
 
     @Test func `the nearer limit ends the session`() {
-        #expect(record(now: .zero).end == start + .seconds(1800))
-        #expect(record(used: .seconds(43_000), now: .zero).end == start + .seconds(43_200))
-        #expect(record(used: .seconds(41_400), now: .zero).end == start + .seconds(43_200))
-        #expect(record(now: .zero, idle: .seconds(Int64.max)).end == start + .seconds(43_200))
+        #expect(times().expiry == start + .seconds(1800))
+        #expect(times(used: .seconds(43_000)).expiry == start + .seconds(43_200))
+        #expect(times(used: .seconds(41_400)).expiry == start + .seconds(43_200))
+        #expect(times(idle: .seconds(Int64.max)).expiry == start + .seconds(43_200))
     }
 
     @Test func `at the idle deadline the session is over, a millisecond before it is not`() async throws {
@@ -71,44 +70,38 @@ import Testing
     @Test func `a sign-in restarts the lifetime, a renewal does not`() async throws {
         let site = try Site(policy: SessionPolicy(idleTimeout: .seconds(3600), lifetime: .seconds(3600)))
         var cookie = try await site.start()
-        let deadline = try await site.found(cookie).deadline
+        let deadline = try await site.found(cookie).times.deadline
         site.clock.advance(by: .seconds(1000))
         cookie = try #require(try await site.send(cookie) { try $0.renew() }.cookie)
-        #expect(try await site.record(cookie)?.deadline == deadline)
+        #expect(try await site.record(cookie)?.times.deadline == deadline)
         cookie = try #require(try await site.send(cookie) { try $0.signIn(as: "ann") }.cookie)
-        #expect(try await site.record(cookie)?.deadline == deadline + .seconds(1000))
+        #expect(try await site.record(cookie)?.times.deadline == deadline + .seconds(1000))
     }
 
     // MARK: Touch
 
     @Test func `a touch is due after the fraction, stretched by at most a quarter`() {
         let policy = SessionPolicy()
-        #expect(!policy.isTouchDue(record(now: .milliseconds(179_999)), jitter: 0))
-        #expect(policy.isTouchDue(record(now: .milliseconds(180_000)), jitter: 0))
-        #expect(!policy.isTouchDue(record(now: .milliseconds(224_999)), jitter: 1))
-        #expect(policy.isTouchDue(record(now: .milliseconds(225_000)), jitter: 1))
-        #expect(policy.isTouchDue(record(used: .seconds(100), now: .seconds(300)), jitter: 0))
-        #expect(!policy.isTouchDue(record(used: .seconds(200), now: .seconds(300)), jitter: 0))
+        #expect(!isTouchDue(policy, now: .milliseconds(179_999), jitter: 0))
+        #expect(isTouchDue(policy, now: .milliseconds(180_000), jitter: 0))
+        #expect(!isTouchDue(policy, now: .milliseconds(224_999), jitter: 1))
+        #expect(isTouchDue(policy, now: .milliseconds(225_000), jitter: 1))
+        #expect(isTouchDue(policy, used: .seconds(100), now: .seconds(300), jitter: 0))
+        #expect(!isTouchDue(policy, used: .seconds(200), now: .seconds(300), jitter: 0))
     }
 
     @Test func `the fraction 0 touches each time`() {
-        #expect(SessionPolicy(touchFraction: 0).isTouchDue(record(now: .zero), jitter: 0.99))
+        #expect(isTouchDue(SessionPolicy(touchFraction: 0), now: .zero, jitter: 0.99))
     }
 
     @Test func `a touch that could not move the end is never due`() {
-        #expect(
-            !SessionPolicy(touchFraction: 0).isTouchDue(
-                record(used: .seconds(41_400), now: .seconds(43_000)),
-                jitter: 0
-            )
-        )
-        #expect(
-            !SessionPolicy().isTouchDue(record(now: .seconds(43_000), idle: .seconds(Int64.max)), jitter: 0)
-        )
+        let always = SessionPolicy(touchFraction: 0)
+        #expect(!isTouchDue(always, used: .seconds(41_400), now: .seconds(43_000)))
+        #expect(!isTouchDue(now: .seconds(43_000), idle: .seconds(Int64.max)))
     }
 
     @Test func `a clock that went back makes no touch due`() {
-        #expect(!SessionPolicy().isTouchDue(record(now: .seconds(-100_000)), jitter: 0))
+        #expect(!isTouchDue(now: .seconds(-100_000)))
     }
 
     @Test func `reads touch as often as the fraction asks, and a write needs no touch`() async throws {
@@ -131,13 +124,12 @@ import Testing
 
     // MARK: Renewal
 
-    @Test func `a renewal is due at the interval, and only for the current secret`() {
+    @Test func `a renewal is due at the interval`() {
         let policy = SessionPolicy(renewalInterval: .seconds(600))
-        #expect(!policy.isRenewalDue(record(now: .milliseconds(599_999))))
-        #expect(policy.isRenewalDue(record(now: .milliseconds(600_000))))
-        #expect(!policy.isRenewalDue(record(now: .seconds(700), rotated: .seconds(101))))
-        #expect(!policy.isRenewalDue(record(now: .seconds(9999), secretStatus: .previous)))
-        #expect(!SessionPolicy().isRenewalDue(record(now: .seconds(43_000))))
+        #expect(!policy.isRenewalDue(times(), now: start + .milliseconds(599_999)))
+        #expect(policy.isRenewalDue(times(), now: start + .milliseconds(600_000)))
+        #expect(!policy.isRenewalDue(times(rotated: .seconds(101)), now: start + .seconds(700)))
+        #expect(!SessionPolicy().isRenewalDue(times(), now: start + .seconds(43_000)))
     }
 
     // MARK: Arithmetic
@@ -161,8 +153,13 @@ import Testing
                 && Duration.seconds(Int64.min).wholeMilliseconds == .min
         )
         #expect(Duration.microseconds(1999).wholeMilliseconds == 1)
-        #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(Int64.max), deadline: last) == last)
-        #expect(SessionPolicy.end(lastUsed: start, idleTimeout: .seconds(-5), deadline: last) < start)
+        let endless = SessionTimes(
+            startingAt: start,
+            idleTimeout: .seconds(Int64.max),
+            lifetime: .seconds(Int64.max)
+        )
+        #expect(endless.deadline == last && endless.expiry == last)
+        #expect(times(idle: .seconds(-5)).expiry < start)
     }
 
     @Test func `the longest timeouts work`() async throws {

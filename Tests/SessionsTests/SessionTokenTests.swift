@@ -13,7 +13,7 @@ import Testing
 
     @Test func `what was printed is read again`() throws {
         for version in [nil, 0, 1, 9, 10, 999_999_999_999_999_999] as [Int?] {
-            let ticket = SessionToken(id: SessionID(), version: version)
+            let ticket = version.map { SessionToken().seen($0) } ?? SessionToken()
             let read = try #require(SessionToken(ticket.credential))
             #expect(read.id == ticket.id && read.secret == ticket.secret && read.version == version)
             #expect(SessionID(ticket.id.description) == ticket.id)
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func `no truncation is read`() {
-        let text = SessionToken(id: SessionID(), version: 12).credential.value
+        let text = SessionToken().seen(12).credential.value
         for length in 0..<text.utf8.count where ![66, 68].contains(length) {
             #expect(parse(String(text.prefix(length))) == nil, "\(length) characters")
             if length > 0 {
@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func `one ticket has one text`() throws {
-        let ticket = SessionToken(id: SessionID(), version: 34)
+        let ticket = SessionToken().seen(34)
         let text = Array(ticket.credential.value.utf8)
         var accepted = 0
         for position in text.indices {
@@ -154,25 +154,53 @@ import Testing
         #expect(next.id == ticket.id && next.secret != ticket.secret)
     }
 
-    // MARK: Digests (R33, R34)
+    // MARK: Hashes (R33, R34)
 
-    @Test func `the digest is bound to the secret, the id and the pepper`() throws {
-        let plain = try RecordCrypto(pepper: nil)
-        let peppered = try RecordCrypto(pepper: [UInt8](repeating: 7, count: 32))
-        let ticket = SessionToken()
-        let digest = plain.digest(of: ticket)
-        #expect(digest.count == 32 && digest == plain.digest(of: ticket))
-        #expect(plain.digest(of: SessionToken(id: ticket.id)) != digest)
-        #expect(peppered.digest(of: ticket) != digest)
-        let moved = try #require(parse(SessionID().description + ticket.credential.value.dropFirst(22)))
-        #expect(moved.secret == ticket.secret && plain.digest(of: moved) != digest)
-        #expect(plain.digest(ofPrincipal: "K") != plain.digest(ofPrincipal: "\u{212A}"))
+    private func crypto(_ application: String = "shop", _ peppers: [UInt8] = []) throws -> RecordCrypto {
+        let peppers = try peppers.map { try SessionPepper([UInt8](repeating: $0, count: 32)) }
+        return try RecordCrypto(application: application, peppers: peppers)
+    }
+
+    @Test func `a hash is bound to the secret, the id, the pepper and the application`() throws {
+        let plain = try crypto()
+        let token = SessionToken()
+        let hash = plain.hash(token)
+        #expect(hash.count == 32 && hash == plain.hash(token))
+        #expect(plain.hash(SessionToken(id: token.id)) != hash)
+        #expect(try crypto("shop", [7]).hash(token) != hash && crypto("admin").hash(token) != hash)
+        let moved = try #require(parse(SessionID().description + token.credential.value.dropFirst(22)))
+        #expect(moved.secret == token.secret && plain.hash(moved) != hash)
+        #expect(plain.hash(principal: "K") != plain.hash(principal: "\u{212A}"))
+        #expect(try plain.hash(principal: "ann") != crypto("admin").hash(principal: "ann"))
         #expect(throws: SessionError(.invalidConfiguration, "")) {
-            try RecordCrypto(pepper: [UInt8](repeating: 7, count: 31))
+            try SessionPepper([UInt8](repeating: 7, count: 31))
         }
     }
 
-    @Test func `digests are equal only when all their bytes are`() {
+    @Test func `the first pepper writes and all are tried`() throws {
+        let (old, new) = (try crypto("shop", [1]), try crypto("shop", [2, 1]))
+        let token = SessionToken()
+        #expect(new.hash(token) != old.hash(token))
+        #expect(new.hashes(token) == [try crypto("shop", [2]).hash(token), old.hash(token)])
+        #expect(new.hashes(principal: "ann").last == old.hash(principal: "ann"))
+        #expect(new.isAuthentic(old.tag([1, 2], for: "log"), [1, 2], for: "log"))
+        #expect(!old.isAuthentic(new.tag([1, 2], for: "log"), [1, 2], for: "log"))
+        #expect(!new.isAuthentic(old.tag([1, 2], for: "log"), [1, 2], for: "other"))
+        let introduced = try RecordCrypto(
+            application: "shop",
+            peppers: [SessionPepper([UInt8](repeating: 2, count: 32)), .none]
+        )
+        #expect(introduced.hashes(token).last == (try crypto().hash(token)))
+    }
+
+    @Test(arguments: ["", "a b", "a{b}", "a*", "ä", String(repeating: "a", count: 129)])
+    func `an application's name that could mean something else in a key is refused`(name: String) {
+        #expect(throws: SessionError(.invalidConfiguration, "")) {
+            try RecordCrypto(application: name, peppers: [])
+        }
+    }
+
+    @Test func `hashes are equal only when all their bytes are`() {
         let digest = [UInt8](0..<32)
         #expect(RecordCrypto.areEqual(digest, digest))
         for index in digest.indices {
@@ -181,24 +209,24 @@ import Testing
             #expect(!RecordCrypto.areEqual(digest, other))
         }
         #expect(
-            !RecordCrypto.areEqual(digest, digest.dropLast())
+            !RecordCrypto.areEqual(digest, Array(digest.dropLast()))
                 && !RecordCrypto.areEqual(digest, digest + [0])
         )
         #expect(!RecordCrypto.areEqual(digest, []))
     }
 
-    @Test func `a sealed user name opens with its own ticket only`() throws {
-        let digester = try RecordCrypto(pepper: nil)
+    @Test func `an encrypted user name opens with its own token only`() throws {
+        let crypto = try crypto()
         let ticket = SessionToken()
-        let sealed = digester.seal(principal: "ann", for: ticket)
-        #expect(digester.openPrincipal(sealed, with: ticket) == "ann")
-        #expect(digester.openPrincipal(sealed, with: SessionToken(id: ticket.id)) == nil)
-        #expect(digester.openPrincipal([], with: ticket) == nil)
+        let sealed = crypto.encrypt(principal: "ann", for: ticket)
+        #expect(crypto.decryptPrincipal(sealed, with: ticket) == "ann")
+        #expect(crypto.decryptPrincipal(sealed, with: SessionToken(id: ticket.id)) == nil)
+        #expect(crypto.decryptPrincipal([], with: ticket) == nil)
         for index in sealed.indices {
             var other = sealed
             other[index] ^= 1
-            #expect(digester.openPrincipal(other, with: ticket) == nil)
+            #expect(crypto.decryptPrincipal(other, with: ticket) == nil)
         }
-        #expect(digester.seal(principal: "ann", for: ticket) != sealed)
+        #expect(crypto.encrypt(principal: "ann", for: ticket) != sealed)
     }
 }

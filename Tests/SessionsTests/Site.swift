@@ -54,7 +54,10 @@ struct Site: Sendable {
     func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 
     func open(_ cookie: String?) -> RequestSession {
-        manager.open(cookie.map { [.cookie: "\(manager.cookie.name)=\($0)"] } ?? [:])
+        RequestSession(
+            cookie.map { [.cookie: "\(manager.cookie.name)=\($0)"] } ?? [:],
+            manager: manager
+        )
     }
 
     /// One request from its first to its last byte.

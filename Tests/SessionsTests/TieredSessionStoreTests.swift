@@ -42,7 +42,7 @@ import Testing
         let before = Visitor(manager, jar: visitor.cookies)
         try await visitor.send { session in
             try session.set(.count, 3)
-            try session.signIn(as: "ann", keeping: ["item", "count"])
+            try session.signIn(as: "ann", keeping: .item, .count)
         }
         #expect(visitor.cookieField?.contains("s1.") == false && backing.counts == [.create: 1])
         let copy = Visitor(manager, jar: visitor.cookies)
@@ -65,7 +65,9 @@ import Testing
         guard case .found(let record) = try await manager.store.load(try #require(visitor.credential)) else {
             return #expect(Bool(false))
         }
-        #expect(record.deadline - record.now == .seconds(12 * 3600 - 1000) && record.attributes.count == 2)
+        #expect(
+            record.times.deadline - record.now == .seconds(12 * 3600 - 1000) && record.attributes.count == 2
+        )
         try await manager.withSession(try #require(visitor.credential)) { try $0.set(.item, "cake") }
     }
 

@@ -23,7 +23,7 @@ struct FixtureApp: AsyncParsableCommand {
     enum Store: String, ExpressibleByArgument, CaseIterable {
         case redis, redisCached = "redis-cached", memory, sealed, replicated
         /// Sealed cookies with a small record in Redis for each, or in Redis from the sign-in on.
-        case sealedGuarded = "sealed-guarded", sealedTiered = "sealed-tiered"
+        case sealedRevocable = "sealed-revocable", sealedTiered = "sealed-tiered"
     }
 
     @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
@@ -34,6 +34,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "Certificate authority that the Redis server's certificate must come from.") var redisCa:
         String?
     @Option(help: "First part of every Redis key.") var prefix = variable("PREFIX") ?? "sessions"
+    @Option(help: "Name of the application, bound into everything that is stored.")
+    var application = variable("APPLICATION") ?? "fixture"
     @Option(help: "Name shown in X-Instance.") var instance = variable("INSTANCE") ?? "fixture"
     @Option(help: "Idle timeout.") var idleSeconds = variable("IDLE_SECONDS").flatMap(Int.init) ?? 1800
     @Option(help: "Absolute lifetime.") var lifetimeSeconds =

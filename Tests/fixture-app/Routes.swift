@@ -77,8 +77,9 @@ private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
     }
     router.post("/login") { request, context in
         let user = try request.parameter("user")
-        let keep = (request.uri.queryParameters.get("keep") ?? "").split(separator: ",").map(String.init)
-        try await context.session().signIn(as: user, keeping: Set(keep))
+        let names = (request.uri.queryParameters.get("keep") ?? "").split(separator: ",")
+        let kept = names.compactMap { try? SessionKey<JSON>(validating: String($0)) }
+        try await context.session().signIn(as: user, keeping: kept)
         return json(["ok": .bool(true)])
     }
     router.post("/renew") { _, context in
@@ -93,18 +94,18 @@ private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
         try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
         return json([
-            "revoked": .number(try await context.sessions.revokeAll(of: principal, except: session.id))
+            "revoked": .number(try await context.sessionManager.revokeAll(of: principal, except: session.id))
         ])
     }
     router.post("/logout-all") { request, context in
         try requireDirectory(context)
         let user = try request.parameter("user")
-        return json(["revoked": .number(try await context.sessions.revokeAll(of: user))])
+        return json(["revoked": .number(try await context.sessionManager.revokeAll(of: user))])
     }
     router.get("/devices") { _, context in
         try requireDirectory(context)
         let (session, principal) = try await signedIn(context)
-        let devices = try await context.sessions.list(for: principal)
+        let devices = try await context.sessionManager.list(for: principal)
         return json([
             "devices": .list(
                 devices.map { device in
@@ -126,7 +127,7 @@ private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
         let (session, principal) = try await signedIn(context)
         if id == session.id {
             try session.signOut()
-        } else if try await !context.sessions.revoke(id, of: principal) {
+        } else if try await !context.sessionManager.revoke(id, of: principal) {
             throw Problem(.notFound, "no-such-session", "No session of yours has this handle.")
         }
         return json(["ok": .bool(true)])
@@ -169,7 +170,7 @@ private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits
             body: ResponseBody { writer in
                 try await writer.write(ByteBuffer(string: #"{"started":true,"#))
                 let late = refusal { try session.set(key, value) }
-                let isStored = await store(session, key, value)
+                let isStored = await store(session, key, value, context)
                 try await writer.write(ByteBuffer(string: #""late":"\#(late)","set":\#(isStored)}"#))
                 try await writer.finish(nil)
             }
@@ -181,7 +182,7 @@ private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits
         return response
     }
     router.get("/readyz") { _, context in
-        try await context.sessions.store.check()
+        try await context.sessionManager.store.check()
         return json(["ok": .bool(true)])
     }
 }
@@ -193,14 +194,19 @@ private func refusal(_ write: () throws -> Void) -> String {
 }
 
 /// An amendment is committed on its own; whether that succeeded.
-private func store(_ session: Session, _ key: SessionKey<String>, _ value: String) async -> Bool {
-    do { try await session.amend { try $0.set(key, value) } } catch { return false }
+private func store(
+    _ session: Session,
+    _ key: SessionKey<String>,
+    _ value: String,
+    _ context: BasicSessionsRequestContext
+) async -> Bool {
+    do { try await context.sessionManager.amend(session) { try $0.set(key, value) } } catch { return false }
     return true
 }
 
 /// Says so before anything else when this instance's store can neither list nor revoke.
 private func requireDirectory(_ context: BasicSessionsRequestContext) throws {
-    guard context.sessions.store is any SessionDirectory else {
+    guard try context.sessionManager.store is any SessionDirectory else {
         throw SessionError(.unsupported, "This store keeps no list.")
     }
 }

@@ -17,26 +17,32 @@ struct Backend {
     init(_ app: FixtureApp, cookie: SessionCookie, logger: Logger) throws {
         switch app.store {
         case .memory: store = try MemorySessionStore()
-        case .sealed:
-            store = try SealedSessionStore(try Self.keys(app), application: app.prefix, cookie: cookie)
+        case .sealed: store = try Self.sealed(app, cookie)
         case .redis:
             let redis = try Self.client(app, logger)
             services = [redis]
-            store = try RedisSessionStore(redis, prefix: app.prefix)
-        case .sealedGuarded, .sealedTiered:
+            store = try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
+        case .sealedRevocable:
             let redis = try Self.client(app, logger)
             services = [redis]
-            let (keys, backing) = (try Self.keys(app), try RedisSessionStore(redis, prefix: app.prefix))
-            store =
-                app.store == .sealedGuarded
-                ? try GuardedSessionStore(keys, application: app.prefix, cookie: cookie, backing: backing)
-                : try TieredSessionStore(
-                    anonymous: SealedSessionStore(keys, application: app.prefix, cookie: cookie),
-                    signedIn: backing
-                )
+            store = try RevocableSessionStore(
+                try Self.sealed(app, cookie),
+                revocations: redis,
+                application: app.application,
+                prefix: app.prefix
+            )
+        case .sealedTiered:
+            let redis = try Self.client(app, logger)
+            services = [redis]
+            let backing = try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
+            store = try TieredSessionStore(anonymous: try Self.sealed(app, cookie), signedIn: backing)
         case .replicated:
             let redis = try Self.client(app, logger)
-            let replicated = try ReplicatedSessionStore(redis, prefix: app.prefix)
+            let replicated = try ReplicatedSessionStore(
+                redis,
+                application: app.application,
+                prefix: app.prefix
+            )
             services = [redis, replicated]
             store = replicated
             hold = { duration in
@@ -46,6 +52,11 @@ struct Backend {
             }
         case .redisCached: throw ValidationError("--store redis-cached is not there yet.")
         }
+    }
+
+    /// What separates two fixtures in Redis separates them in cookies, too.
+    private static func sealed(_ app: FixtureApp, _ cookie: SessionCookie) throws -> SealedSessionStore {
+        try SealedSessionStore(try keys(app), application: "\(app.application):\(app.prefix)", cookie: cookie)
     }
 
     private static func keys(_ app: FixtureApp) throws -> SealKeyRing {

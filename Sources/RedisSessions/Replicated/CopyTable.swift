@@ -35,7 +35,7 @@ struct CopyTable: Sendable {
             let old = rows[id]
             if let old {
                 bytes -= old.copy.session.size
-                if let user = old.copy.session.user, user != newValue?.session.user {
+                if let user = old.copy.session.principalHash, user != newValue?.session.principalHash {
                     ids[user]?.remove(id)
                     if ids[user]?.isEmpty == true { ids[user] = nil }
                 }
@@ -46,7 +46,7 @@ struct CopyTable: Sendable {
             }
             bytes += newValue.session.size
             rows[id] = Row(copy: newValue, logged: old?.logged ?? .start)
-            if let user = newValue.session.user, user != old?.copy.session.user {
+            if let user = newValue.session.principalHash, user != old?.copy.session.principalHash {
                 ids[user, default: []].insert(id)
             }
         }

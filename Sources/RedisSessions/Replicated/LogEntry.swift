@@ -55,15 +55,15 @@ struct LogEntry: Hashable, Sendable {
 /// Format, tag of 16 bytes, epoch, nonce, kind, content. The tag is keyed with the pepper and bound to the
 /// prefix: entries of another application, of a wrong pepper, or changed on the way do not open.
 struct LogCodec: Sendable {
-    private let digester: RecordCrypto
+    private let crypto: RecordCrypto
     private let use: String
 
     /// The first byte of each entry.
     private static let format: UInt8 = 1
     private static let tagLength = 16
 
-    init(_ digester: RecordCrypto, prefix: String) {
-        self.digester = digester
+    init(_ crypto: RecordCrypto, prefix: String) {
+        self.crypto = crypto
         use = prefix
     }
 
@@ -72,21 +72,14 @@ struct LogCodec: Sendable {
         writer.word(entry.epoch)
         writer.word(entry.nonce)
         entry.content.encode(to: &writer)
-        return [Self.format] + digester.seal(of: writer.bytes, for: use).prefix(Self.tagLength) + writer.bytes
+        return [Self.format] + crypto.tag(writer.bytes, for: use) + writer.bytes
     }
 
     /// The entry; nil for bytes that this codec did not write.
     func decode(_ bytes: [UInt8]) -> LogEntry? {
         guard bytes.count > 1 + Self.tagLength, bytes[0] == Self.format else { return nil }
         let body = Array(bytes[(1 + Self.tagLength)...])
-        guard
-            RecordCrypto.areEqual(
-                digester.seal(of: body, for: use).prefix(Self.tagLength),
-                bytes[1...Self.tagLength]
-            )
-        else {
-            return nil
-        }
+        guard crypto.isAuthentic(Array(bytes[1...Self.tagLength]), body, for: use) else { return nil }
         var reader = ByteReader(body)
         do throws(ByteReader.Malformed) {
             let entry = LogEntry(

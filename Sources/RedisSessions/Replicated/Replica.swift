@@ -149,7 +149,7 @@ struct Replica: Sendable {
                         let isRotated = try session.apply(
                             change,
                             to: version,
-                            secretStatus: secretStatus,
+                            status: secretStatus,
                             at: now
                         )
                     else {
@@ -251,9 +251,9 @@ extension LogEntry.Content {
         switch self {
         case .end(_, _, let tombstone): return (.signOut, tombstone)
         case .revoke(_, let user, let tombstone):
-            return user == nil || user == session.user ? (.revocation, tombstone) : nil
+            return user == nil || user == session.principalHash ? (.revocation, tombstone) : nil
         case .revokeAll(let user, _, let tombstone):
-            return user == session.user ? (.revocation, tombstone) : nil
+            return user == session.principalHash ? (.revocation, tombstone) : nil
         default: return nil
         }
     }

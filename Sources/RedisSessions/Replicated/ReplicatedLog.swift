@@ -68,11 +68,11 @@ final class ReplicatedLog: Sendable {
     let state: Mutex<LogState>
     private let hook = Mutex<(@Sendable () async throws -> Void)?>(nil)
 
-    init(_ redis: RedisClient, keys: SessionKeys, digester: RecordCrypto, options: Options) {
+    init(_ redis: RedisClient, schema: RedisSchema, crypto: RecordCrypto, options: Options) {
         self.redis = redis
         self.options = options
-        key = keys.log
-        codec = LogCodec(digester, prefix: keys.prefix)
+        key = schema.log
+        codec = LogCodec(crypto, prefix: schema.prefix)
         state = Mutex(LogState(time: options.time))
         redis.preload(Self.scripts)
     }

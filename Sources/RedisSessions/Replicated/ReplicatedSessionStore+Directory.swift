@@ -10,33 +10,33 @@ import Synchronization
 extension ReplicatedSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await check()
-        let user = digester.digest(ofPrincipal: principal)
         return log.state.withLock { state -> [SessionSummary] in
             guard let table = state.serving?.table else { return [] }
-            let now = state.now
-            return table.live(user, at: now).compactMap { id in
-                table[id].map { $0.session.summary(id) }
-            }
+            let ids = crypto.hashes(principal: principal).flatMap { table.live($0, at: state.now) }
+            return ids.compactMap { id in table[id].map { $0.session.summary(id) } }
         }.sorted { $0.lastUsed > $1.lastUsed }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await check()
-        let user = digester.digest(ofPrincipal: principal)
-        // Only what is there is worth an entry, or anybody could fill the log with them.
-        guard log.state.withLock({ $0.serving?.table[id]?.session.user == user }) else { return false }
-        return try await count(.revoke(id, user: user, tombstone: tombstone)) == 1
+        // Only what is there is worth an entry, or any user could fill the log with them.
+        guard let user = log.state.withLock({ $0.serving?.table[id]?.session.principalHash }),
+            crypto.hashes(principal: principal).contains(user)
+        else { return false }
+        return try await count(.revoke(id, user: user, tombstone: SessionPolicy.tombstone)) == 1
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        try await count(
-            .revokeAll(user: digester.digest(ofPrincipal: principal), except: kept, tombstone: tombstone)
-        )
+        var total = 0
+        for user in crypto.hashes(principal: principal) {
+            total += try await count(.revokeAll(user: user, except: kept, tombstone: SessionPolicy.tombstone))
+        }
+        return total
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
         try await check()
         guard log.state.withLock({ $0.serving?.table[id] != nil }) else { return }
-        _ = try await count(.revoke(id, user: nil, tombstone: tombstone))
+        _ = try await count(.revoke(id, user: nil, tombstone: SessionPolicy.tombstone))
     }
 }

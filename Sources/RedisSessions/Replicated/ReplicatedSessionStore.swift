@@ -38,9 +38,15 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     /// All scripts of the store, for operators whose ACL does not let applications load any.
     public static let scripts = ReplicatedLog.scripts
 
+    /// What a load found, carried in the record.
+    struct Context: Sendable {
+        let presented: PresentedToken
+        /// The last change that the record shows.
+        let seen: LogPosition
+    }
+
     let log: ReplicatedLog
-    let digester: RecordCrypto
-    let tombstone: Duration
+    let crypto: RecordCrypto
     private let maximumSessions: Int
     private let maximumBytes: Int
 
@@ -48,21 +54,25 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     ///
     /// - Parameters:
     ///   - redis: the client; the store keeps one of its dedicated connections for itself.
-    ///   - prefix: first part of the log's key. Two applications on one Redis must differ here (R37).
-    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and proves
-    ///     entries (R33).
-    ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
-    ///   - retention: how far back the log reaches, the same on all instances. An unchanged session is logged
-    ///     again about twice in this time; an instance that was cut off for longer reads everything again.
+    ///   - application: the name of the application, the same on all instances: 1 to 128 letters, digits or
+    ///     `-_.:/`. It is bound into everything that is stored, so that two applications on one Redis never
+    ///     accept each other's cookies.
+    ///   - prefix: the first part of the log's key, for access rules that need another one than the
+    ///     application's name.
+    ///   - peppers: secrets of the servers that key hashes and prove entries, the same on all instances
+    ///     (R33). The first one writes, all are tried.
+    ///   - retention: how far back the log reaches, the same on all instances; 5 minutes to 7 days. An
+    ///     unchanged session is logged again about twice in this time; an instance that was cut off for
+    ///     longer reads everything again.
     ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are
     ///     remembered.
     ///   - maximumBytes: how many bytes all attributes together may have.
-    /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
+    /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ redis: RedisClient,
-        prefix: String = "sessions",
-        pepper: [UInt8]? = nil,
-        tombstone: Duration = .seconds(300),
+        application: String,
+        prefix: String? = nil,
+        peppers: [SessionPepper] = [],
         retention: Duration = .seconds(3600),
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20
@@ -74,9 +84,9 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         options.retention = retention
         try self.init(
             redis,
+            application: application,
             prefix: prefix,
-            pepper: pepper,
-            tombstone: tombstone,
+            peppers: peppers,
             maximumSessions: maximumSessions,
             maximumBytes: maximumBytes,
             options: options
@@ -85,27 +95,23 @@ public struct ReplicatedSessionStore: SessionStore, Service {
 
     init(
         _ redis: RedisClient,
-        prefix: String,
-        pepper: [UInt8]? = nil,
-        tombstone: Duration = .seconds(300),
+        application: String,
+        prefix: String? = nil,
+        peppers: [SessionPepper] = [],
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20,
         options: ReplicatedLog.Options
     ) throws(SessionError) {
-        guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
-            throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
-        }
         guard maximumSessions > 0, maximumBytes > 0 else {
             throw SessionError(.invalidConfiguration, "maximumSessions and maximumBytes must be above zero.")
         }
-        self.tombstone = tombstone
         self.maximumSessions = maximumSessions
         self.maximumBytes = maximumBytes
-        digester = try RecordCrypto(pepper: pepper)
+        crypto = try RecordCrypto(application: application, peppers: peppers)
         log = ReplicatedLog(
             redis,
-            keys: try SessionKeys(prefix: prefix),
-            digester: digester,
+            schema: try RedisSchema(application: application, prefix: prefix),
+            crypto: crypto,
             options: options
         )
     }
@@ -146,56 +152,60 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
-        guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
-        let digest = digester.digest(of: ticket)
-        let freshness = try await log.refresh(for: ticket.version ?? 0)
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
-        switch copy?.session.status(of: digest, ticket.id, at: now) ?? .absent(.unknown) {
+        guard let token = SessionToken(credential) else { return .absent(.malformed) }
+        let freshness = try await log.refresh(for: token.version ?? 0)
+        let (copy, now) = log.state.withLock { ($0.serving?.table[token.id], $0.now) }
+        let hash = copy?.session.known(crypto.hashes(token)) ?? []
+        switch copy?.session.status(of: hash, token.id, at: now) ?? .absent(.unknown) {
         case .absent(.unknown) where freshness == .cutOff:
             throw SessionError(
                 .storeUnavailable,
                 "Redis does not answer, and this instance does not know the session."
             )
         case .absent(let absence): return .absent(absence)
-        case .live(let secretStatus):
+        case .live(let status):
             guard let copy else { return .absent(.unknown) }
-            return record(copy.session, ticket, secretStatus, seen: copy.changed, at: now).map { .found($0) }
-                ?? .absent(.unreadable)
+            if status == .current, copy.session.acceptsPreviousSecret(at: now) {
+                // Presenting the new secret invalidates the old one, before anything is answered.
+                _ = try await log.append(.touch(token.id, digest: hash))
+            }
+            let presented = PresentedToken(token, hash: hash)
+            let record = record(copy.session, presented, status, seen: copy.changed, at: now)
+            return record.map { .found($0) } ?? .absent(.unreadable)
         }
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        let ticket = SessionToken()
-        let stored = HashedDraft(draft, for: ticket, digester) { digester.seal(principal: $0, for: ticket) }
+        let token = SessionToken()
+        let hashed = HashedDraft(draft, for: token, crypto) { crypto.encrypt(principal: $0, for: token) }
         try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
-        let answer = try await log.append(.create(ticket.id, stored))
-        return try commit(answer, ticket, by: ticket)
+        let answer = try await log.append(.create(token.id, hashed))
+        return try result(answer, PresentedToken(token, hash: hashed.secretHash), fresh: token)
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommitResult
-    {
-        guard let ticket = SessionToken(record.credential) else { return .gone(.malformed) }
-        let fresh = SessionToken(id: ticket.id)
-        let digest = digester.digest(of: ticket)
-        let stored = HashedChange(change, fresh: fresh, principal: record.principal, digester) {
-            digester.seal(principal: $0, for: fresh)
+    public func commit(
+        _ change: SessionChange,
+        to record: SessionRecord
+    ) async throws(SessionError) -> SessionCommitResult {
+        let presented = try record.context(Context.self).presented
+        let fresh = SessionToken(id: record.id)
+        let hashed = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
+            crypto.encrypt(principal: $0, for: fresh)
         }
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
+        let (copy, now) = log.state.withLock { ($0.serving?.table[record.id], $0.now) }
         if var session = copy?.session, let changed = copy?.changed {
-            switch session.status(of: digest, ticket.id, at: now) {
+            switch session.status(of: presented.hash, record.id, at: now) {
             // What is over here is over everywhere.
-            case .absent(.ended(let end)): return .gone(.ended(end))
-            case .live(let secretStatus):
+            case .absent(.ended(let reason)): return .gone(.ended(reason))
+            case .live(let status):
                 // Versions only grow: the log would say the same.
                 if change.needsVersion, session.version > record.version,
-                    let record = self.record(session, ticket, secretStatus, seen: changed, at: now)
+                    let fresh = self.record(session, presented, status, seen: changed, at: now)
                 {
-                    return .conflict(record)
+                    return .conflict(fresh)
                 }
                 let before = session.size
-                if (try? session.apply(stored, to: record.version, secretStatus: secretStatus, at: now))
-                    != nil,
+                if (try? session.apply(hashed, to: record.version, status: status, at: now)) != nil,
                     session.size > before
                 {
                     try makeRoom(for: 0, bytes: session.size - before)
@@ -203,24 +213,28 @@ public struct ReplicatedSessionStore: SessionStore, Service {
             default: break
             }
         }
-        let answer = try await log.append(
-            .commit(ticket.id, digest: digest, version: record.version, stored)
+        let entry = LogEntry.Content.commit(
+            record.id,
+            digest: presented.hash,
+            version: record.version,
+            hashed
         )
-        return try commit(answer, ticket, by: fresh)
+        return try result(try await log.append(entry), presented, fresh: fresh)
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        guard let ticket = SessionToken(record.credential) else { return nil }
-        let entry = LogEntry.Content.touch(ticket.id, digest: digester.digest(of: ticket))
-        // Only the retirement of an old secret must have happened when the response leaves; a moved deadline
-        // need not.
-        if record.hasPreviousSecret { _ = try await log.append(entry) } else { log.submit(entry) }
-        return nil
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        let context = try record.context(Context.self)
+        let presented = context.presented
+        if isDue { log.submit(.touch(record.id, digest: presented.hash)) }
+        // The client has now seen the version that it was shown; a secret that was replaced is not sent
+        // again.
+        guard context.seen.version > presented.token.version ?? 0, isCurrent(presented) else { return nil }
+        return presented.token.seen(context.seen.version).credential
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard let ticket = SessionToken(record.credential) else { return false }
-        return try await count(.end(ticket.id, digest: digester.digest(of: ticket), tombstone: tombstone))
+        let presented = try record.context(Context.self).presented
+        return try await count(.end(record.id, digest: presented.hash, tombstone: SessionPolicy.tombstone))
             == 1
     }
 
@@ -237,29 +251,30 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
-    private func commit(_ answer: LogState.Answer, _ ticket: SessionToken, by fresh: SessionToken)
-        throws(SessionError) -> SessionCommitResult
-    {
+    private func result(
+        _ answer: LogState.Answer,
+        _ presented: PresentedToken,
+        fresh: SessionToken
+    ) throws(SessionError) -> SessionCommitResult {
+        let id = presented.token.id
         switch answer.outcome {
         case .stored(let session, let isRotated):
             let now = log.options.time(answer.position.instant)
             var next: SessionToken? = isRotated ? fresh : nil
-            // An old secret is never sent again.
-            if !isRotated,
-                session.status(of: digester.digest(of: ticket), ticket.id, at: now) == .live(.current)
-            {
-                next = ticket
+            // A secret that was replaced is never sent again.
+            if !isRotated, session.status(of: presented.hash, id, at: now) == .live(.current) {
+                next = presented.token
             }
             return .committed(
-                id: ticket.id,
+                id: id,
                 version: session.version,
                 credential: next?.seen(answer.position.version).credential,
                 remaining: session.remaining(at: now)
             )
-        case .conflict(let session, let secretStatus):
+        case .conflict(let session, let status):
             let now = log.state.withLock { $0.now }
-            return record(session, ticket, secretStatus, seen: answer.position, at: now).map { .conflict($0) }
-                ?? .gone(.unreadable)
+            let record = record(session, presented, status, seen: answer.position, at: now)
+            return record.map { .conflict($0) } ?? .gone(.unreadable)
         case .gone(let absence): return .gone(absence)
         case .invalid(let error): throw error
         default:
@@ -267,27 +282,30 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         }
     }
 
-    /// Nil when the principal was sealed by somebody else.
+    /// Returns the session as a caller sees it; nil when its user's name was encrypted by another writer.
     private func record(
         _ session: RecordState,
-        _ ticket: SessionToken,
-        _ secretStatus: SecretStatus,
+        _ presented: PresentedToken,
+        _ status: SecretStatus,
         seen position: LogPosition,
         at now: SessionInstant
     ) -> SessionRecord? {
         var principal: String?
-        if let sealed = session.name(for: secretStatus) {
-            principal = digester.openPrincipal(sealed, with: ticket)
-            guard let principal, session.user == digester.digest(ofPrincipal: principal) else { return nil }
+        if let encrypted = session.principal(for: status) {
+            principal = crypto.decryptPrincipal(encrypted, with: presented.token)
+            guard let principal, let hash = session.principalHash,
+                crypto.hashes(principal: principal).contains(hash)
+            else { return nil }
         }
-        let isNews = secretStatus == .current && position.version > ticket.version ?? 0
-        return session.record(
-            ticket,
-            secretStatus: secretStatus,
-            principal: principal,
-            at: now,
-            reissue: isNews ? ticket.seen(position.version).credential : nil
-        )
+        var record = session.record(presented, status: status, principal: principal, at: now)
+        record.storeContext = Context(presented: presented, seen: position)
+        return record
+    }
+
+    /// Whether the presented secret is, as far as this instance knows, the current one.
+    private func isCurrent(_ presented: PresentedToken) -> Bool {
+        let (copy, now) = log.state.withLock { ($0.serving?.table[presented.token.id], $0.now) }
+        return copy?.session.status(of: presented.hash, presented.token.id, at: now) == .live(.current)
     }
 
     private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {

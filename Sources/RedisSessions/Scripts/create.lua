@@ -1,8 +1,8 @@
--- Makes a session record under a name that the caller has just drawn.
+-- Creates a session record under an ID that the caller has just drawn.
 -- KEYS 1 record
--- ARGV 1 digest of the secret   2 idle timeout ms   3 lifetime ms   4 sealed principal or ''   5 digest of the principal or ''
+-- ARGV 1 hash of the secret   2 idle timeout ms   3 lifetime ms   4 encrypted principal or ''   5 hash of the principal or ''
 --      6… field, value, field, value, …
--- Returns {'ok', 1, 1, ms to the absolute deadline}, or {'gone', 'revoked'} when the name is taken: a revocation was faster.
+-- Returns {'ok', 1, 1, ms to the absolute deadline}, or {'gone', 'revoked'} when the ID is taken: a revocation was faster.
 -- Repeating it after an unknown outcome answers 'gone'.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'gone', 'revoked'} end
 local time = redis.call('TIME')

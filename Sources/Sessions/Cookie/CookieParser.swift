@@ -9,8 +9,8 @@ package enum CookieLookup: Sendable, Equatable {
     /// One value, perhaps repeated. Any printable ASCII but `;`: the ticket format is checked by its own
     /// gate.
     case value(String)
-    /// Different values under one name: somebody else set one of them, and the order tells nothing. Treat as
-    /// anonymous (R55).
+    /// Different values under one name: one of them was set by another site or path, and their order says
+    /// nothing. Treat as anonymous (R55).
     case ambiguous
     /// The value holds a control or non-ASCII byte, so this package never wrote it (R58).
     case malformed
@@ -18,7 +18,7 @@ package enum CookieLookup: Sendable, Equatable {
     case overLimit
 }
 
-/// A value is a credential: it must not show when somebody dumps what holds it (R75).
+/// A value is a credential: a dump of what holds it must not show it (R75).
 extension CookieLookup: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package var description: String {
         switch self {
@@ -63,11 +63,11 @@ package struct CookieParser {
     private var isFirstField = true
     private var byteCount = 0
     private var pairCount = 0
+    private var isOverLimit = false
+    /// What was found for the name and for the names of its further chunks.
+    private var found = [CookieLookup](repeating: .absent, count: CookieChunks.maximum)
 
-    /// What the fields so far say; final once it is `overLimit`.
-    package private(set) var reading = CookieLookup.absent
-
-    /// A reader that looks for `name`; feed it each field in order.
+    /// Creates a parser that looks for `name` and its chunks; feed it each field in order.
     package init(
         name: String,
         maximumBytes: Int = defaultMaximumBytes,
@@ -78,27 +78,32 @@ package struct CookieParser {
         self.maximumPairs = maximumPairs
     }
 
-    /// What the request's `Cookie` fields say about `name`, within the default limits.
-    package static func read(_ name: String, in fields: HTTPFields) -> CookieLookup {
-        var header = Self(name: name)
+    /// Parses the `Cookie` fields of a request, within the default limits.
+    package init(name: String, fields: HTTPFields) {
+        self.init(name: name)
         for field in fields where field.name == .cookie {
             // The raw bytes: `field.value` would allocate for a field that is not UTF-8.
-            field.withUnsafeBytesOfValue { header.read($0) }
+            field.withUnsafeBytesOfValue { read($0) }
         }
-        return header.reading
     }
+
+    /// What the fields so far say about the name; final once it is `overLimit`.
+    package var result: CookieLookup { self[chunk: 0] }
+
+    /// What the fields so far say about one chunk of the value; 0 is the name itself.
+    package subscript(chunk chunk: Int) -> CookieLookup { isOverLimit ? .overLimit : found[chunk] }
 
     /// Takes the bytes of the next `Cookie` field value.
     package mutating func read<Bytes: RandomAccessCollection<UInt8>>(_ field: Bytes)
     where Bytes.Index == Int {
-        guard reading != .overLimit else { return }
+        guard !isOverLimit else { return }
         // Two bytes for the "; " that joins fields, so that any split of the same pairs has the same size.
         byteCount += field.count + (isFirstField ? 0 : 2)
         isFirstField = false
-        guard byteCount <= maximumBytes else { return reading = .overLimit }
+        guard byteCount <= maximumBytes else { return isOverLimit = true }
 
         var start = field.startIndex
-        while start < field.endIndex, reading != .overLimit {
+        while start < field.endIndex, !isOverLimit {
             var end = start
             var equalsSign: Int?
             while end < field.endIndex {
@@ -117,43 +122,69 @@ package struct CookieParser {
     }
 
     private mutating func readPair<Bytes: BidirectionalCollection<UInt8>>(name bytes: Bytes, value: Bytes) {
-        guard countPair() else { return }
-        let bytes = bytes.trimmed
-        guard bytes.count == name.utf8.count, bytes.elementsEqual(name.utf8) else { return }
-        found(value.trimmed)
+        guard countPair(), let chunk = chunk(of: bytes.trimmed) else { return }
+        let value = value.trimmed
+        let isPrintable = value.allSatisfy { (0x20...0x7E).contains($0) }
+        switch found[chunk] {
+        case .absent:
+            found[chunk] = isPrintable ? .value(String(decoding: value, as: UTF8.self)) : .malformed
+        case .value(let earlier):
+            if !isPrintable || !value.elementsEqual(earlier.utf8) { found[chunk] = .ambiguous }
+        case .malformed:
+            if isPrintable { found[chunk] = .ambiguous }
+        case .ambiguous, .overLimit:
+            break
+        }
+    }
+
+    /// Returns which chunk has this name: 0 for `NAME`, 1 to 3 for `NAME.1` to `NAME.3`, nil for any other.
+    private func chunk(of bytes: some Collection<UInt8>) -> Int? {
+        guard bytes.starts(with: name.utf8) else { return nil }
+        let rest = bytes.dropFirst(name.utf8.count)
+        guard let dot = rest.first else { return 0 }
+        guard dot == UInt8(ascii: "."), rest.count == 2, let digit = rest.dropFirst().first else {
+            return nil
+        }
+        let chunk = Int(digit) - 0x30
+        return (1..<CookieChunks.maximum).contains(chunk) ? chunk : nil
     }
 
     @discardableResult
     private mutating func countPair() -> Bool {
         pairCount += 1
-        guard pairCount <= maximumPairs else {
-            reading = .overLimit
-            return false
-        }
-        return true
-    }
-
-    /// One more value under our name.
-    private mutating func found(_ value: some Collection<UInt8>) {
-        let isPrintable = value.allSatisfy { (0x20...0x7E).contains($0) }
-        switch reading {
-        case .absent:
-            reading = isPrintable ? .value(String(decoding: value, as: UTF8.self)) : .malformed
-        case .value(let earlier):
-            if !isPrintable || !value.elementsEqual(earlier.utf8) { reading = .ambiguous }
-        case .malformed:
-            if isPrintable { reading = .ambiguous }
-        case .ambiguous, .overLimit:
-            break
-        }
+        isOverLimit = pairCount > maximumPairs
+        return !isOverLimit
     }
 }
 
-extension BidirectionalCollection<UInt8> {
-    /// The bytes without the spaces and tabs at either end, HTTP's optional whitespace (RFC 9110 §5.6.3).
-    var trimmed: SubSequence {
-        var rest = drop { $0 == 0x20 || $0 == 0x09 }
-        while rest.last == 0x20 || rest.last == 0x09 { rest.removeLast() }
-        return rest
+extension SessionCookie {
+    /// What a request says about the session cookie, from one pass over its `Cookie` fields.
+    package struct Lookup: Sendable {
+        /// The cookie's value, put together from its chunks.
+        package let value: CookieLookup
+        /// The further chunks that the request carries, whatever it says about their number.
+        package let chunks: [Int]
+    }
+
+    /// Reads the session cookie of a request.
+    package func read(_ fields: HTTPFields) -> Lookup {
+        let parser = CookieParser(name: name, fields: fields)
+        let chunks = (1..<CookieChunks.maximum).filter { parser[chunk: $0] != .absent }
+        return Lookup(value: value(parser), chunks: chunks)
+    }
+
+    private func value(_ parser: CookieParser) -> CookieLookup {
+        guard case .value(let first) = parser.result, let count = CookieChunks.count(in: first) else {
+            return parser.result
+        }
+        var texts = [first]
+        for chunk in 1..<count {
+            switch parser[chunk: chunk] {
+            case .value(let text): texts.append(text)
+            case .absent: return .malformed
+            case let other: return other
+            }
+        }
+        return CookieChunks.join(texts, name: name).map(CookieLookup.value) ?? .malformed
     }
 }

@@ -2,8 +2,6 @@
 
 /// What a handler did to a session, in order, so that it can be done again on a fresher state.
 ///
-/// Pure.
-///
 /// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one
 /// `SessionChange`: blind operations stay blind, and only a closure that looked at a stored value makes the
 /// change depend on the version.
@@ -49,7 +47,7 @@ struct PendingChanges: Sendable {
         return all
     }
 
-    /// Writes an entry down and lets it take effect.
+    /// Records an entry and lets it take effect.
     ///
     /// When it throws, nothing has happened.
     mutating func append(_ entry: Entry) throws {
@@ -57,7 +55,7 @@ struct PendingChanges: Sendable {
         entries.append(entry)
     }
 
-    /// The same entries, taking effect on a fresher state.
+    /// Returns the same entries, applied to a fresher state.
     func replayed(on base: [String: [UInt8]]) throws -> PendingChanges {
         var journal = PendingChanges(base: base)
         for entry in entries { try journal.append(entry) }
@@ -119,5 +117,58 @@ struct PendingChanges: Sendable {
             if case .signIn(_, let keeping) = rotation { return !keeping.contains(name) }
             return false
         }
+    }
+}
+
+/// What a handler made of a session: the record it read, what it changed, and the record it signed out of.
+struct UncommittedSession: Sendable {
+    /// The record as it was read; nil for an anonymous session without one.
+    private(set) var record: SessionRecord?
+    /// What the handler did since.
+    var changes = PendingChanges()
+    /// The record that `signOut` is to end.
+    private(set) var signedOut: SessionRecord?
+    /// Whether the presented secret was replaced: the browser holds the newer one, so writes are dropped.
+    private(set) var isSuperseded = false
+
+    /// - Parameter load: what the store found; nil for a request without a credential.
+    init(_ load: SessionLoadResult?) {
+        switch load {
+        case .found(let record):
+            self.record = record
+            changes = PendingChanges(base: record.attributes)
+        case .absent(.superseded): isSuperseded = true
+        case .absent, nil: break
+        }
+    }
+
+    /// The user who is signed in, as this request sees it.
+    var principal: String? {
+        if case .signIn(let principal, _) = changes.rotation { return principal }
+        return record?.principal
+    }
+
+    /// Ends the record with the commit; what is written afterwards goes into a new session.
+    mutating func signOut() {
+        signedOut = record ?? signedOut
+        record = nil
+        changes = PendingChanges()
+    }
+
+    /// Applies the changes to the record as it is now.
+    ///
+    /// - Throws: what the closures of the handler's updates throw.
+    mutating func replay(on fresh: SessionRecord) throws {
+        changes = try changes.replayed(on: fresh.attributes)
+        record = fresh
+    }
+
+    /// Applies the changes to a new session, because the one they were made for is over.
+    ///
+    /// - Throws: what the closures of the handler's updates throw.
+    mutating func replayOnNew(isSuperseded: Bool) throws {
+        changes = try changes.replayed(on: [:])
+        record = nil
+        self.isSuperseded = isSuperseded || self.isSuperseded
     }
 }

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 public import HTTPTypes
 import Synchronization
 
-/// One request and its response: loads the session when asked, commits it, writes the header fields.
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The session of one request and its response: loads it when asked, commits it, writes the header fields.
 ///
-/// A request that never asks costs nothing and its response stays as it is, cacheable included (R73).
+/// For adapters. Create one when a request arrives, give the handler `session()`, and call `close` before the
+/// response head is sent, or `abandon` when the handler failed. A request whose handler never asks costs
+/// nothing, and its response stays as it is, cacheable included (R73).
 public final class RequestSession: Sendable {
-    private let manager: SessionManager
-    private let request: HTTPFields
-    private let reading: CookieLookup
+    /// The manager behind this request, for lists and revocations.
+    public let manager: SessionManager
+    private let cookies: SessionCookie.Lookup
     private let state = Mutex(State())
 
     private struct State {
@@ -20,23 +27,19 @@ public final class RequestSession: Sendable {
         var isClosed = false
     }
 
-    init(_ request: HTTPFields, manager: SessionManager) {
+    /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
+    public init(_ request: HTTPFields, manager: SessionManager) {
         self.manager = manager
-        self.request = request
-        reading = manager.cookie.read(request)
+        cookies = manager.cookie.read(request)
     }
 
-    /// The manager behind this exchange, for lists and revocations.
-    public var sessions: SessionManager { manager }
-
-    /// The session of this request; the same object each time.
+    /// Returns the session of this request; the same object each time.
     ///
-    /// One round trip the first time, none without a cookie.
+    /// One round trip the first time, none without a cookie. A client without a session, or with one that is
+    /// over, gets an anonymous one, which is stored once it holds something.
     ///
-    /// A client without a session, or with one that is over, gets an anonymous one that is stored once
-    /// something is in it.
-    ///
-    /// - Throws: `.storeUnavailable`: then nothing is known about the client, and no cookie is touched (R81).
+    /// - Throws: `.storeUnavailable`: nothing is known about the client then, and no cookie is touched (R81);
+    ///   `.closed` after the response head.
     public func session() async throws(SessionError) -> Session {
         let (known, isClosed) = state.withLock { state in
             state.isTouched = true
@@ -46,92 +49,96 @@ public final class RequestSession: Sendable {
         guard !isClosed else {
             throw SessionError(.closed, "The response is on its way; ask for the session in the handler.")
         }
-        let loaded = Session(try await load(), manager: manager)
+        let loaded = try await load()
         return state.withLock { state in
-            // Two tasks of one handler may both have come here; the first one to finish counts. After the
-            // commit none does.
-            if state.isClosed { loaded.state.withLock { $0.isClosed = true } }
+            // Two tasks of one handler may both be here; the first to finish counts. After the commit none
+            // does.
+            if state.isClosed { _ = loaded.close() }
             let session = state.session ?? loaded
             state.session = session
             return session
         }
     }
 
-    /// Commits the session, if there is one, and writes `Set-Cookie`, `Cache-Control` and `Vary`.
+    /// Commits the session, if there is one, and makes the response's header fields fit.
     ///
-    /// At most one round trip,
-    /// two when a session ends and another starts in the same request.
+    /// Call it exactly once, when the handler has returned and before the response head is sent. If it
+    /// throws, the response must not be sent: nothing was stored. At most one round trip, two when a session
+    /// ends and another starts in the same request, and two more for each conflict.
     ///
-    /// Call it exactly once, when the handler has returned and before the response head leaves. If it throws,
-    /// the response must not be sent: nothing was stored.
+    /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
+    /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
+    /// `Cache-Control` (`CDN-Cache-Control` and the like). A status of 1xx or 304 cannot carry a cookie: no
+    /// session is created then and no secret replaced.
     ///
-    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`.
+    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, and what the closures of
+    ///   updates throw.
     public func close(_ response: inout HTTPResponse) async throws {
-        let (session, isTouched) = end()
+        let (session, isTouched) = closed()
         guard let session else {
             if isTouched { markPersonal(&response) }
             return
         }
-        var exposure = CacheControl.Exposure.touched
-        let delivery = try await manager.commit(
+        let action = try await manager.commit(
             session,
             canSetCookie: SessionCookie.isPermitted(on: response.status)
         )
-        let fields = try fields(for: delivery)
-        if !fields.isEmpty, manager.cookie.write(fields, to: &response) { exposure = .cookieSet }
-        CacheControl.apply(to: &response.headerFields, exposure: exposure)
+        let fields = try fields(for: action)
+        let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
+        CacheControl.apply(to: &response.headerFields, exposure: isSet ? .cookieSet : .touched)
     }
 
     /// Closes the session without storing anything: for handlers that failed.
     ///
-    /// - Returns: whether the handler had touched the session, so that its answer must not be cached.
+    /// - Returns: whether the handler had asked for the session, so that the answer must not be cached: pass
+    ///   it to `markPersonal`.
     public func abandon() -> Bool {
-        let (session, isTouched) = end()
-        session?.state.withLock { $0.isClosed = true }
+        let (session, isTouched) = closed()
+        _ = session?.close()
         return isTouched
     }
 
-    private func end() -> (Session?, isTouched: Bool) {
+    /// Tells caches that a response depends on the session. `close` does it by itself; for answers to
+    /// failures.
+    public func markPersonal(_ response: inout HTTPResponse) {
+        CacheControl.apply(to: &response.headerFields, exposure: .touched)
+    }
+
+    private func closed() -> (Session?, isTouched: Bool) {
         state.withLock { state in
             state.isClosed = true
             return (state.session, state.isTouched)
         }
     }
 
-    /// Tells caches that a response depends on the session.
-    ///
-    /// `close` does it by itself; for answers to failures.
-    public func markPersonal(_ response: inout HTTPResponse) {
-        CacheControl.apply(to: &response.headerFields, exposure: .touched)
+    private func load() async throws(SessionError) -> Session {
+        switch cookies.value {
+        case .absent: break
+        case .value(let value): return try await manager.load(SessionCredential(value))
+        case .ambiguous: manager.events.emit(SessionEvent(.ambiguous))
+        case .overLimit:
+            manager.events.emit(SessionEvent(.malformed, detail: "the Cookie header is too long"))
+        case .malformed: manager.events.emit(SessionEvent(.malformed))
+        }
+        return manager.anonymous()
     }
 
-    private func fields(for delivery: SessionManager.Delivery) throws(SessionError) -> [String] {
-        switch delivery {
+    private func fields(for action: CookieAction) throws(SessionError) -> [String] {
+        switch action {
         case .keep, .dropped: []
-        case .send(let value, let remaining):
+        case .send(let credential, let remaining):
             try manager.cookie.setFields(
-                value: value,
+                value: credential.value,
                 remainingLifetime: remaining,
                 now: Date(),
-                replacing: request
+                replacing: cookies.chunks
             )
-        case .delete: manager.cookie.deletionFields(replacing: request)
+        case .delete: manager.cookie.deletionFields(replacing: cookies.chunks)
         }
-    }
-
-    private func load() async throws(SessionError) -> SessionLoadResult? {
-        switch reading {
-        case .absent: return nil
-        case .value(let value): return try await manager.load(SessionCredential(value))
-        case .ambiguous: manager.events.emit(.ambiguous)
-        case .overLimit: manager.events.emit(.malformed, nil, detail: "the Cookie header is too long")
-        case .malformed: manager.events.emit(.malformed)
-        }
-        return nil
     }
 }
 
-/// The request's cookies are secrets: they must not show when somebody dumps the exchange (R75).
+/// The request's cookies are secrets: a dump of the request must not show them (R75).
 extension RequestSession: CustomReflectable {
     /// Shows nothing.
     public var customMirror: Mirror { Mirror(self, children: []) }

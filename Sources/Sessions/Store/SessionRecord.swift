@@ -2,126 +2,126 @@
 
 /// What a store found for a credential: one consistent state of one session.
 ///
-/// All times are the store's own.
+/// Passed back to the store by `commit`, `touch` and `end`. A wrapper around a store may change the visible values;
+/// it must keep `storeContext`.
 public struct SessionRecord: Sendable {
     /// The record's name; stays the same through sign-in and renewal.
     public let id: SessionID
-    /// What the client presented.
-    public let credential: SessionCredential
-    /// What its cookie should carry after this response even if nothing changes; nil when that is what it
-    /// presented.
-    ///
-    /// Set by stores whose credential tells what the client has seen, or under which key it was sealed.
-    public let reissue: SessionCredential?
-    /// Which of the record's secrets that is.
-    public let secretStatus: SecretStatus
-    /// Whether the previous secret still works and is to be retired, because the current one has now been
-    /// presented.
-    public let hasPreviousSecret: Bool
     /// Grows by one with each commit.
-    public let version: Int
-    /// Who is signed in.
-    public let principal: String?
+    public var version: Int
+    /// The signed-in user; nil for an anonymous session.
+    public var principal: String?
     /// The encoded attributes by name.
-    public let attributes: [String: [UInt8]]
-    /// When the record was made.
-    public let created: SessionInstant
-    /// When the session was last used, exact to the touch fraction of the policy.
-    public let lastUsed: SessionInstant
-    /// When the current secret was issued.
-    public let rotated: SessionInstant
-    /// The absolute end, however much the session is used.
-    public let deadline: SessionInstant
-    /// The idle timeout that was in force when the record was made.
-    public let idleTimeout: Duration
+    public var attributes: [String: [UInt8]]
+    /// When it was created and used, and when it ends.
+    public var times: SessionTimes
     /// The store's time at the moment of reading.
-    public let now: SessionInstant
-    /// Which of two stores gave it, where one stands in front of both; else nil.
-    package private(set) var origin: Origin?
-
-    /// The instant from which the session counts as absent, unless it is used again.
-    public var end: SessionInstant {
-        SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline)
-    }
+    public var now: SessionInstant
+    /// Where the session's data is kept.
+    public var residence: SessionResidence
+    /// Which of the record's secrets was presented.
+    public var secretStatus: SecretStatus
+    /// What the store needs to find the record again, opaque to everybody else.
+    ///
+    /// A wrapper that combines stores may put the inner store's record in here.
+    public var storeContext: any Sendable
 
     /// Creates a record; for stores.
     public init(
         id: SessionID,
-        credential: SessionCredential,
-        secretStatus: SecretStatus,
-        hasPreviousSecret: Bool,
         version: Int,
         principal: String?,
         attributes: [String: [UInt8]],
-        created: SessionInstant,
-        lastUsed: SessionInstant,
-        rotated: SessionInstant,
-        deadline: SessionInstant,
-        idleTimeout: Duration,
+        times: SessionTimes,
         now: SessionInstant,
-        reissue: SessionCredential? = nil
+        residence: SessionResidence = .server,
+        secretStatus: SecretStatus = .current,
+        storeContext: any Sendable
     ) {
         self.id = id
-        self.credential = credential
-        self.reissue = reissue
-        self.secretStatus = secretStatus
-        self.hasPreviousSecret = hasPreviousSecret
         self.version = version
         self.principal = principal
         self.attributes = attributes
-        self.created = created
-        self.lastUsed = lastUsed
-        self.rotated = rotated
-        self.deadline = deadline
-        self.idleTimeout = idleTimeout
+        self.times = times
         self.now = now
+        self.residence = residence
+        self.secretStatus = secretStatus
+        self.storeContext = storeContext
+    }
+
+    /// Returns the store's own context.
+    ///
+    /// - Parameter type: what the store put into its records.
+    /// - Returns: the context.
+    /// - Throws: `.invalidConfiguration` for a record of another store.
+    package func context<Context>(_ type: Context.Type) throws(SessionError) -> Context {
+        guard let context = storeContext as? Context else {
+            throw SessionError(.invalidConfiguration, "The record was loaded from another store.")
+        }
+        return context
     }
 }
 
-extension SessionRecord {
-    /// The record as one of two stores gave it.
-    package indirect enum Origin: Sendable {
-        case old(SessionRecord)
-        case new(SessionRecord)
-    }
+/// Where the data of a session is kept, which decides what can be done without a response.
+public enum SessionResidence: Hashable, Sendable {
+    /// With the store. Everything works without a response, except replacing the secret.
+    case server
+    /// In the cookie alone. Changes and sign-outs need a response that can carry a cookie.
+    case cookie
+    /// In the cookie, while the store keeps a list of what was revoked. Changes need a response, sign-outs do not.
+    case revocableCookie
+}
 
-    /// The same record under another credential, and perhaps in another version.
-    package func presented(
-        as credential: SessionCredential,
-        version: Int? = nil,
-        reissue: SessionCredential? = nil
-    ) -> SessionRecord {
-        SessionRecord(
-            id: id,
-            credential: credential,
-            secretStatus: secretStatus,
-            hasPreviousSecret: hasPreviousSecret,
-            version: version ?? self.version,
-            principal: principal,
-            attributes: attributes,
-            created: created,
-            lastUsed: lastUsed,
-            rotated: rotated,
-            deadline: deadline,
-            idleTimeout: idleTimeout,
-            now: now,
-            reissue: reissue
-        )
-    }
+/// Which of a record's secrets was presented.
+public enum SecretStatus: Hashable, Sendable {
+    /// The one that was issued last.
+    case current
+    /// The one before, inside the grace of a renewal. It has equal rights and is never sent again.
+    case previous
+}
 
-    /// The same record, which remembers where it came from.
-    package func from(_ origin: Origin) -> SessionRecord {
-        var record = self
-        record.origin = origin
-        return record
-    }
+/// The answer of `SessionStore.load`.
+public enum SessionLoadResult: Sendable {
+    /// The session is alive and the credential is valid.
+    case found(SessionRecord)
+    /// There is no session for this credential.
+    case absent(SessionAbsence)
+}
+
+/// Why there is no session for a credential.
+public enum SessionAbsence: Hashable, Sendable {
+    /// The value does not have the form of a credential. Decided without I/O.
+    case malformed
+    /// No such record: it expired, or never existed.
+    case unknown
+    /// The record was ended, and is remembered as such for a while.
+    case ended(SessionEndReason)
+    /// The record is alive, and the secret is not, or no longer, its secret.
+    ///
+    /// - Parameter replay: the secret was once valid and was presented after its grace: the cookie may have been
+    ///   copied (R16).
+    case superseded(SessionID, replay: Bool)
+    /// The value was sealed for this form of cookie, but not with our key, or not for this cookie, or it was changed.
+    case forged
+    /// The value names a seal key that is not in the ring.
+    case unknownKey
+    /// The record cannot be used: wrong type, missing fields, no time to live, or a future format. Left untouched.
+    case unreadable
+}
+
+/// How a session was ended before its time.
+public enum SessionEndReason: Hashable, Sendable {
+    /// Its user signed out.
+    case signOut
+    /// It was ended from elsewhere: another device of the user, an operator, a theft policy.
+    case revocation
 }
 
 /// One entry of a "your devices" list.
-public struct SessionSummary: Sendable {
-    /// The session's name, safe to show and to send back for a revocation.
+public struct SessionSummary: Identifiable, Sendable {
+    /// The session's ID, safe to show and to send back for a revocation.
     public let id: SessionID
-    /// When the session was made.
+    /// When the session was created.
     public let created: SessionInstant
     /// When it was last used, exact to the touch fraction of the policy.
     public let lastUsed: SessionInstant
@@ -144,12 +144,4 @@ public struct SessionSummary: Sendable {
         self.lastUsed = lastUsed
         self.attributes = attributes
     }
-}
-
-/// Which of the record's secrets was presented.
-public enum SecretStatus: Sendable {
-    /// The one that was issued last.
-    case current
-    /// The one before, inside the grace of a renewal. Equal rights, but it is never sent again.
-    case previous
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
-// The operations are documented where they are promised: `SessionStore`, `SessionDirectory`.
-/// Visitors who are not signed in have a sealed cookie; who signs in, or collects too much, gets a record in
+// The operations are documented in `SessionStore` and `SessionDirectory`.
+/// Anonymous visitors have a sealed cookie; a sign-in, or a session that grows too large, gets a record in
 /// another store.
 ///
-/// Bots and passers-by cost the backing nothing: no command, no byte. What matters, a session with rights,
-/// has all the guarantees of the backing. At the sign-in the attributes that are kept move along, under a new
-/// session ID. A sealed cookie never stands for a user here. What an anonymous visitor has keeps the limits
-/// of `SealedSessionStore`: old cookies roll back, and of two parallel writes the response that arrives last
-/// wins; a late one can also put the anonymous cookie back over that of a sign-in, which shows as being
-/// signed out. An anonymous cookie that somebody kept can be opened until its deadline, without any rights.
-public struct TieredSessionStore: SessionDirectory, CookieKeeping {
+/// Bots and passers-by cost the other store nothing: no command, no byte. Sessions with rights have all its
+/// guarantees. At the sign-in the attributes that are kept move along, under a new ID. A sealed cookie never
+/// stands for a user here. What an anonymous visitor has keeps the limits of `SealedSessionStore`: old
+/// cookies roll back, and of two parallel writes the response that arrives last wins; a late one can also
+/// replace the cookie of a sign-in by the anonymous one, which shows as being signed out. A copied anonymous
+/// cookie can be opened until its deadline, without any rights.
+public struct TieredSessionStore: SessionDirectory {
     private let anonymous: SealedSessionStore
     private let backing: any SessionDirectory
     private let spillAbove: Int
@@ -20,13 +20,15 @@ public struct TieredSessionStore: SessionDirectory, CookieKeeping {
     ///
     /// - Parameters:
     ///   - anonymous: seals the sessions of visitors.
-    ///   - signedIn: keeps those of users.
+    ///   - backing: keeps those of users.
     ///   - spillAbove: the longest cookie value of an anonymous session; a longer one moves to the backing.
     ///     256 to 8,000 bytes, 3,000 by default.
     /// - Throws: `.invalidConfiguration`.
-    public init(anonymous: SealedSessionStore, signedIn backing: any SessionDirectory, spillAbove: Int = 3000)
-        throws(SessionError)
-    {
+    public init(
+        anonymous: SealedSessionStore,
+        signedIn backing: any SessionDirectory,
+        spillAbove: Int = 3000
+    ) throws(SessionError) {
         guard (256...8000).contains(spillAbove) else {
             throw SessionError(.invalidConfiguration, "spillAbove must be between 256 and 8000 bytes.")
         }
@@ -36,58 +38,62 @@ public struct TieredSessionStore: SessionDirectory, CookieKeeping {
     }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
-        guard isSealed(credential) else { return try await backing.load(credential) }
-        let load = try await anonymous.load(credential)
-        // Sealed by a site that kept its users like that; a `MigratingSessionStore` takes them over.
+        guard anonymous.isSealed(credential) else { return try await backing.load(credential) }
+        let load = anonymous.open(credential)
+        // Sealed by a site that kept its users like that; a `DrainingSessionStore` takes them over.
         if case .found(let record) = load, record.principal != nil { return .absent(.unknown) }
         return load
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         guard draft.principal == nil else { return try await backing.create(draft) }
-        do { return try anonymous.create(draft, within: spillAbove) } catch {
+        do { return try anonymous.seal(SealedPayload(draft, now: anonymous.time), within: spillAbove) } catch
+        {
             guard error.code == .tooLarge else { throw error }
             return try await backing.create(draft)
         }
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommitResult
-    {
-        guard isSealed(record.credential) else { return try await backing.commit(change, to: record) }
-        let current: SessionRecord
-        switch try await load(record.credential) {
+    public func commit(
+        _ change: SessionChange,
+        to record: SessionRecord
+    ) async throws(SessionError) -> SessionCommitResult {
+        guard record.residence == .cookie else { return try await backing.commit(change, to: record) }
+        let payload: SealedPayload
+        switch try anonymous.changed(change, record) {
         case .absent(let absence): return .gone(absence)
-        case .found(let found): current = found
+        case .live(let changed): payload = changed
         }
         var draft = SessionDraft(
-            attributes: try change.applied(to: current.attributes),
+            attributes: payload.attributes,
+            principal: payload.principal,
             policy: change.policy
         )
-        if case .signIn(let principal, _) = change.rotation {
-            draft.principal = principal
-            return try await backing.create(draft)
+        if payload.principal == nil {
+            do { return try anonymous.seal(payload, within: spillAbove) } catch {
+                guard error.code == .tooLarge else { throw error }
+                draft.policy.idleTimeout = payload.times.idleTimeout
+                draft.policy.lifetime = payload.times.deadline - payload.issued
+            }
         }
-        do { return try anonymous.commit(change, to: record, within: spillAbove) } catch {
-            guard error.code == .tooLarge else { throw error }
-            draft.policy.idleTimeout = current.idleTimeout
-            draft.policy.lifetime = current.deadline - current.now
-            return try await backing.create(draft)
-        }
+        return try await backing.create(draft)
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        isSealed(record.credential) ? try await anonymous.touch(record) : try await backing.touch(record)
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        guard record.residence == .cookie else { return try await backing.touch(record, isDue: isDue) }
+        return try await anonymous.touch(record, isDue: isDue)
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        isSealed(record.credential) ? try await anonymous.end(record) : try await backing.end(record)
+        guard record.residence == .cookie else { return try await backing.end(record) }
+        return try await anonymous.end(record)
     }
 
     public func check() async throws(SessionError) { try await backing.check() }
 
-    public func isHeldByClient(_ record: SessionRecord) -> Bool {
-        isSealed(record.credential) || backing.isHeldByClient(record)
+    public func validate(for cookie: SessionCookie) throws(SessionError) {
+        try anonymous.validate(for: cookie)
+        try backing.validate(for: cookie)
     }
 
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
@@ -102,19 +108,5 @@ public struct TieredSessionStore: SessionDirectory, CookieKeeping {
         try await backing.revokeAll(of: principal, except: kept)
     }
 
-    public func revoke(_ id: SessionID) async throws(SessionError) {
-        try await backing.revoke(id)
-    }
-
-    package var cookieNames: Set<String> {
-        anonymous.cookieNames.union((backing as? any CookieKeeping)?.cookieNames ?? [])
-    }
-
-    package func endsWithItsCookie(_ record: SessionRecord) -> Bool {
-        isSealed(record.credential) || (backing as? any CookieKeeping)?.endsWithItsCookie(record) == true
-    }
-
-    private func isSealed(_ credential: SessionCredential) -> Bool {
-        anonymous.seal.isSealed(credential.value)
-    }
+    public func revoke(_ id: SessionID) async throws(SessionError) { try await backing.revoke(id) }
 }

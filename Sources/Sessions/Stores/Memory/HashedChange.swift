@@ -1,44 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A session that is to be made, in the form in which it is kept: digests instead of secrets.
+/// A session to be created, in the form in which it is kept: hashes instead of secrets.
 package struct HashedDraft: Hashable, Sendable {
     package var attributes: [String: [UInt8]]
     /// The user's name in the store's own form.
-    package var name: [UInt8]?
-    /// The digest of who is signed in.
-    package var user: [UInt8]?
-    package var digest: [UInt8]
+    package var principal: [UInt8]?
+    /// The hash of the user's name.
+    package var principalHash: [UInt8]?
+    package var secretHash: [UInt8]
     package var idleTimeout: Duration
     package var lifetime: Duration
 
     package init(
         attributes: [String: [UInt8]],
-        name: [UInt8]?,
-        user: [UInt8]?,
-        digest: [UInt8],
+        principal: [UInt8]?,
+        principalHash: [UInt8]?,
+        secretHash: [UInt8],
         idleTimeout: Duration,
         lifetime: Duration
     ) {
         self.attributes = attributes
-        self.name = name
-        self.user = user
-        self.digest = digest
+        self.principal = principal
+        self.principalHash = principalHash
+        self.secretHash = secretHash
         self.idleTimeout = idleTimeout
         self.lifetime = lifetime
     }
 
-    /// - Parameter seal: brings the user's name into the form in which it is kept.
+    /// Hashes a draft.
+    ///
+    /// - Parameters:
+    ///   - draft: the draft.
+    ///   - token: the token of the new record.
+    ///   - crypto: hashes secrets and names.
+    ///   - encode: brings the user's name into the form in which it is kept.
     package init(
         _ draft: SessionDraft,
-        for ticket: SessionToken,
-        _ digester: RecordCrypto,
-        seal: (String) -> [UInt8]
+        for token: SessionToken,
+        _ crypto: RecordCrypto,
+        encode: (String) -> [UInt8]
     ) {
         self.init(
             attributes: draft.attributes,
-            name: draft.principal.map(seal),
-            user: draft.principal.map(digester.digest(ofPrincipal:)),
-            digest: digester.digest(of: ticket),
+            principal: draft.principal.map(encode),
+            principalHash: draft.principal.map { crypto.hash(principal: $0) },
+            secretHash: crypto.hash(token),
             idleTimeout: draft.policy.idleTimeout,
             lifetime: draft.policy.lifetime
         )
@@ -51,15 +57,34 @@ package struct HashedChange: Hashable, Sendable {
     /// What happens to the secret: see `SessionChange.Rotation`.
     package enum Rotation: Hashable, Sendable {
         case none
-        case renew(digest: [UInt8], name: [UInt8]?)
-        case signIn(
-            digest: [UInt8],
-            name: [UInt8],
-            user: [UInt8],
+        case renew(secretHash: [UInt8], principal: [UInt8]?)
+        case signIn(SignIn)
+    }
+
+    /// What a sign-in puts into the record.
+    package struct SignIn: Hashable, Sendable {
+        package var secretHash: [UInt8]
+        package var principal: [UInt8]
+        package var principalHash: [UInt8]
+        package var keeping: Set<String>
+        package var idleTimeout: Duration
+        package var lifetime: Duration
+
+        package init(
+            secretHash: [UInt8],
+            principal: [UInt8],
+            principalHash: [UInt8],
             keeping: Set<String>,
             idleTimeout: Duration,
             lifetime: Duration
-        )
+        ) {
+            self.secretHash = secretHash
+            self.principal = principal
+            self.principalHash = principalHash
+            self.keeping = keeping
+            self.idleTimeout = idleTimeout
+            self.lifetime = lifetime
+        }
     }
 
     package var operations: [String: SessionChange.Operation]
@@ -82,29 +107,35 @@ package struct HashedChange: Hashable, Sendable {
         self.grace = grace
     }
 
+    /// Hashes a change.
+    ///
     /// - Parameters:
+    ///   - change: the change.
     ///   - fresh: carries the secret that replaces the current one, if the change asks for it.
-    ///   - principal: who is signed in now.
-    ///   - seal: brings a user's name into the form in which it is kept for the holder of `fresh`.
+    ///   - principal: the user who is signed in now.
+    ///   - crypto: hashes secrets and names.
+    ///   - encode: brings a user's name into the form in which it is kept for the holder of `fresh`.
     package init(
         _ change: SessionChange,
         fresh: SessionToken,
         principal: String?,
-        _ digester: RecordCrypto,
-        seal: (String) -> [UInt8]
+        _ crypto: RecordCrypto,
+        encode: (String) -> [UInt8]
     ) {
         let rotation: Rotation =
             switch change.rotation {
             case .none: .none
-            case .renew: .renew(digest: digester.digest(of: fresh), name: principal.map(seal))
+            case .renew: .renew(secretHash: crypto.hash(fresh), principal: principal.map(encode))
             case .signIn(let principal, let keeping):
                 .signIn(
-                    digest: digester.digest(of: fresh),
-                    name: seal(principal),
-                    user: digester.digest(ofPrincipal: principal),
-                    keeping: keeping,
-                    idleTimeout: change.policy.idleTimeout,
-                    lifetime: change.policy.lifetime
+                    SignIn(
+                        secretHash: crypto.hash(fresh),
+                        principal: encode(principal),
+                        principalHash: crypto.hash(principal: principal),
+                        keeping: keeping,
+                        idleTimeout: change.policy.idleTimeout,
+                        lifetime: change.policy.lifetime
+                    )
                 )
             }
         self.init(

@@ -12,7 +12,7 @@ import Synchronization
 public final class MemorySessionStore: SessionDirectory {
     fileprivate struct Contents {
         var sessions: [SessionID: RecordState] = [:]
-        /// By digest of the user's name: Swift takes different spellings of one letter for equal, the other
+        /// By hash of the user's name: Swift takes different spellings of one letter for equal, the other
         /// stores do not (R07).
         var ids: [[UInt8]: Set<SessionID>] = [:]
         var bytes = 0
@@ -21,8 +21,7 @@ public final class MemorySessionStore: SessionDirectory {
     }
 
     private let contents = Mutex(Contents())
-    private let digester: RecordCrypto
-    private let tombstone: Duration
+    private let crypto: RecordCrypto
     private let maximumSessions: Int
     private let maximumBytes: Int
     private let now: @Sendable () -> SessionInstant
@@ -33,22 +32,20 @@ public final class MemorySessionStore: SessionDirectory {
     ///   - maximumSessions: how many records it holds, ended ones included for as long as they are
     ///     remembered.
     ///   - maximumBytes: how many bytes all attributes together may have.
-    ///   - tombstone: how long an ended session is remembered as ended; must outlive the longest request.
     ///   - now: the clock; the system's by default.
+    /// - Throws: `.invalidConfiguration` for a bound below one.
     public init(
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20,
-        tombstone: Duration = .seconds(300),
         now: @escaping @Sendable () -> SessionInstant = { .now }
     ) throws(SessionError) {
-        guard maximumSessions > 0, maximumBytes > 0, tombstone > .zero else {
+        guard maximumSessions > 0, maximumBytes > 0 else {
             throw SessionError(
                 .invalidConfiguration,
-                "maximumSessions, maximumBytes and tombstone must be above zero."
+                "maximumSessions and maximumBytes must be above zero."
             )
         }
-        digester = try RecordCrypto(pepper: nil)
-        self.tombstone = tombstone
+        crypto = try RecordCrypto(application: "memory", peppers: [])
         self.maximumSessions = maximumSessions
         self.maximumBytes = maximumBytes
         self.now = now
@@ -58,22 +55,27 @@ public final class MemorySessionStore: SessionDirectory {
     public var count: Int { contents.withLock { $0.sessions.count } }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
-        guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
+        guard let token = SessionToken(credential) else { return .absent(.malformed) }
         let now = now()
-        let digest = digester.digest(of: ticket)
-        guard let session = contents.withLock({ $0.sessions[ticket.id] }) else {
-            return .absent(.unknown)
-        }
-        switch session.status(of: digest, ticket.id, at: now) {
-        case .live(let secretStatus): return .found(record(session, ticket, secretStatus, at: now))
-        case .absent(let absence): return .absent(absence)
+        let presented = PresentedToken(token, hash: crypto.hash(token))
+        return contents.withLock { contents in
+            guard var session = contents.sessions[token.id] else { return .absent(.unknown) }
+            switch session.status(of: presented.hash, token.id, at: now) {
+            case .absent(let absence): return .absent(absence)
+            case .live(let status):
+                if status == .current, session.acceptsPreviousSecret(at: now) {
+                    session.touch(status, at: now)
+                    contents.replace(token.id, session)
+                }
+                return .found(record(session, presented, status, at: now))
+            }
         }
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        let ticket = SessionToken()
+        let token = SessionToken()
         let now = now()
-        let session = RecordState(HashedDraft(draft, for: ticket, digester) { Array($0.utf8) }, now: now)
+        let session = RecordState(HashedDraft(draft, for: token, crypto) { Array($0.utf8) }, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
             let isFull =
@@ -88,52 +90,46 @@ public final class MemorySessionStore: SessionDirectory {
                     "The session memory is full: \(contents.sessions.count) sessions, \(contents.bytes) bytes."
                 )
             }
-            contents.replace(ticket.id, session)
+            contents.replace(token.id, session)
         }
         return .committed(
-            id: ticket.id,
+            id: token.id,
             version: 1,
-            credential: ticket.credential,
+            credential: token.credential,
             remaining: session.remaining(at: now)
         )
     }
 
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommitResult
-    {
-        guard let ticket = SessionToken(record.credential) else { return .gone(.malformed) }
+    public func commit(
+        _ change: SessionChange,
+        to record: SessionRecord
+    ) async throws(SessionError) -> SessionCommitResult {
+        let presented = try record.context(PresentedToken.self)
         let now = now()
-        let fresh = SessionToken(id: ticket.id)
-        let digest = digester.digest(of: ticket)
-        let change = HashedChange(change, fresh: fresh, principal: record.principal, digester) {
+        let fresh = SessionToken(id: record.id)
+        let change = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             Array($0.utf8)
         }
         return try contents.withLock {
             (contents: inout Contents) throws(SessionError) -> SessionCommitResult in
-            guard var session = contents.sessions[ticket.id] else { return .gone(.unknown) }
-            let secretStatus: SecretStatus
-            switch session.status(of: digest, ticket.id, at: now) {
+            guard var session = contents.sessions[record.id] else { return .gone(.unknown) }
+            let status: SecretStatus
+            switch session.status(of: presented.hash, record.id, at: now) {
             case .absent(let absence): return .gone(absence)
-            case .live(let found): secretStatus = found
+            case .live(let found): status = found
             }
             let before = session.size
-            guard
-                let isRotated = try session.apply(
-                    change,
-                    to: record.version,
-                    secretStatus: secretStatus,
-                    at: now
-                )
+            guard let isRotated = try session.apply(change, to: record.version, status: status, at: now)
             else {
-                return .conflict(self.record(session, ticket, secretStatus, at: now))
+                return .conflict(self.record(session, presented, status, at: now))
             }
             if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
             guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
             }
-            contents.replace(ticket.id, session)
+            contents.replace(record.id, session)
             return .committed(
-                id: ticket.id,
+                id: record.id,
                 version: session.version,
                 credential: isRotated ? fresh.credential : nil,
                 remaining: session.remaining(at: now)
@@ -141,27 +137,26 @@ public final class MemorySessionStore: SessionDirectory {
         }
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
-        guard let ticket = SessionToken(record.credential) else { return nil }
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        guard isDue else { return nil }
+        let presented = try record.context(PresentedToken.self)
         let now = now()
-        let digest = digester.digest(of: ticket)
         contents.withLock { contents in
-            guard case (var session, let secretStatus)? = contents.live(ticket.id, digest, at: now) else {
+            guard case (var session, let status)? = contents.live(record.id, presented.hash, at: now) else {
                 return
             }
-            session.touch(secretStatus, at: now)
-            contents.replace(ticket.id, session)
+            session.touch(status, at: now)
+            contents.replace(record.id, session)
         }
         return nil
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard let ticket = SessionToken(record.credential) else { return false }
+        let presented = try record.context(PresentedToken.self)
         let now = now()
-        let digest = digester.digest(of: ticket)
         return contents.withLock { contents in
-            guard contents.live(ticket.id, digest, at: now) != nil else { return false }
-            return contents.markEnded(ticket.id, .signOut, until: now + tombstone)
+            guard contents.live(record.id, presented.hash, at: now) != nil else { return false }
+            return contents.markEnded(record.id, .signOut, until: now + SessionPolicy.tombstone)
         }
     }
 
@@ -170,7 +165,7 @@ public final class MemorySessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let now = now()
         return contents.withLock { contents in
-            contents.live(digester.digest(ofPrincipal: principal), at: now).map { $0.value.summary($0.key) }
+            contents.live(crypto.hash(principal: principal), at: now).map { $0.value.summary($0.key) }
                 .sorted {
                     $0.lastUsed > $1.lastUsed
                 }
@@ -180,38 +175,38 @@ public final class MemorySessionStore: SessionDirectory {
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         let now = now()
         return contents.withLock { contents in
-            guard contents.live(digester.digest(ofPrincipal: principal), at: now)[id] != nil else {
+            guard contents.live(crypto.hash(principal: principal), at: now)[id] != nil else {
                 return false
             }
-            return contents.markEnded(id, .revocation, until: now + tombstone)
+            return contents.markEnded(id, .revocation, until: now + SessionPolicy.tombstone)
         }
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         let now = now()
         return contents.withLock { contents in
-            let ids = contents.live(digester.digest(ofPrincipal: principal), at: now).keys.filter {
+            let ids = contents.live(crypto.hash(principal: principal), at: now).keys.filter {
                 $0 != kept
             }
-            return ids.count { contents.markEnded($0, .revocation, until: now + tombstone) }
+            return ids.count { contents.markEnded($0, .revocation, until: now + SessionPolicy.tombstone) }
         }
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
         let now = now()
-        contents.withLock { _ = $0.markEnded(id, .revocation, until: now + tombstone) }
+        contents.withLock { _ = $0.markEnded(id, .revocation, until: now + SessionPolicy.tombstone) }
     }
 
     // MARK: Inside
 
     private func record(
         _ session: RecordState,
-        _ ticket: SessionToken,
-        _ secretStatus: SecretStatus,
+        _ presented: PresentedToken,
+        _ status: SecretStatus,
         at now: SessionInstant
     ) -> SessionRecord {
-        let principal = session.name(for: secretStatus).map { String(decoding: $0, as: UTF8.self) }
-        return session.record(ticket, secretStatus: secretStatus, principal: principal, at: now)
+        let principal = session.principal(for: status).map { String(decoding: $0, as: UTF8.self) }
+        return session.record(presented, status: status, principal: principal, at: now)
     }
 }
 
@@ -220,7 +215,7 @@ extension MemorySessionStore.Contents {
     fileprivate mutating func replace(_ id: SessionID, _ session: RecordState?) {
         if let old = sessions[id] {
             bytes -= old.size
-            if let user = old.user {
+            if let user = old.principalHash {
                 ids[user]?.remove(id)
                 if ids[user]?.isEmpty == true { ids[user] = nil }
             }
@@ -228,7 +223,7 @@ extension MemorySessionStore.Contents {
         sessions[id] = session
         guard let session else { return }
         bytes += session.size
-        if let user = session.user { ids[user, default: []].insert(id) }
+        if let user = session.principalHash { ids[user, default: []].insert(id) }
     }
 
     /// Ends a record; false when there is none.
@@ -241,13 +236,13 @@ extension MemorySessionStore.Contents {
         return true
     }
 
-    fileprivate func live(_ id: SessionID, _ digest: [UInt8], at now: SessionInstant) -> (
+    fileprivate func live(_ id: SessionID, _ hash: [UInt8], at now: SessionInstant) -> (
         RecordState, SecretStatus
     )? {
         guard let session = sessions[id],
-            case .live(let secretStatus) = session.status(of: digest, id, at: now)
+            case .live(let status) = session.status(of: hash, id, at: now)
         else { return nil }
-        return (session, secretStatus)
+        return (session, status)
     }
 
     fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionID: RecordState] {
@@ -256,7 +251,8 @@ extension MemorySessionStore.Contents {
         }
     }
 
-    /// Forgets what is over, at most once a second: a full store must not spend its time on looking for room.
+    /// Removes expired records, at most once a second: a full store must not spend its time on looking for
+    /// room.
     fileprivate mutating func sweep(at now: SessionInstant) {
         guard now - swept >= .seconds(1) else { return }
         swept = now

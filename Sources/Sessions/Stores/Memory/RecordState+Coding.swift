@@ -4,16 +4,18 @@
 extension RecordState {
     /// Appends the whole state.
     package func encode(to writer: inout ByteWriter) {
-        writer.string(digest)
-        writer.optional(previousDigest)
-        for instant in [previousWorksUntil, previousIsReplayAfter, created, lastUsed, rotated, deadline] {
+        writer.string(secretHash)
+        writer.optional(previousSecretHash)
+        writer.instant(previousValidUntil)
+        writer.instant(previousIsReplayFrom)
+        for instant in [times.created, times.lastUsed, times.rotated, times.deadline] {
             writer.instant(instant)
         }
-        writer.duration(idleTimeout)
+        writer.duration(times.idleTimeout)
         writer.number(UInt64(version))
         writer.attributes(attributes)
-        for bytes in [name, previousName, user] { writer.optional(bytes) }
-        switch end {
+        for bytes in [principal, previousPrincipal, principalHash] { writer.optional(bytes) }
+        switch endReason {
         case nil: writer.byte(0)
         case .signOut: writer.byte(1)
         case .revocation: writer.byte(2)
@@ -23,48 +25,58 @@ extension RecordState {
 
     /// Reads what `encode` appended.
     package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        digest = try reader.string()
-        previousDigest = try reader.optional()
-        previousWorksUntil = try reader.instant()
-        previousIsReplayAfter = try reader.instant()
-        created = try reader.instant()
-        lastUsed = try reader.instant()
-        rotated = try reader.instant()
-        deadline = try reader.instant()
-        idleTimeout = try reader.duration()
-        version = try reader.count()
-        attributes = try reader.attributes()
-        name = try reader.optional()
-        previousName = try reader.optional()
-        user = try reader.optional()
+        let secretHash = try reader.string()
+        let previousSecretHash = try reader.optional()
+        let previousValidUntil = try reader.instant()
+        let previousIsReplayFrom = try reader.instant()
+        let times = SessionTimes(
+            created: try reader.instant(),
+            lastUsed: try reader.instant(),
+            rotated: try reader.instant(),
+            deadline: try reader.instant(),
+            idleTimeout: try reader.duration()
+        )
+        let version = try reader.count()
+        self.init(
+            secretHash: secretHash,
+            previousSecretHash: previousSecretHash,
+            previousValidUntil: previousValidUntil,
+            previousIsReplayFrom: previousIsReplayFrom,
+            attributes: try reader.attributes(),
+            version: version,
+            times: times
+        )
+        principal = try reader.optional()
+        previousPrincipal = try reader.optional()
+        principalHash = try reader.optional()
         switch try reader.byte() {
-        case 0: end = nil
-        case 1: end = .signOut
-        case 2: end = .revocation
+        case 0: endReason = nil
+        case 1: endReason = .signOut
+        case 2: endReason = .revocation
         default: throw ByteReader.Malformed()
         }
-        tombstoneUntil = end == nil ? nil : try reader.instant()
+        tombstoneUntil = endReason == nil ? nil : try reader.instant()
     }
 }
 
 extension HashedDraft {
     /// Appends the draft.
     package func encode(to writer: inout ByteWriter) {
-        writer.string(digest)
+        writer.string(secretHash)
         writer.duration(idleTimeout)
         writer.duration(lifetime)
-        writer.optional(name)
-        writer.optional(user)
+        writer.optional(principal)
+        writer.optional(principalHash)
         writer.attributes(attributes)
     }
 
     /// Reads what `encode` appended.
     package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        digest = try reader.string()
+        secretHash = try reader.string()
         idleTimeout = try reader.duration()
         lifetime = try reader.duration()
-        name = try reader.optional()
-        user = try reader.optional()
+        principal = try reader.optional()
+        principalHash = try reader.optional()
         attributes = try reader.attributes()
     }
 }
@@ -90,23 +102,22 @@ extension HashedChange {
         }
         switch rotation {
         case .none: writer.byte(0)
-        case .renew(let digest, let name):
+        case .renew(let secretHash, let principal):
             writer.byte(1)
             writer.duration(grace)
-            writer.string(digest)
-            writer.optional(name)
-        case .signIn(let digest, let name, let user, let keeping, let idleTimeout, let lifetime):
+            writer.string(secretHash)
+            writer.optional(principal)
+        case .signIn(let signIn):
             writer.byte(2)
             writer.duration(grace)
-            writer.string(digest)
-            writer.string(name)
-            writer.string(user)
-            writer.number(UInt64(keeping.count))
-            for name in keeping.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
-                writer.string(name.utf8)
-            }
-            writer.duration(idleTimeout)
-            writer.duration(lifetime)
+            writer.string(signIn.secretHash)
+            writer.string(signIn.principal)
+            writer.string(signIn.principalHash)
+            writer.number(UInt64(signIn.keeping.count))
+            let names = signIn.keeping.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+            for name in names { writer.string(name.utf8) }
+            writer.duration(signIn.idleTimeout)
+            writer.duration(signIn.lifetime)
         }
     }
 
@@ -130,19 +141,23 @@ extension HashedChange {
         case 0: rotation = .none
         case 1:
             grace = try reader.duration()
-            rotation = .renew(digest: try reader.string(), name: try reader.optional())
+            rotation = .renew(secretHash: try reader.string(), principal: try reader.optional())
         case 2:
             grace = try reader.duration()
-            let (digest, name, user) = (try reader.string(), try reader.string(), try reader.string())
+            let secretHash = try reader.string()
+            let principal = try reader.string()
+            let principalHash = try reader.string()
             var keeping: Set<String> = []
             for _ in 0..<(try reader.number()) { keeping.insert(try reader.text()) }
             rotation = .signIn(
-                digest: digest,
-                name: name,
-                user: user,
-                keeping: keeping,
-                idleTimeout: try reader.duration(),
-                lifetime: try reader.duration()
+                SignIn(
+                    secretHash: secretHash,
+                    principal: principal,
+                    principalHash: principalHash,
+                    keeping: keeping,
+                    idleTimeout: try reader.duration(),
+                    lifetime: try reader.duration()
+                )
             )
         default: throw ByteReader.Malformed()
         }

@@ -2,184 +2,215 @@
 
 /// One record of a store that keeps sessions in memory, and the rules for changing it.
 ///
-/// Pure: times, digests and the form of user names are passed in. A user name is kept as bytes that only the
-/// store understands: plain text where nobody else sees it, sealed for the holder of the ticket where copies
+/// Times, hashes and the form of user names are passed in. A user name is kept as bytes that only the store
+/// understands: plain text where it stays in the process, encrypted for the holder of the token where copies
 /// travel.
 ///
-/// The same rules stand in the Lua scripts of `RedisSessionStore`; `SessionStoreContract` holds both to them.
+/// The same rules stand in the Lua scripts of `RedisSessionStore`; `SessionStoreContract` checks both.
 package struct RecordState: Hashable, Sendable {
-    /// What a digest of a secret is to a record.
+    /// What a presented secret is to a record.
     package enum Status: Hashable, Sendable {
         case live(SecretStatus)
         case absent(SessionAbsence)
     }
 
-    var digest: [UInt8]
-    var previousDigest: [UInt8]?
-    var previousWorksUntil: SessionInstant
-    var previousIsReplayAfter: SessionInstant
-    var attributes: [String: [UInt8]]
+    /// The hash of the current secret.
+    package var secretHash: [UInt8]
+    /// The hash of the secret before; nil while there was none.
+    package var previousSecretHash: [UInt8]?
+    /// Until when the previous secret is valid.
+    package var previousValidUntil: SessionInstant
+    /// From when on presenting the previous secret is a replay; until then it may be a late request.
+    package var previousIsReplayFrom: SessionInstant
+    /// The encoded attributes by name.
+    package var attributes: [String: [UInt8]]
     /// Grows by one with each commit.
-    package internal(set) var version = 1
-    let created: SessionInstant
-    var lastUsed: SessionInstant
-    var rotated: SessionInstant
-    var deadline: SessionInstant
-    var idleTimeout: Duration
-    var name: [UInt8]?
-    var previousName: [UInt8]?
-    /// The digest of who is signed in.
-    package internal(set) var user: [UInt8]?
+    package var version = 1
+    package var times: SessionTimes
+    /// The user's name in the store's own form, for the holder of the current secret.
+    package var principal: [UInt8]?
+    /// The same for the holder of the previous secret.
+    package var previousPrincipal: [UInt8]?
+    /// The hash of the user's name.
+    package var principalHash: [UInt8]?
     /// Until when an ended record is remembered; nil while it lives.
-    var tombstoneUntil: SessionInstant?
+    package var tombstoneUntil: SessionInstant?
     /// How it was ended; nil while it lives.
-    package internal(set) var end: SessionEndReason?
+    package var endReason: SessionEndReason?
 
-    /// A record that comes to life now.
+    /// Creates a record at `now`.
     package init(_ draft: HashedDraft, now: SessionInstant) {
-        digest = draft.digest
+        secretHash = draft.secretHash
         attributes = draft.attributes
-        name = draft.name
-        user = draft.user
-        created = now
-        lastUsed = now
-        rotated = now
-        previousWorksUntil = now
-        previousIsReplayAfter = now
-        deadline = now + draft.lifetime
-        idleTimeout = draft.idleTimeout
+        principal = draft.principal
+        principalHash = draft.principalHash
+        previousValidUntil = now
+        previousIsReplayFrom = now
+        times = SessionTimes(startingAt: now, idleTimeout: draft.idleTimeout, lifetime: draft.lifetime)
+    }
+
+    /// Creates a record from stored values.
+    package init(
+        secretHash: [UInt8],
+        previousSecretHash: [UInt8]?,
+        previousValidUntil: SessionInstant,
+        previousIsReplayFrom: SessionInstant,
+        attributes: [String: [UInt8]],
+        version: Int,
+        times: SessionTimes
+    ) {
+        self.secretHash = secretHash
+        self.previousSecretHash = previousSecretHash
+        self.previousValidUntil = previousValidUntil
+        self.previousIsReplayFrom = previousIsReplayFrom
+        self.attributes = attributes
+        self.version = version
+        self.times = times
     }
 
     /// The instant at which the record may be forgotten.
-    package var expiry: SessionInstant {
-        tombstoneUntil ?? SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline)
-    }
+    package var expiry: SessionInstant { tombstoneUntil ?? times.expiry }
 
     /// Bytes of names and values.
     package var size: Int { SessionLimits.size(of: attributes) }
 
+    /// Whether the record is neither ended nor expired.
     package func isAlive(at now: SessionInstant) -> Bool { tombstoneUntil == nil && now < expiry }
 
-    /// Whether the record lives for the holder of a secret.
+    /// Whether the previous secret is still valid.
+    package func acceptsPreviousSecret(at now: SessionInstant) -> Bool {
+        previousSecretHash != nil && now < previousValidUntil
+    }
+
+    /// Returns whether the record is alive for the holder of a secret.
     ///
-    /// The secret that was replaced last is a replay once its grace has passed.
+    /// - Parameters:
+    ///   - presented: the hash of the secret.
+    ///   - id: the record's ID.
+    ///   - now: the store's time.
+    /// - Returns: `.live`, or why there is no session for this secret.
     package func status(of presented: [UInt8], _ id: SessionID, at now: SessionInstant) -> Status {
         guard isAlive(at: now) else {
-            guard let end, let tombstoneUntil, now < tombstoneUntil else { return .absent(.unknown) }
-            return .absent(.ended(end))
+            guard let endReason, let tombstoneUntil, now < tombstoneUntil else { return .absent(.unknown) }
+            return .absent(.ended(endReason))
         }
-        if RecordCrypto.areEqual(presented, digest) { return .live(.current) }
-        guard let previousDigest, RecordCrypto.areEqual(presented, previousDigest) else {
+        if RecordCrypto.areEqual(presented, secretHash) { return .live(.current) }
+        guard let previousSecretHash, RecordCrypto.areEqual(presented, previousSecretHash) else {
             return .absent(.superseded(id, replay: false))
         }
-        return now < previousWorksUntil
-            ? .live(.previous) : .absent(.superseded(id, replay: now >= previousIsReplayAfter))
+        if now < previousValidUntil { return .live(.previous) }
+        return .absent(.superseded(id, replay: now >= previousIsReplayFrom))
     }
 
-    /// The bytes that stand for the user's name to this holder.
-    package func name(for secretStatus: SecretStatus) -> [UInt8]? {
-        secretStatus == .current ? name : previousName
+    /// Returns which of several hashes of one secret, one for each pepper, the record knows; the first if
+    /// none.
+    package func known(_ hashes: [[UInt8]]) -> [UInt8] {
+        hashes.first { RecordCrypto.areEqual($0, secretHash) || $0 == previousSecretHash } ?? hashes[0]
     }
 
-    /// The state as a caller sees it.
+    /// The bytes that stand for the user's name to the holder of a secret.
+    package func principal(for status: SecretStatus) -> [UInt8]? {
+        status == .current ? principal : previousPrincipal
+    }
+
+    /// Returns the state as a caller sees it.
+    ///
+    /// - Parameters:
+    ///   - presented: the token; becomes the record's store context.
+    ///   - status: which secret it holds.
+    ///   - principal: the user's name in the clear.
+    ///   - now: the store's time.
+    /// - Returns: the record.
     package func record(
-        _ ticket: SessionToken,
-        secretStatus: SecretStatus,
+        _ presented: PresentedToken,
+        status: SecretStatus,
         principal: String?,
-        at now: SessionInstant,
-        reissue: SessionCredential? = nil
+        at now: SessionInstant
     ) -> SessionRecord {
         SessionRecord(
-            id: ticket.id,
-            credential: ticket.credential,
-            secretStatus: secretStatus,
-            hasPreviousSecret: previousDigest != nil && now < previousWorksUntil,
+            id: presented.token.id,
             version: version,
             principal: principal,
             attributes: attributes,
-            created: created,
-            lastUsed: lastUsed,
-            rotated: rotated,
-            deadline: deadline,
-            idleTimeout: idleTimeout,
+            times: times,
             now: now,
-            reissue: reissue
+            secretStatus: status,
+            storeContext: presented
         )
     }
 
+    /// Returns the record's entry in a list.
     package func summary(_ id: SessionID) -> SessionSummary {
-        SessionSummary(id: id, created: created, lastUsed: lastUsed, attributes: attributes)
+        SessionSummary(id: id, created: times.created, lastUsed: times.lastUsed, attributes: attributes)
     }
 
-    /// The time to the absolute deadline.
-    package func remaining(at now: SessionInstant) -> Duration { deadline - now }
+    /// Returns the time to the absolute deadline.
+    package func remaining(at now: SessionInstant) -> Duration { times.deadline - now }
 
-    /// Restarts the idle timeout; presenting the current secret retires the previous one.
-    package mutating func touch(_ secretStatus: SecretStatus, at now: SessionInstant) {
-        lastUsed = now
-        if case .current = secretStatus { previousWorksUntil = min(previousWorksUntil, now) }
+    /// Restarts the idle timeout. Presenting the current secret invalidates the previous one.
+    package mutating func touch(_ status: SecretStatus, at now: SessionInstant) {
+        times.lastUsed = now
+        if status == .current { previousValidUntil = min(previousValidUntil, now) }
     }
 
     /// Applies a change whole, or changes nothing.
     ///
-    /// - Parameter version: of the record that the change was made for.
-    /// - Returns: whether the secret was replaced; nil when somebody else committed first.
+    /// - Parameters:
+    ///   - change: the change.
+    ///   - version: the version of the record that the change was made for.
+    ///   - status: which secret was presented.
+    ///   - now: the store's time.
+    /// - Returns: whether the secret was replaced; nil when another request committed first.
+    /// - Throws: `.invalidValue` when an increment meets a value that is not an integer, or would overflow.
     package mutating func apply(
         _ change: HashedChange,
         to version: Int,
-        secretStatus: SecretStatus,
+        status: SecretStatus,
         at now: SessionInstant
     ) throws(SessionError) -> Bool? {
         let isStale = version != self.version
         if change.needsVersion, isStale { return nil }
         var next = self
-        next.touch(secretStatus, at: now)
-        if case .signIn(_, _, _, let keeping, _, _) = change.rotation {
-            next.attributes = attributes.filter { keeping.contains($0.key) }
+        next.touch(status, at: now)
+        if case .signIn(let signIn) = change.rotation {
+            next.attributes = attributes.filter { signIn.keeping.contains($0.key) }
         }
         next.attributes = try change.operations.applied(to: next.attributes)
         if isStale, next.size > max(size, change.maximumBytes) { return nil }
         next.version += 1
-        let isRotated = next.rotate(change, secretStatus: secretStatus, at: now)
+        let isRotated = next.rotate(change, status: status, at: now)
         self = next
         return isRotated
     }
 
-    /// Ends the record.
-    ///
-    /// It is remembered as ended until the given instant.
-    package mutating func markEnded(_ end: SessionEndReason, until: SessionInstant) {
-        self.end = end
-        attributes = [:]
-        (name, previousName, user) = (nil, nil, nil)
+    /// Ends the record. It is remembered as ended until the given instant.
+    package mutating func markEnded(_ reason: SessionEndReason, until: SessionInstant) {
+        endReason = reason
         tombstoneUntil = until
+        attributes = [:]
+        (principal, previousPrincipal, principalHash) = (nil, nil, nil)
     }
 
-    private mutating func rotate(
-        _ change: HashedChange,
-        secretStatus: SecretStatus,
-        at now: SessionInstant
-    ) -> Bool {
+    private mutating func rotate(_ change: HashedChange, status: SecretStatus, at now: SessionInstant) -> Bool
+    {
         let fresh: [UInt8]
         switch change.rotation {
         case .none: return false
-        case .renew(let digest, let name):
-            guard case .current = secretStatus else { return false }
-            fresh = digest
-            (previousName, self.name) = (self.name, name)
-            previousWorksUntil = now + change.grace
-        case .signIn(let digest, let name, let user, _, let idleTimeout, let lifetime):
-            fresh = digest
-            (previousName, self.name) = (nil, name)
-            self.user = user
-            deadline = now + lifetime
-            self.idleTimeout = idleTimeout
-            previousWorksUntil = now
+        case .renew(let secretHash, let principal):
+            guard status == .current else { return false }
+            fresh = secretHash
+            (previousPrincipal, self.principal) = (self.principal, principal)
+            previousValidUntil = now + change.grace
+        case .signIn(let signIn):
+            fresh = signIn.secretHash
+            (previousPrincipal, principal, principalHash) = (nil, signIn.principal, signIn.principalHash)
+            times.deadline = now + signIn.lifetime
+            times.idleTimeout = signIn.idleTimeout
+            previousValidUntil = now
         }
-        previousIsReplayAfter = now + change.grace
-        previousDigest = digest
-        digest = fresh
-        rotated = now
+        previousIsReplayFrom = now + change.grace
+        (previousSecretHash, secretHash) = (secretHash, fresh)
+        times.rotated = now
         return true
     }
 }

@@ -4,24 +4,15 @@ import Crypto
 
 /// Seals bytes into the text of a cookie, so that only holders of the keys can read or make it.
 ///
-/// `MARK.KEY.BODY`: what the cookie is for, in which version; the name of the key; and base64url of 16 random
-/// bytes of salt, the ciphertext and its tag (AES-256-GCM). Each cookie has a data key and nonce of its own:
-/// 44 bytes of HKDF-SHA-256 from the key, the salt, and the mark. So no nonces need to be counted, however
-/// many instances seal: two cookies share a nonce only if they drew the same 128 random bits. The associated
-/// data are the mark, the application, the cookie's name and the key's name, each behind its length: a seal
-/// of one purpose, application or cookie never opens as another. Nothing is compressed: the length depends on
-/// the length of what is sealed alone. Source: R59–R63, R66, R67; RFC 5869; NIST SP 800-38D.
+/// `PURPOSE.KEY.BODY`: what the cookie is for, in which version; the name of the key; and base64url of 16
+/// random bytes of salt, the ciphertext and its tag (AES-256-GCM). Each cookie has a data key and nonce of
+/// its own: 44 bytes of HKDF-SHA-256 from the key, the salt, and the purpose. So no nonces need to be
+/// counted, however many instances seal: two cookies share a nonce only if they drew the same 128 random
+/// bits. The associated data are the purpose, the application, the cookie's name and the key's name, each
+/// behind its length: a seal of one purpose, application or cookie never opens as another. Nothing is
+/// compressed: the length depends on the length of what is sealed alone. Source: R59–R63, R66, R67; RFC 5869;
+/// NIST SP 800-38D.
 package struct CookieSealer: Sendable {
-    /// What a sealed text is for, which is the first part of it.
-    ///
-    /// There is one algorithm for each.
-    package enum Purpose: String, Sendable {
-        /// A whole session.
-        case session = "s1"
-        /// The attributes of a session together with the ticket of its record.
-        case guarded = "g1"
-    }
-
     /// What became of a text.
     package enum OpenResult: Sendable {
         /// It is authentic.
@@ -37,51 +28,43 @@ package struct CookieSealer: Sendable {
     }
 
     private let keys: SealKeyRing
-    private let purpose: Purpose
     private let application: String
     private let cookieName: String
     private let onAttempt: @Sendable () -> Void
 
+    /// What the text is for, in which version: a whole session.
+    private static let purpose = "s1"
     private static let saltBytes = 16
     private static let tagBytes = 16
 
     /// - Parameters:
-    ///   - application: what the seals hold for, besides the cookie's name; 1 to 128 bytes.
+    ///   - keys: the keys.
+    ///   - application: what the seal is valid for, besides the cookie's name; see `RecordCrypto.validate`.
+    ///   - cookieName: the cookie's name.
     ///   - onAttempt: runs before each attempt to open, so that tests can count them.
+    /// - Throws: `.invalidConfiguration`.
     package init(
         _ keys: SealKeyRing,
-        purpose: Purpose,
         application: String,
         cookieName: String,
         onAttempt: @escaping @Sendable () -> Void = {}
     ) throws(SessionError) {
-        guard (1...128).contains(application.utf8.count) else {
-            throw SessionError(
-                .invalidConfiguration,
-                "Sealed cookies need the application's name, 1 to 128 bytes; name the environment, too, if keys are shared."
-            )
-        }
+        try RecordCrypto.validate(application: application)
         self.keys = keys
-        self.purpose = purpose
         self.application = application
         self.cookieName = cookieName
         self.onAttempt = onAttempt
     }
 
     /// Whether a text starts as the seals of this purpose do.
-    package func isSealed(_ text: String) -> Bool { text.utf8.starts(with: "\(purpose.rawValue).".utf8) }
+    package func isSealed(_ text: String) -> Bool { text.utf8.starts(with: "\(Self.purpose).".utf8) }
 
     /// The bytes that a seal of `count` bytes has as text.
     package func length(sealing count: Int) -> Int { length(sealing: count, keys.sealing) }
 
     /// Seals with the first key of the ring.
     package func seal(_ plaintext: [UInt8]) throws(SessionError) -> String {
-        var generator = SystemRandomNumberGenerator()
-        let words: [UInt64] = [generator.next(), generator.next()]
-        return try seal(
-            plaintext,
-            salt: words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) } }
-        )
+        try seal(plaintext, salt: RandomBytes.draw(words: 2))
     }
 
     /// Seals with a given salt, for known answers.
@@ -101,7 +84,7 @@ package struct CookieSealer: Sendable {
             throw SessionError(.tooLarge, "The session is too large to be sealed.")
         }
         let body = Base64URL.encode(salt + Array(box.ciphertext) + Array(box.tag))
-        return "\(purpose.rawValue).\(key.id)." + String(decoding: body, as: UTF8.self)
+        return "\(Self.purpose).\(key.id)." + String(decoding: body, as: UTF8.self)
     }
 
     /// Opens a text.
@@ -110,7 +93,7 @@ package struct CookieSealer: Sendable {
     /// decoded.
     package func open(_ text: String) -> OpenResult {
         guard text.utf8.count <= CookieChunks.maximumBytes, isSealed(text) else { return .malformed }
-        let parts = Array(text.utf8.dropFirst(purpose.rawValue.utf8.count + 1)).split(
+        let parts = Array(text.utf8.dropFirst(Self.purpose.utf8.count + 1)).split(
             separator: UInt8(ascii: "."),
             maxSplits: 2,
             omittingEmptySubsequences: false
@@ -134,7 +117,7 @@ package struct CookieSealer: Sendable {
     }
 
     private func length(sealing count: Int, _ key: SealKey) -> Int {
-        purpose.rawValue.utf8.count + key.id.utf8.count + 2
+        Self.purpose.utf8.count + key.id.utf8.count + 2
             + ((Self.saltBytes + count + Self.tagBytes) * 4 + 2)
             / 3
     }
@@ -142,7 +125,7 @@ package struct CookieSealer: Sendable {
     private func derive(_ key: SealKey, salt: [UInt8]) -> (SymmetricKey, nonce: [UInt8]) {
         var info = ByteWriter()
         info.string("swift-sessions data key".utf8)
-        info.string(purpose.rawValue.utf8)
+        info.string(Self.purpose.utf8)
         let bytes = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: key.secret,
             salt: salt,
@@ -155,7 +138,7 @@ package struct CookieSealer: Sendable {
 
     private func context(_ key: SealKey) -> [UInt8] {
         var context = ByteWriter()
-        for part in ["swift-sessions seal", purpose.rawValue, application, cookieName, key.id] {
+        for part in ["swift-sessions seal", Self.purpose, application, cookieName, key.id] {
             context.string(part.utf8)
         }
         return context.bytes

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Crypto
-import Synchronization
 
 /// One key that seals cookies: a name that travels in them, and 32 random bytes that never do.
 ///
@@ -9,13 +8,15 @@ import Synchronization
 public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The name: 1 to 32 of `A-Z a-z 0-9 _ -`.
     ///
-    /// No secret. Never give it to another key.
+    /// Not a secret. Never give it to another key.
     public let id: String
     package let secret: SymmetricKey
 
     /// Creates a key.
     ///
-    /// - Parameter bytes: 32 bytes from a random generator.
+    /// - Parameters:
+    ///   - id: 1 to 32 of `A-Z a-z 0-9 _ -`.
+    ///   - bytes: 32 bytes from a random generator.
     /// - Throws: `.invalidConfiguration` for another length, for a password (printable characters only) and
     ///   for one repeated byte (R62).
     public init(id: String, bytes: [UInt8]) throws(SessionError) {
@@ -37,72 +38,36 @@ public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConve
     public var description: String { "SealKey(\(id))" }
     /// The same as `description`.
     public var debugDescription: String { description }
-    /// Keeps `dump` and debuggers from the key.
+    /// Hides the key from `dump` and debuggers.
     public var customMirror: Mirror { Mirror(self, children: ["id": id]) }
 
     static func isID(_ bytes: ArraySlice<UInt8>) -> Bool {
         (1...32).contains(bytes.count)
-            && bytes.allSatisfy { byte in
-                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-                    || byte == 0x2D || byte == 0x5F
+            && bytes.allSatisfy {
+                ASCII.isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
             }
     }
 
     private static func refusal(_ reason: String) -> SessionError {
-        SessionError(.invalidConfiguration, "A seal key can not be used: \(reason).")
+        SessionError(.invalidConfiguration, "A seal key cannot be used: \(reason).")
     }
 }
 
 /// The keys that seal and open cookies: the first seals, all of them open.
 ///
-/// To change keys without signing anybody out: put the new key *behind* the old one on every instance, then
-/// in front of it on every instance, and take the old one away when the longest session lifetime has passed.
-/// A cookie that was sealed with another key than the first is sealed anew with the next response. Taking a
-/// key away ends every session sealed with it, which is also the way to sign everybody out. Exactly one key
-/// is tried for a cookie: the one it names (R63).
-public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflectable {
-    private let keys: Mutex<[SealKey]>
+/// To change keys without signing any user out: put the new key *behind* the old one on every instance, then
+/// in front of it on every instance, and remove the old one when the longest session lifetime has passed. A
+/// cookie that was sealed with another key than the first is sealed anew with the next response. Removing a
+/// key ends every session sealed with it, which is also the way to sign all users out. Exactly one key is
+/// tried for a cookie: the one it names (R63).
+public struct SealKeyRing: Sendable, CustomStringConvertible, CustomReflectable {
+    private let keys: [SealKey]
 
     /// Creates a ring.
     ///
     /// - Parameter keys: 1 to 16 keys; the first one seals.
     /// - Throws: `.invalidConfiguration` for no key, too many, or two of one name.
     public init(_ keys: [SealKey]) throws(SessionError) {
-        try Self.check(keys)
-        self.keys = Mutex(keys)
-    }
-
-    /// Reads a ring from configuration: `ID:KEY,ID:KEY…`, each key 32 bytes as base64url without padding.
-    ///
-    /// - Throws: `.invalidConfiguration` with the position of the mistake; never with any part of the text.
-    public convenience init(parsing text: String) throws(SessionError) { try self.init(Self.parse(text)) }
-
-    /// Replaces all keys at once, while the server runs.
-    ///
-    /// - Throws: `.invalidConfiguration` as `init` does; the ring then stays as it was.
-    public func replace(with keys: [SealKey]) throws(SessionError) {
-        try Self.check(keys)
-        self.keys.withLock { $0 = keys }
-    }
-
-    /// Replaces all keys by those of a text; see `init(parsing:)`.
-    public func replace(parsing text: String) throws(SessionError) { try replace(with: Self.parse(text)) }
-
-    /// The names of the keys, the sealing one first.
-    public var ids: [String] { keys.withLock { $0.map(\.id) } }
-
-    /// The key that seals.
-    package var sealing: SealKey { keys.withLock { $0[0] } }
-
-    /// The key of this name.
-    package func key(_ id: String) -> SealKey? { keys.withLock { $0.first { $0.id == id } } }
-
-    /// The text for logs and messages; holds no secret.
-    public var description: String { "SealKeyRing(\(ids.joined(separator: ", ")))" }
-    /// Keeps `dump` and debuggers from the keys.
-    public var customMirror: Mirror { Mirror(self, children: ["ids": ids]) }
-
-    private static func check(_ keys: [SealKey]) throws(SessionError) {
         guard (1...16).contains(keys.count) else {
             throw SessionError(
                 .invalidConfiguration,
@@ -112,10 +77,31 @@ public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflect
         guard Set(keys.map(\.id)).count == keys.count else {
             throw SessionError(
                 .invalidConfiguration,
-                "Two seal keys have the same name; a name stands for one key for ever."
+                "Two seal keys have the same name; use a name only once, ever."
             )
         }
+        self.keys = keys
     }
+
+    /// Reads a ring from configuration.
+    ///
+    /// - Parameter text: `ID:KEY,ID:KEY…`, each key 32 bytes as base64url without padding.
+    /// - Throws: `.invalidConfiguration` with the position of the mistake; never with any part of the text.
+    public init(parsing text: String) throws(SessionError) { try self.init(Self.parse(text)) }
+
+    /// The names of the keys, the sealing one first.
+    public var ids: [String] { keys.map(\.id) }
+
+    /// The key that seals.
+    package var sealing: SealKey { keys[0] }
+
+    /// Returns the key of this name.
+    package func key(_ id: String) -> SealKey? { keys.first { $0.id == id } }
+
+    /// The text for logs and messages; holds no secret.
+    public var description: String { "SealKeyRing(\(ids.joined(separator: ", ")))" }
+    /// Hides the keys from `dump` and debuggers.
+    public var customMirror: Mirror { Mirror(self, children: ["ids": ids]) }
 
     private static func parse(_ text: String) throws(SessionError) -> [SealKey] {
         let entries = text.utf8.split(
@@ -128,7 +114,7 @@ public final class SealKeyRing: Sendable, CustomStringConvertible, CustomReflect
             let place = "Seal key \(position + 1) of \(entries.count)"
             let parts = Array(entry).split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
             guard parts.count == 2 else {
-                throw SessionError(.invalidConfiguration, "\(place) has not the form ID:KEY.")
+                throw SessionError(.invalidConfiguration, "\(place) does not have the form ID:KEY.")
             }
             guard let bytes = Base64URL.decode(parts[1]) else {
                 throw SessionError(

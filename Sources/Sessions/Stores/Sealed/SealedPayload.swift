@@ -1,43 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the seal of a whole session holds: the record, with its own name and deadlines (R64).
+/// What a sealed cookie holds: the whole session, with its own ID and deadlines (R64).
 ///
-/// Pure: times are passed in.
-///
-/// There is one encoding of each value, and decoding refuses every other.
+/// Times are passed in. There is one encoding of each value, and decoding refuses every other.
 package struct SealedPayload: Sendable, Equatable {
     /// Random; stays the same through sign-in and renewal.
     package var id: SessionID
-    /// When the seal was made.
+    /// When the cookie was sealed.
     package var issued: SessionInstant
-    package var created: SessionInstant
-    package var lastUsed: SessionInstant
-    package var rotated: SessionInstant
-    package var deadline: SessionInstant
-    package var idleTimeout: Duration
+    package var times: SessionTimes
     package var version: Int
     package var principal: String?
+    /// When the user signed in, by the clock of a revocation list; nil where there is none.
+    package var authenticated: SessionInstant?
     package var attributes: [String: [UInt8]]
 
-    /// How far the clocks of two instances may differ: a seal from later than that is not used.
+    /// How far the clocks of two instances may differ: a cookie that was sealed later than that is not used.
     package static let skew = Duration.seconds(60)
-    private static let format: UInt8 = 1
+    private static let format: UInt8 = 2
 
-    /// A session that comes to life now.
+    /// Creates a session at `now`.
     package init(_ draft: SessionDraft, now: SessionInstant) {
         id = SessionID()
         issued = now
-        created = now
-        lastUsed = now
-        rotated = now
-        deadline = now + draft.policy.lifetime
-        idleTimeout = draft.policy.idleTimeout
+        times = SessionTimes(
+            startingAt: now,
+            idleTimeout: draft.policy.idleTimeout,
+            lifetime: draft.policy.lifetime
+        )
         version = 1
         principal = draft.principal
         attributes = draft.attributes
     }
 
-    /// The session in other bytes; nil when they are no encoding of one.
+    /// Decodes a session; nil when the bytes are not an encoding of one.
     package init?(decoding bytes: [UInt8]) {
         do { try self.init(reading: bytes) } catch { return nil }
     }
@@ -49,21 +45,31 @@ package struct SealedPayload: Sendable, Equatable {
         }
         self.id = id
         let issued = try reader.signed()
-        self.issued = SessionInstant(milliseconds: issued)
-        created = SessionInstant(milliseconds: issued &+ (try reader.signed()))
-        lastUsed = SessionInstant(milliseconds: issued &+ (try reader.signed()))
-        rotated = SessionInstant(milliseconds: issued &+ (try reader.signed()))
-        deadline = SessionInstant(milliseconds: issued &+ (try reader.signed()))
+        func instant(_ offset: Int64) -> SessionInstant { SessionInstant(milliseconds: issued &+ offset) }
+        self.issued = instant(0)
+        let created = instant(try reader.signed())
+        let lastUsed = instant(try reader.signed())
+        let rotated = instant(try reader.signed())
+        let deadline = instant(try reader.signed())
         let idle = try reader.number()
         let version = try reader.number()
         guard (1...UInt64(Int64.max)).contains(idle), (1...UInt64(Int.max)).contains(version) else {
             throw ByteReader.Malformed()
         }
-        idleTimeout = .milliseconds(Int64(idle))
+        times = SessionTimes(
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            deadline: deadline,
+            idleTimeout: .milliseconds(Int64(idle))
+        )
         self.version = Int(version)
         switch try reader.byte() {
-        case 0: principal = nil
+        case 0: break
         case 1: principal = try reader.text()
+        case 2:
+            principal = try reader.text()
+            authenticated = SessionInstant(milliseconds: try reader.signed())
         default: throw ByteReader.Malformed()
         }
         attributes = try reader.attributes()
@@ -76,70 +82,52 @@ package struct SealedPayload: Sendable, Equatable {
         writer.byte(Self.format)
         writer.raw(id.bytes)
         writer.signed(issued.milliseconds)
-        for instant in [created, lastUsed, rotated, deadline] {
+        for instant in [times.created, times.lastUsed, times.rotated, times.deadline] {
             writer.signed(instant.milliseconds &- issued.milliseconds)
         }
-        writer.number(UInt64(idleTimeout.wholeMilliseconds))
+        writer.number(UInt64(times.idleTimeout.wholeMilliseconds))
         writer.number(UInt64(version))
-        writer.byte(principal == nil ? 0 : 1)
-        if let principal { writer.string(principal.utf8) }
+        writer.byte(principal == nil ? 0 : authenticated == nil ? 1 : 2)
+        if let principal {
+            writer.string(principal.utf8)
+            if let authenticated { writer.signed(authenticated.milliseconds) }
+        }
         writer.attributes(attributes)
         return writer.bytes
     }
 
-    /// The instant at which it is read: no earlier than what it says about itself, because clocks differ.
-    package func reading(at now: SessionInstant) -> SessionInstant { max(now, issued, lastUsed) }
+    /// Returns the instant at which it is read: no earlier than what it says about itself, because clocks differ.
+    package func reading(at now: SessionInstant) -> SessionInstant { max(now, issued, times.lastUsed) }
 
-    /// Why it does not count at this instant; nil when it does.
+    /// Returns why it is not valid at this instant; nil when it is.
     package func absence(at now: SessionInstant) -> SessionAbsence? {
-        guard issued <= now + Self.skew, lastUsed <= now + Self.skew else { return .unreadable }
-        let end = SessionPolicy.end(lastUsed: lastUsed, idleTimeout: idleTimeout, deadline: deadline)
-        return reading(at: now) < end ? nil : .unknown
-    }
-
-    /// The state as a caller sees it.
-    package func record(
-        _ credential: SessionCredential,
-        reissue: SessionCredential? = nil,
-        at now: SessionInstant
-    ) -> SessionRecord {
-        SessionRecord(
-            id: id,
-            credential: credential,
-            secretStatus: .current,
-            hasPreviousSecret: false,
-            version: version,
-            principal: principal,
-            attributes: attributes,
-            created: created,
-            lastUsed: lastUsed,
-            rotated: rotated,
-            deadline: deadline,
-            idleTimeout: idleTimeout,
-            now: reading(at: now),
-            reissue: reissue
-        )
+        guard issued <= now + Self.skew, times.lastUsed <= now + Self.skew else { return .unreadable }
+        return reading(at: now) < times.expiry ? nil : .unknown
     }
 
     /// Restarts the idle timeout.
     package mutating func touch(at now: SessionInstant) {
         issued = reading(at: now)
-        lastUsed = issued
+        times.lastUsed = issued
     }
 
     /// Applies a change whole, or throws and changes nothing.
+    ///
+    /// - Parameters:
+    ///   - change: the change.
+    ///   - now: the store's time.
+    /// - Throws: `.invalidValue` when an increment meets a value that is not an integer, or would overflow.
     package mutating func apply(_ change: SessionChange, at now: SessionInstant) throws(SessionError) {
         attributes = try change.applied(to: attributes)
         touch(at: now)
         version += 1
-        switch change.rotation {
-        case .none: break
-        case .renew: rotated = issued
-        case .signIn(let principal, _):
-            self.principal = principal
-            rotated = issued
-            deadline = issued + change.policy.lifetime
-            idleTimeout = change.policy.idleTimeout
-        }
+        guard change.rotation != .none else { return }
+        // Later than before even within a millisecond, so that older cookies of this session can be told apart.
+        times.rotated = max(issued, times.rotated + .milliseconds(1))
+        guard case .signIn(let principal, _) = change.rotation else { return }
+        self.principal = principal
+        authenticated = nil
+        times.deadline = issued + change.policy.lifetime
+        times.idleTimeout = change.policy.idleTimeout
     }
 }

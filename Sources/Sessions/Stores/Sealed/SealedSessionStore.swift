@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
-// The operations are documented where they are promised: `SessionStore`.
-/// Sessions that live in the cookie alone, sealed: nobody but the servers can read or make one, and no server
+// The operations are documented in `SessionStore`.
+/// Sessions that live in the cookie alone, sealed: only the servers can read or create one, and no server
 /// keeps anything.
 ///
 /// Costs no I/O, needs no Redis, and any instance that has the keys serves any user. The price is what no
 /// server can know:
 ///
 /// * **Nothing can be ended.** Signing out deletes the cookie; a copy of it works until its idle deadline,
-///   or, if it is used meanwhile, its absolute one. There is no list and no revocation: this type is no
-///   `SessionDirectory`. Taking the key out of the ring ends everything sealed with it.
-/// * **Old cookies roll back.** Whoever kept one can send it again and has the session of that time.
+///   or, if it is used before, its absolute one. There is no list and no revocation: this type is not a
+///   `SessionDirectory`. Removing the key from the ring ends everything sealed with it.
+/// * **Old cookies roll back.** A client that kept one can send it again and has the session of that time.
 ///   Counters, one-time codes, balances and login attempts do not belong here (R65).
 /// * **Of two parallel writes the response that arrives last wins**, and it may be one that only extended the
 ///   idle timeout. There is no conflict to notice. A response on its way during a sign-out brings the cookie
@@ -19,14 +19,22 @@
 /// * **8 KiB in all**, on every request; more is refused with `.tooLarge` and nothing changes. Changes need a
 ///   response that can carry a cookie: none in a streaming body or a job (`.unsupported`).
 ///
-/// `GuardedSessionStore` has none of the first three limits, `TieredSessionStore` keeps only visitors who are
-/// not signed in like this. The cookie is written when the session changes, when its idle deadline is due to
-/// move, and when its key has been replaced; never by plain reads. Source: R59–R68.
-public struct SealedSessionStore: SessionStore, CookieKeeping {
-    let seal: CookieSealer
+/// `RevocableSessionStore` (in `RedisSessions`) removes the first limit; `TieredSessionStore` keeps only
+/// anonymous visitors like this and removes all of them for users. The cookie is written when the session
+/// changes, when its idle deadline is due to move, and when its key has been replaced; never by other reads.
+/// Source: R59–R68.
+public struct SealedSessionStore: SessionStore {
+    let sealer: CookieSealer
     private let cookieName: String
     private let maximumBytes: Int
     private let now: @Sendable () -> SessionInstant
+
+    /// What a load found: carried in the record, so that the seal is opened once for each request.
+    package struct Context: Sendable {
+        package let payload: SealedPayload
+        /// Whether it was sealed with the key that seals now.
+        let isCurrentKey: Bool
+    }
 
     /// Bytes that a change must leave free, so that later times and another key's name still fit.
     private static let reserve = 64
@@ -35,10 +43,10 @@ public struct SealedSessionStore: SessionStore, CookieKeeping {
     ///
     /// - Parameters:
     ///   - keys: the keys; all instances need the same.
-    ///   - application: what the seals hold for; two applications, or two environments, that share keys must
-    ///     differ here.
-    ///   - cookie: the manager's cookie: a seal holds for its name only.
-    ///   - maximumBytes: the longest value of the cookie, all its parts together; 1,024 to 8,192.
+    ///   - application: the name of the application, bound into the seal: two applications, or two
+    ///     environments, that share keys must differ here. 1 to 128 letters, digits or `-_.:/`.
+    ///   - cookie: the manager's cookie: a seal is valid for its name only.
+    ///   - maximumBytes: the longest value of the cookie, all its chunks together; 1,024 to 8,192.
     ///   - now: the clock; the system's by default. The clocks of instances may differ by up to a minute.
     /// - Throws: `.invalidConfiguration`.
     public init(
@@ -72,9 +80,8 @@ public struct SealedSessionStore: SessionStore, CookieKeeping {
                 "maximumBytes must be between 1024 and \(CookieChunks.maximumBytes)."
             )
         }
-        seal = try CookieSealer(
+        sealer = try CookieSealer(
             keys,
-            purpose: .session,
             application: application,
             cookieName: cookie.name,
             onAttempt: onAttempt
@@ -85,112 +92,133 @@ public struct SealedSessionStore: SessionStore, CookieKeeping {
     }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
-        let now = now()
-        switch open(credential, at: now) {
-        case .absent(let absence): return .absent(absence)
-        case .live(let session, let isCurrent):
-            var fresh = session
-            fresh.issued = session.reading(at: now)
-            // A plain read moves no deadline: only the key is another one.
-            let reissue = isCurrent ? nil : try? sealed(fresh, within: maximumBytes)
-            return .found(session.record(credential, reissue: reissue, at: now))
-        }
+        open(credential)
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        try create(draft, within: maximumBytes)
+        try seal(SealedPayload(draft, now: now()))
     }
 
-    /// Makes a session whose cookie value is no longer than `limit` bytes, or throws `.tooLarge`.
-    func create(_ draft: SessionDraft, within limit: Int) throws(SessionError) -> SessionCommitResult {
-        let session = SealedPayload(draft, now: now())
-        return .committed(
-            id: session.id,
-            version: 1,
-            credential: try sealed(session, within: min(limit, maximumBytes - Self.reserve)),
-            remaining: session.deadline - session.issued
-        )
-    }
-
-    public func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
-        -> SessionCommitResult
-    {
-        try commit(change, to: record, within: maximumBytes)
-    }
-
-    /// Changes a session if its cookie value is then no longer than `limit` bytes, or throws `.tooLarge`.
-    func commit(_ change: SessionChange, to record: SessionRecord, within limit: Int) throws(SessionError)
-        -> SessionCommitResult
-    {
-        let now = now()
-        var session: SealedPayload
-        switch open(record.credential, at: now) {
-        case .absent(let absence): return .gone(absence)
-        case .live(let opened, _): session = opened
+    public func commit(
+        _ change: SessionChange,
+        to record: SessionRecord
+    ) async throws(SessionError) -> SessionCommitResult {
+        switch try changed(change, record) {
+        case .absent(let absence): .gone(absence)
+        case .live(let payload): try seal(payload)
         }
-        if change.needsVersion, session.version != record.version {
-            return .conflict(session.record(record.credential, at: now))
-        }
-        try session.apply(change, at: now)
-        return .committed(
-            id: session.id,
-            version: session.version,
-            credential: try sealed(session, within: min(limit, maximumBytes - Self.reserve)),
-            remaining: session.deadline - session.issued
-        )
     }
 
-    public func touch(_ record: SessionRecord) async throws(SessionError) -> SessionCredential? {
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        let context = try record.context(Context.self)
+        guard isDue || !context.isCurrentKey else { return nil }
         let now = now()
-        guard case .live(var session, _) = open(record.credential, at: now) else { return nil }
-        session.touch(at: now)
-        return try sealed(session, within: maximumBytes)
+        guard context.payload.absence(at: now) == nil else { return nil }
+        var payload = context.payload
+        // A change of the key moves no deadline.
+        if isDue { payload.touch(at: now) } else { payload.issued = payload.reading(at: now) }
+        return try credential(payload, within: maximumBytes)
     }
 
-    /// Whether there is a session to sign out of.
-    ///
-    /// The caller then deletes the cookie; nothing else happens.
+    /// Returns whether there is a session to sign out of. The caller deletes the cookie; nothing else
+    /// happens.
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        if case .live = open(record.credential, at: now()) { true } else { false }
+        try record.context(Context.self).payload.absence(at: now()) == nil
     }
 
     public func check() async throws(SessionError) {}
 
-    public func isHeldByClient(_ record: SessionRecord) -> Bool { true }
+    public func validate(for cookie: SessionCookie) throws(SessionError) {
+        guard cookie.name != cookieName else { return }
+        throw SessionError(
+            .invalidConfiguration,
+            "The store seals the cookie \(cookieName), the manager sends \(cookie.name); give both the same SessionCookie."
+        )
+    }
 
-    package var cookieNames: Set<String> { [cookieName] }
+    // MARK: For stores that build on this one
 
-    package func endsWithItsCookie(_ record: SessionRecord) -> Bool { true }
-
-    // MARK: Inside
-
-    private enum Finding {
-        case live(SealedPayload, isCurrent: Bool)
+    /// A changed session, not sealed yet.
+    package enum Changed {
+        case live(SealedPayload)
         case absent(SessionAbsence)
     }
 
-    private func open(_ credential: SessionCredential, at now: SessionInstant) -> Finding {
-        switch seal.open(credential.value) {
+    /// Whether a credential is a sealed session of this store, opened or not.
+    package func isSealed(_ credential: SessionCredential) -> Bool { sealer.isSealed(credential.value) }
+
+    /// The store's time.
+    package var time: SessionInstant { now() }
+
+    /// Finds the session in a credential; no I/O.
+    package func open(_ credential: SessionCredential) -> SessionLoadResult {
+        switch sealer.open(credential.value) {
         case .malformed: return .absent(.malformed)
         case .unknownKey: return .absent(.unknownKey)
         case .forged: return .absent(.forged)
-        case .opened(let bytes, let isCurrent):
-            guard let session = SealedPayload(decoding: bytes) else { return .absent(.unreadable) }
-            return session.absence(at: now).map(Finding.absent) ?? .live(session, isCurrent: isCurrent)
+        case .opened(let bytes, let isCurrentKey):
+            let now = now()
+            guard let payload = SealedPayload(decoding: bytes) else { return .absent(.unreadable) }
+            if let absence = payload.absence(at: now) { return .absent(absence) }
+            return .found(
+                SessionRecord(
+                    id: payload.id,
+                    version: payload.version,
+                    principal: payload.principal,
+                    attributes: payload.attributes,
+                    times: payload.times,
+                    now: payload.reading(at: now),
+                    residence: .cookie,
+                    storeContext: Context(payload: payload, isCurrentKey: isCurrentKey)
+                )
+            )
         }
     }
 
-    private func sealed(_ session: SealedPayload, within maximum: Int) throws(SessionError)
+    /// Applies a change to a loaded session; no I/O.
+    ///
+    /// - Parameters:
+    ///   - change: the change.
+    ///   - record: a record of this store.
+    /// - Returns: the changed session, or that it is over.
+    /// - Throws: `.invalidValue`.
+    package func changed(_ change: SessionChange, _ record: SessionRecord) throws(SessionError) -> Changed {
+        let now = now()
+        var payload = try record.context(Context.self).payload
+        if let absence = payload.absence(at: now) { return .absent(absence) }
+        try payload.apply(change, at: now)
+        return .live(payload)
+    }
+
+    /// Seals a new or changed session.
+    ///
+    /// - Parameters:
+    ///   - payload: the session.
+    ///   - limit: the longest cookie value, besides the store's own limit.
+    /// - Returns: that it is committed, with its credential.
+    /// - Throws: `.tooLarge`.
+    package func seal(_ payload: SealedPayload, within limit: Int = .max) throws(SessionError)
+        -> SessionCommitResult
+    {
+        .committed(
+            id: payload.id,
+            version: payload.version,
+            credential: try credential(payload, within: min(limit, maximumBytes - Self.reserve)),
+            remaining: payload.times.deadline - payload.issued
+        )
+    }
+
+    private func credential(_ payload: SealedPayload, within maximum: Int) throws(SessionError)
         -> SessionCredential
     {
-        let bytes = session.encoded
-        let length = seal.length(sealing: bytes.count)
+        let bytes = payload.encoded
+        let length = sealer.length(sealing: bytes.count)
         guard length <= maximum else {
             throw SessionError(
                 .tooLarge,
-                "The session cookie would have \(length) bytes, \(maximum) are allowed; store less in it or use a server-side store."
+                "The session cookie would have \(length) bytes, \(maximum) are allowed; use a server-side store."
             )
         }
-        return SessionCredential(try seal.seal(bytes))
+        return SessionCredential(try sealer.seal(bytes))
     }
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import Sessions
+
+/// The arguments of `commit.lua`, in the order in which the script takes them.
+struct CommitArguments {
+    let presentedHash: [UInt8]
+    let readVersion: Int
+    let needsVersion: String
+    let rotation: String
+    var newHash: [UInt8] = []
+    var newPrincipal: [UInt8] = []
+    var newUser: [UInt8] = []
+    let grace: Int64
+    let idleTimeout: Int64
+    let lifetime: Int64
+    let maximumBytes: Int
+    let keptCount: Int
+    // Then the kept fields, then for each operation its letter, field and value.
+    private let keptFields: [String]
+    private let operations: [String: SessionChange.Operation]
+
+    /// - Parameters:
+    ///   - change: the change.
+    ///   - record: the record that was read.
+    ///   - presented: the token that was presented for it.
+    ///   - fresh: carries the secret that replaces the current one, if the change asks for it.
+    ///   - crypto: hashes secrets and encrypts names.
+    init(
+        _ change: SessionChange,
+        to record: SessionRecord,
+        _ presented: PresentedToken,
+        fresh: SessionToken,
+        _ crypto: RecordCrypto
+    ) {
+        presentedHash = presented.hash
+        readVersion = record.version
+        needsVersion = change.needsVersion ? "1" : ""
+        grace = change.policy.renewalGrace.wholeMilliseconds
+        idleTimeout = change.policy.idleTimeout.wholeMilliseconds
+        lifetime = change.policy.lifetime.wholeMilliseconds
+        maximumBytes = change.maximumBytes
+        operations = change.operations
+        var kept: Set<String> = []
+        switch change.rotation {
+        case .none: rotation = ""
+        case .renew:
+            rotation = "renew"
+            newHash = crypto.hash(fresh)
+            newPrincipal = record.principal.map { crypto.encrypt(principal: $0, for: fresh) } ?? []
+        case .signIn(let principal, let keeping):
+            rotation = "signin"
+            newHash = crypto.hash(fresh)
+            newPrincipal = crypto.encrypt(principal: principal, for: fresh)
+            newUser = crypto.hash(principal: principal)
+            kept = keeping
+        }
+        keptCount = kept.count
+        keptFields = kept.map(RedisSchema.field)
+    }
+
+    /// Appends all of them to a command.
+    func append(to command: inout RedisCommand) {
+        command.append(presentedHash)
+        command.append(readVersion)
+        command.append(needsVersion)
+        command.append(rotation)
+        command.append(newHash)
+        command.append(newPrincipal)
+        command.append(newUser)
+        command.append(Int(grace))
+        command.append(Int(idleTimeout))
+        command.append(Int(lifetime))
+        command.append(maximumBytes)
+        command.append(keptCount)
+        for field in keptFields { command.append(field) }
+        for (name, operation) in operations {
+            let (letter, value): (String, [UInt8]) =
+                switch operation {
+                case .set(let value): ("s", value)
+                case .remove: ("r", [])
+                case .increment(let amount): ("i", Array(String(amount).utf8))
+                }
+            command.append(letter)
+            command.append(RedisSchema.field(name))
+            command.append(value)
+        }
+    }
+}

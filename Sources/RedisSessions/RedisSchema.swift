@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// Everything that this package keeps in Redis, and the commands that read and write it.
+///
+/// | key | type | time to live |
+/// | --- | --- | --- |
+/// | `PREFIX:s:{ID}` | hash, one session | its idle timeout, at most until its absolute deadline |
+/// | `PREFIX:s:{ID}` | hash with `@gone` only, a tombstone | 5 minutes |
+/// | `PREFIX:u:{USER}` | sorted set, a user's session IDs by absolute deadline | that of its longest entry |
+/// | `PREFIX:r:{ID}` | string of `RevocableSessionStore`: what was revoked of a session in a cookie | as the cookie |
+/// | `PREFIX:d:{USER}` | hash of `RevocableSessionStore`: a user's sessions | that of its longest entry |
+/// | `PREFIX:log:APPLICATION` | stream of `ReplicatedSessionStore`, see `LogEntryCodec` | retention and a day |
+///
+/// The braces give each key a cluster slot of its own. `USER` is a keyed hash of the user's name. No key,
+/// field or value holds a secret, a cookie or a user name in the clear. What the store sends, with what its
+/// scripts (`Scripts/*.lua`) call:
+///
+/// | operation | commands, each line one round trip |
+/// | --- | --- |
+/// | load | `HGETALL s:{ID}`, `PTTL s:{ID}` |
+/// | create | `create.lua`: `EXISTS`, `TIME`, `HSET`, `PEXPIRE` |
+/// | commit | `commit.lua`: `HMGET`, `TIME`, `PTTL`, `HGETALL` (only in a conflict), `HSET`, `HDEL`, `HINCRBY`, `PEXPIRE` |
+/// | sign-in | `index.lua` on `u:{USER}`: `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`; then create or commit |
+/// | touch | `touch.lua`: `HMGET`, `TIME`, `PTTL`, `PEXPIRE`, `HSET` |
+/// | end | `end.lua`: `HMGET`, `TIME`, `PTTL`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
+/// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+struct RedisSchema: Sendable {
+    /// The fields of a session's hash besides its attributes, which are `a:NAME`. Times are milliseconds
+    /// since 1970.
+    enum Field: String, CaseIterable {
+        /// `1`; a record of another format is left untouched.
+        case format = "@format"
+        /// Grows by one with each commit.
+        case version = "@version"
+        /// The hash of the current secret, 32 bytes.
+        case secretHash = "@digest"
+        /// When the session was created, last used and last given a new secret.
+        case created = "@created"
+        case lastUsed = "@used"
+        case rotated = "@rotated"
+        /// The absolute deadline.
+        case deadline = "@deadline"
+        /// The idle timeout in milliseconds.
+        case idleTimeout = "@idle"
+        /// The user's name, encrypted for the holder of the current secret; missing in an anonymous session.
+        case principal = "@principal"
+        /// The hash of the user's name.
+        case principalHash = "@user"
+        /// The hash of the secret before the current one.
+        case previousSecretHash = "@old-digest"
+        /// Until when the previous secret is valid.
+        case previousValidUntil = "@old-until"
+        /// From when on presenting the previous secret is a replay.
+        case previousIsReplayFrom = "@old-replay"
+        /// The user's name, encrypted for the holder of the previous secret.
+        case previousPrincipal = "@old-principal"
+        /// In a tombstone, its only field: `signed-out` or `revoked`.
+        case gone = "@gone"
+    }
+
+    let application: String
+    let prefix: String
+
+    /// - Parameters:
+    ///   - application: the name of the application.
+    ///   - prefix: the first part of every key; the application's name for nil.
+    /// - Throws: `.invalidConfiguration` for a prefix that is empty, long, or has characters with a meaning
+    ///   in patterns and ACLs.
+    init(application: String, prefix: String?) throws(SessionError) {
+        try RecordCrypto.validate(application: application)
+        self.application = application
+        self.prefix = prefix ?? application
+        guard (1...128).contains(self.prefix.utf8.count), self.prefix.utf8.allSatisfy(ASCII.isKeyByte) else {
+            throw SessionError(
+                .invalidConfiguration,
+                "The key prefix must be 1 to 128 letters, digits or -_.:/ characters."
+            )
+        }
+    }
+
+    /// The log of a replicated store.
+    var log: String { "\(prefix):log:\(application)" }
+
+    /// The hash of a session.
+    func session(_ id: SessionID) -> String { "\(prefix):s:{\(id)}" }
+
+    /// The list of a user's sessions.
+    func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }
+
+    /// What was revoked of a session in a cookie.
+    func revocation(_ id: SessionID) -> String { "\(prefix):r:{\(id)}" }
+
+    /// The list of a user's sessions in cookies.
+    func devices(_ principalHash: [UInt8]) -> String { "\(prefix):d:{\(Self.text(principalHash))}" }
+
+    /// The field of an attribute.
+    static func field(_ name: String) -> String { "a:\(name)" }
+
+    /// Returns the attribute of a field; nil for the record's own fields.
+    static func attribute(_ field: UnsafeRawBufferPointer) -> String? {
+        guard field.count > 2, field[0] == UInt8(ascii: "a"), field[1] == UInt8(ascii: ":") else {
+            return nil
+        }
+        return String(decoding: field[2...], as: UTF8.self)
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String {
+        String(decoding: Base64URL.encode(bytes), as: UTF8.self)
+    }
+}

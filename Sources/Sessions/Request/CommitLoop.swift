@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Stores what a handler did: carries out the steps that a `CommitAttempt` decides on.
+struct CommitLoop: Sendable {
+    let store: any SessionStore
+    let policy: SessionPolicy
+    let limits: SessionLimits
+    let queue: CommitQueue
+    let events: SessionEventSink
+
+    /// Commits and returns what the response must do about the cookie. Not interrupted by cancellation.
+    ///
+    /// No round trip without changes; one with them, two more for each conflict; a sign-out costs one.
+    ///
+    /// - Parameters:
+    ///   - work: what the handler did.
+    ///   - canSetCookie: false when the response cannot carry a cookie (1xx, 304, already sent).
+    /// - Returns: what to do about the cookie.
+    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
+    ///   `.noSession`, and what the closures of the handler's updates throw.
+    func run(_ work: UncommittedSession, canSetCookie: Bool) async throws -> CookieAction {
+        var attempt = CommitAttempt(work, policy: policy, limits: limits, canSetCookie: canSetCookie)
+        var turn: SessionID?
+        defer { if let turn { queue.leave(turn) } }
+        do {
+            var step = try attempt.started(jitter: .random(in: 0..<1))
+            while true {
+                attempt.takeEvents().forEach(events.emit)
+                switch step {
+                case .end(let record): step = try attempt.ended(try await store.end(record))
+                case .create(let draft): step = attempt.created(try await store.create(draft))
+                case .commit(let change, let record):
+                    step = try attempt.answered(try await store.commit(change, to: record))
+                case .queue(let id):
+                    await queue.enter(id)
+                    turn = id
+                    step = try attempt.admitted()
+                case .touch(let record, let isDue): step = attempt.touched(await touch(record, isDue: isDue))
+                case .finish(let action): return action
+                }
+            }
+        } catch let error as SessionError {
+            let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
+            events.emit(
+                SessionEvent(isOutage ? .storeFailed : .refused, attempt.id, detail: "commit: \(error)")
+            )
+            throw error
+        }
+    }
+
+    /// A touch that fails is reported and does not fail the request.
+    private func touch(_ record: SessionRecord, isDue: Bool) async -> SessionCredential? {
+        do { return try await store.touch(record, isDue: isDue) } catch {
+            events.emit(SessionEvent(.touchFailed, record.id, detail: "\(error)"))
+            return nil
+        }
+    }
+}
+
+/// What the response must do about the session cookie.
+enum CookieAction: Sendable {
+    case keep
+    case send(SessionCredential, remaining: Duration)
+    case delete
+    /// The changes were not stored because the session is over; the cookie stays as it is.
+    case dropped
+}
+
+/// The decisions of one commit, as a state machine without I/O.
+struct CommitAttempt: Sendable {
+    /// What to do next.
+    enum Step: Sendable {
+        case end(SessionRecord)
+        case create(SessionDraft)
+        case commit(SessionChange, to: SessionRecord)
+        /// Wait until no other request of this process retries a commit on this session.
+        case queue(SessionID)
+        case touch(SessionRecord, isDue: Bool)
+        case finish(CookieAction)
+    }
+
+    /// How often one request tries to commit a change that depends on what it read.
+    ///
+    /// Behind the queue one request of each process competes, and first attempts; the chance to lose that
+    /// often against two processes is below one in 10^11.
+    static let limit = 64
+
+    private var work: UncommittedSession
+    private let policy: SessionPolicy
+    private let limits: SessionLimits
+    private let canSetCookie: Bool
+    private var jitter = 0.0
+    private var attempts = 0
+    private var isQueued = false
+    private var hasEnded = false
+    private var rotation = SessionChange.Rotation.none
+    private var events: [SessionEvent] = []
+
+    init(_ work: UncommittedSession, policy: SessionPolicy, limits: SessionLimits, canSetCookie: Bool) {
+        self.work = work
+        self.policy = policy
+        self.limits = limits
+        self.canSetCookie = canSetCookie
+    }
+
+    /// The session that the attempt is about; nil for a new one.
+    var id: SessionID? { work.record?.id }
+
+    /// Returns the events of the last decision, once.
+    mutating func takeEvents() -> [SessionEvent] {
+        defer { events = [] }
+        return events
+    }
+
+    /// - Parameter jitter: 0..<1; see `SessionPolicy.isTouchDue`.
+    mutating func started(jitter: Double) throws -> Step {
+        self.jitter = jitter
+        guard let record = work.signedOut else { return try next() }
+        guard canSetCookie || record.residence != .cookie else {
+            throw SessionError(
+                .unsupported,
+                "The session is kept in the cookie, and this response cannot delete it; it was not ended."
+            )
+        }
+        return .end(record)
+    }
+
+    mutating func ended(_ wasAlive: Bool) throws -> Step {
+        hasEnded = wasAlive
+        if wasAlive { emit(.signedOut, work.signedOut?.id) }
+        return try next()
+    }
+
+    mutating func admitted() throws -> Step { try next() }
+
+    mutating func answered(_ result: SessionCommitResult) throws -> Step {
+        switch result {
+        case .committed(let id, _, let credential, let remaining):
+            guard let credential else { return .finish(.keep) }
+            if work.changes.isSignIn { emit(.signedIn, id) }
+            if rotation == .renew { emit(.renewed, id) }
+            return .finish(.send(credential, remaining: remaining))
+        case .conflict(let fresh):
+            try work.replay(on: fresh)
+            attempts += 1
+            guard attempts < Self.limit else {
+                throw SessionError(
+                    .conflict,
+                    "Other requests changed the session \(attempts) times in a row; nothing was stored."
+                )
+            }
+            guard !isQueued else { return try next() }
+            isQueued = true
+            return .queue(fresh.id)
+        case .gone(let absence):
+            // A sign-in starts afresh, unless the end of all the user's sessions overtook it (R28). Anything
+            // else must not revive the session.
+            guard work.changes.isSignIn, absence != .ended(.revocation) else { return drop() }
+            if case .superseded = absence {
+                try work.replayOnNew(isSuperseded: true)
+            } else {
+                try work.replayOnNew(isSuperseded: false)
+            }
+            return try next()
+        }
+    }
+
+    mutating func created(_ result: SessionCommitResult) -> Step {
+        // Anything else: a revocation of all the user's sessions overtook the sign-in.
+        guard case .committed(let id, _, let credential?, let remaining) = result else { return drop() }
+        emit(work.changes.isSignIn ? .signedIn : .created, id)
+        return .finish(.send(credential, remaining: remaining))
+    }
+
+    mutating func touched(_ credential: SessionCredential?) -> Step {
+        guard let credential, canSetCookie, let record = work.record else { return .finish(.keep) }
+        return .finish(.send(credential, remaining: record.times.deadline - record.now))
+    }
+
+    private mutating func next() throws -> Step {
+        guard let record = work.record else { return try create() }
+        rotation = work.changes.rotation
+        if rotation == .none, record.secretStatus == .current,
+            policy.isRenewalDue(record.times, now: record.now)
+        {
+            rotation = .renew
+        }
+        if rotation != .none, !canSetCookie {
+            guard !work.changes.isSignIn else {
+                throw SessionError(.noSession, "Signing in needs a response that can carry a cookie.")
+            }
+            // A secret that cannot be sent must not be replaced.
+            rotation = .none
+        }
+        let operations = work.changes.operations
+        guard !operations.isEmpty || rotation != .none else { return touch(record) }
+        guard canSetCookie || record.residence == .server else {
+            throw SessionError(
+                .unsupported,
+                "The session is kept in the cookie, and this response cannot carry one; nothing was changed."
+            )
+        }
+        if !operations.isEmpty { try limits.check(work.changes.attributes, replacing: record.attributes) }
+        let change = SessionChange(
+            operations: operations,
+            needsVersion: work.changes.dependsOnBase,
+            rotation: rotation,
+            policy: policy,
+            maximumBytes: limits.bytes
+        )
+        return .commit(change, to: record)
+    }
+
+    private mutating func create() throws -> Step {
+        let attributes = work.changes.attributes
+        guard !attributes.isEmpty || work.changes.isSignIn else { return .finish(hasEnded ? .delete : .keep) }
+        guard canSetCookie, !work.isSuperseded || work.changes.isSignIn else { return drop() }
+        try limits.check(attributes, replacing: [:])
+        return .create(SessionDraft(attributes: attributes, principal: work.principal, policy: policy))
+    }
+
+    private func touch(_ record: SessionRecord) -> Step {
+        guard canSetCookie || record.residence == .server else { return .finish(.keep) }
+        return .touch(record, isDue: policy.isTouchDue(record.times, now: record.now, jitter: jitter))
+    }
+
+    private mutating func drop() -> Step {
+        emit(.dropped, work.record?.id)
+        return .finish(.dropped)
+    }
+
+    private mutating func emit(_ kind: SessionEvent.Kind, _ id: SessionID?) {
+        events.append(SessionEvent(kind, id))
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import HTTPTypes
+
+extension SessionError {
+    /// The status an HTTP adapter answers with for an error that was not handled: 409, 413, 501, 503 or 500.
+    public var status: HTTPResponse.Status {
+        switch code {
+        case .conflict: .conflict
+        case .tooLarge: .contentTooLarge
+        case .invalidValue: .badRequest
+        case .unsupported: .notImplemented
+        case .storeUnavailable, .storeFull: .serviceUnavailable
+        default: .internalServerError
+        }
+    }
+
+    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes
+    /// sense.
+    public var headers: HTTPFields {
+        var fields: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
+        if status == .serviceUnavailable { fields[.retryAfter] = "1" }
+        return fields
+    }
+
+    /// The body that goes with `status`: JSON with the code and a fixed sentence.
+    ///
+    /// The message itself stays in the log.
+    public var body: String {
+        let sentence =
+            switch status {
+            case .serviceUnavailable: "Sessions cannot be reached at the moment; try again."
+            case .conflict: "The session was changed at the same time; try again."
+            case .contentTooLarge: "The session would hold too much; nothing was stored."
+            case .badRequest: "The value cannot be stored in the session."
+            case .notImplemented: "The way sessions are kept here does not allow this."
+            default: "The session could not be used."
+            }
+        return #"{"error":"\#(code)","message":"\#(sentence)"}"#
+    }
+}

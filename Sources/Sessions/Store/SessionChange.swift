@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A session to be created.
+public struct SessionDraft: Sendable {
+    /// The encoded attributes.
+    public var attributes: [String: [UInt8]]
+    /// The user who signs in; nil for an anonymous session.
+    public var principal: String?
+    /// The time limits of the new record.
+    public var policy: SessionPolicy
+
+    /// Creates a draft.
+    public init(attributes: [String: [UInt8]], principal: String? = nil, policy: SessionPolicy) {
+        self.attributes = attributes
+        self.principal = principal
+        self.policy = policy
+    }
+}
+
+/// Everything one request changes, applied at once.
+public struct SessionChange: Sendable {
+    /// What happens to one attribute.
+    public enum Operation: Hashable, Sendable {
+        /// The value becomes these bytes, whatever it was.
+        case set([UInt8])
+        /// The attribute is removed, if it is there.
+        case remove
+        /// The store adds to the decimal number that is there, or to 0.
+        ///
+        /// Fails with `.invalidValue` if it is not a number or would overflow.
+        case increment(Int)
+    }
+
+    /// What happens to the secret.
+    public enum Rotation: Hashable, Sendable {
+        /// Nothing.
+        case none
+        /// A new secret with equal rights; the old one works for the policy's grace.
+        ///
+        /// Ignored unless the presented secret is the current one (R13).
+        case renew
+        /// A new secret, the old one is invalid at once; the lifetime restarts.
+        ///
+        /// All attributes but `keeping` are dropped first.
+        case signIn(principal: String, keeping: Set<String>)
+    }
+
+    /// At most one operation for each attribute; increments only on attributes that survive the rotation.
+    public var operations: [String: Operation]
+    /// Whether to apply the change only to the version that was read.
+    public var needsVersion: Bool
+    /// What happens to the secret.
+    public var rotation: Rotation
+    /// The time limits for a sign-in, and the grace for a renewal.
+    public var policy: SessionPolicy
+    /// The most bytes that all attributes may have.
+    ///
+    /// Checked by the caller for the version that was read. A store whose record has changed since, and might exceed
+    /// it, answers `conflict`, so that the caller checks again.
+    public var maximumBytes: Int
+
+    /// Creates a change.
+    public init(
+        operations: [String: Operation],
+        needsVersion: Bool = false,
+        rotation: Rotation = .none,
+        policy: SessionPolicy,
+        maximumBytes: Int = SessionLimits().bytes
+    ) {
+        self.operations = operations
+        self.needsVersion = needsVersion
+        self.rotation = rotation
+        self.policy = policy
+        self.maximumBytes = maximumBytes
+    }
+
+    /// Returns the attributes after the change: first the sign-in drops, then the operations apply.
+    ///
+    /// - Throws: `.invalidValue` when an increment meets a value that is not an integer, or would overflow.
+    package func applied(to attributes: [String: [UInt8]]) throws(SessionError) -> [String: [UInt8]] {
+        guard case .signIn(_, let keeping) = rotation else { return try operations.applied(to: attributes) }
+        return try operations.applied(to: attributes.filter { keeping.contains($0.key) })
+    }
+}
+
+/// The answer of `SessionStore.create` and `commit`.
+public enum SessionCommitResult: Sendable {
+    /// All of it is stored.
+    ///
+    /// - Parameters:
+    ///   - id: the record's name.
+    ///   - version: the record's version after the change.
+    ///   - credential: what the cookie must carry from now on; nil when it stays as it is.
+    ///   - remaining: the time to the absolute deadline; the longest that a cookie may live.
+    case committed(id: SessionID, version: Int, credential: SessionCredential?, remaining: Duration)
+    /// Another request committed first; nothing was stored. Carries the record as it is now.
+    case conflict(SessionRecord)
+    /// The session is over or the credential is no longer valid; nothing was stored.
+    case gone(SessionAbsence)
+}
+
+extension [String: SessionChange.Operation] {
+    /// Returns the attributes after these operations: the one rule for all stores that are not scripts.
+    ///
+    /// - Throws: `.invalidValue` when an increment meets a value that is not an integer, or would overflow.
+    package func applied(to attributes: [String: [UInt8]]) throws(SessionError) -> [String: [UInt8]] {
+        var next = attributes
+        for (name, operation) in self {
+            switch operation {
+            case .set(let bytes): next[name] = bytes
+            case .remove: next[name] = nil
+            case .increment(let amount):
+                guard let number = next[name].map(SessionCodec.integer) ?? 0 else {
+                    throw SessionError(.invalidValue, "Only integers can be incremented.")
+                }
+                let (sum, overflow) = number.addingReportingOverflow(amount)
+                guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
+                next[name] = Array(String(sum).utf8)
+            }
+        }
+        return next
+    }
+}
