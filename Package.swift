@@ -187,7 +187,7 @@ for target in package.targets where target.type != .system {
     ]
 }
 
-// The client's asynchronous functions run in the isolation of their callers, and its few uses of memory by address are marked.
+// Asynchronous functions of the client run in the isolation of their callers; unsafe code is marked.
 for target in package.targets where target.name == "Hiredis" {
     target.swiftSettings? += [
         .enableUpcomingFeature("NonisolatedNonsendingByDefault"),

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs those of the named Debian packages that are missing; does nothing and needs no rights when all are installed.
-# Waits while another process uses apt.
+# Installs those of the named Debian packages that are missing; does nothing and needs no rights when all are
+# installed. Waits while another process uses apt.
 #
 #   Scripts/install.sh PACKAGE…
 set -euo pipefail
@@ -42,14 +42,14 @@ log=$(mktemp)
 deadline=$((SECONDS + 600))
 is_told=
 
-# apt ARGUMENT…: runs apt-get, again and again while another process holds one of its locks. apt has four of them, and its
-# option DPkg::Lock::Timeout waits for that of dpkg alone: the lock on the package lists, which a fresh machine holds while
-# it refreshes them, fails at once.
+# apt ARGUMENT…: runs apt-get, again and again while another process holds one of its locks. apt has four of
+# them, and its option DPkg::Lock::Timeout waits for that of dpkg alone: the lock on the package lists, which
+# a fresh machine holds while it refreshes them, fails at once.
 apt() {
     until apt-get "$@" </dev/null >"$log" 2>&1; do
         grep -qE 'Could not get lock|Unable to (lock|acquire)|is locked by another process' "$log" || return 1
         [[ $SECONDS -lt $deadline ]] || return 1
-        [[ $is_told ]] || echo "install: another process holds the lock of apt; waiting for it, at most 10 minutes"
+        [[ $is_told ]] || echo "install: another process holds the lock of apt; waiting at most 10 minutes"
         is_told=1
         sleep 1
     done

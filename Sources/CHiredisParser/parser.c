@@ -13,7 +13,8 @@
 
 /// Arrays within arrays. hiredis 0.14 refuses the ninth level, 1.x has no such limit: both stop at ours.
 enum { MAX_DEPTH = 7 };
-/// hiredis moves its remaining bytes down after every kilobyte that it has consumed: small slices keep the moves short.
+/// hiredis moves its remaining bytes down after every kilobyte that it has consumed: small slices keep the
+/// moves short.
 static const size_t max_slice = 8192;
 /// Memory above this is freed once the replies in it are discarded.
 static const size_t max_kept = 262144;
@@ -70,7 +71,8 @@ static void *on_string(const redisReadTask *task, char *text, size_t length) {
     enum reply_type type;
     switch (task->type) {
     case REDIS_REPLY_STRING:
-        // hiredis accepts any two bytes for the CRLF after a string. They are in its buffer, because it counted them.
+        // hiredis accepts any two bytes for the CRLF after a string. It has counted them: they are in its
+        // buffer.
         if (text[length] != '\r' || text[length + 1] != '\n') return fail(p, REPLY_MALFORMED);
         type = REPLY_STRING;
         break;
@@ -101,8 +103,10 @@ static void *on_integer(const redisReadTask *task, long long value) {
 }
 
 static void *on_null(const redisReadTask *task) {
-    // 1.x also reports the null of RESP3 and aggregates of length -1, a push among them.
-    if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_ARRAY) return fail(task->privdata, REPLY_MALFORMED);
+    // 1.x also reports the null of RESP3, and aggregates of length -1, including a push.
+    if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_ARRAY) {
+        return fail(task->privdata, REPLY_MALFORMED);
+    }
     return add(task->privdata, REPLY_NULL, 0) ? complete(task->privdata) : NULL;
 }
 
@@ -159,7 +163,7 @@ reply_parser *reply_parser_create(size_t max_bytes, size_t max_nodes) {
         return NULL;
     }
     p->reader->privdata = p;  // the macro of hiredis for this casts a pointer to int
-    p->reader->maxbuf = 0;    // 16 KiB by default: the reader would free and allocate its buffer on every larger read
+    p->reader->maxbuf = 0;    // the default frees the buffer after each read of more than 16 KiB
 #if HIREDIS_MAJOR >= 1
     p->reader->maxelements = INT_MAX;  // as 0.14; the default is more
 #endif
@@ -175,7 +179,8 @@ void reply_parser_free(reply_parser *p) {
     free(p);
 }
 
-/// Whether the reader is within an element of a type that only RESP3 has; 0.14 refuses such a type byte itself.
+/// Whether the reader is within an element of a type that only RESP3 has; 0.14 refuses such a type byte
+/// itself.
 static int is_in_resp3(const redisReader *reader) {
 #if HIREDIS_MAJOR >= 1
     if (reader->ridx < 0) return 0;
@@ -204,7 +209,8 @@ static enum reply_fault read_replies(reply_parser *p) {
 reply_batch reply_parser_parse(reply_parser *p, const void *input, size_t length) {
     const char *next = input;
     while (length > 0 && !p->fault) {
-        // Never feeds more than one reply may have, so that the limit does not depend on how the input is cut.
+        // Never feeds more than one reply may have, so that the limit does not depend on how the input is
+        // cut.
         size_t slice = p->max_bytes - p->unfinished;
         if (slice > max_slice) slice = max_slice;
         if (slice > length) slice = length;

@@ -4,8 +4,8 @@ import NIOCore
 
 /// A command with its arguments, already encoded.
 ///
-/// Arguments are binary-safe and cannot become other commands. Encoding happens where the command is built, so
-/// that the lock of a connection is held for one copy only.
+/// Arguments are binary-safe and cannot become other commands. Encoding happens where the command is built,
+/// so that the lock of a connection is held for one copy only.
 public struct RedisCommand: Sendable {
     /// The name; `EVALSHA` for a script.
     let name: StaticString
@@ -32,7 +32,8 @@ public struct RedisCommand: Sendable {
 
     /// Creates a call of a script; its arguments are appended by `append`.
     ///
-    /// Sent as `EVALSHA`. When Redis does not have the script, it is sent once more as `EVAL`, which loads it.
+    /// Sent as `EVALSHA`. When Redis does not have the script, it is sent once more as `EVAL`, which loads
+    /// it.
     ///
     /// - Parameters:
     ///   - script: The script.

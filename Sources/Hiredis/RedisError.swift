@@ -2,8 +2,8 @@
 
 /// The failure of a command: its kind, and whether the command was executed.
 ///
-/// Equality is on `code`. The description contains no argument, key or password, and of the server's text only
-/// its error word, so it may be logged.
+/// Equality is on `code`. The description contains no argument, key or password, and of the server's text
+/// only its error word, so it may be logged.
 public struct RedisError: Error, Sendable {
     /// A kind of failure; later versions may add more.
     public struct Code: Sendable, Hashable, CustomStringConvertible {

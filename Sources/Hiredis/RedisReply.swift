@@ -2,8 +2,8 @@
 
 /// The reply of Redis to one command.
 ///
-/// A reply is flat: one array of nodes and one array of bytes for everything below the root. Elements are views
-/// on both, so reading a hash of any size allocates nothing.
+/// A reply is flat: one array of nodes and one array of bytes for everything below the root. Elements are
+/// views on both, so reading a hash of any size allocates nothing.
 public struct RedisReply: Sendable {
     /// The type of a reply or of one of its elements.
     public enum Kind: UInt8, Sendable {
@@ -102,13 +102,10 @@ public struct RedisReply: Sendable {
 
     /// Calls `body` with each field and value of a hash, which Redis returns as a flat array of strings.
     ///
-    /// Elements that are not strings are passed as empty bytes; an array that is not flat has no pairs. Copies
-    /// and allocates nothing.
+    /// Elements that are not strings are passed as empty bytes; an array that is not flat has no pairs.
+    /// Copies and allocates nothing.
     ///
-    /// - Parameters:
-    ///   - body: Receives the bytes, valid during the call only.
-    ///   - field: The bytes of the field.
-    ///   - value: The bytes of the value.
+    /// - Parameter body: Receives the bytes of a field and of its value, valid during the call only.
     /// - Throws: What `body` throws.
     public func forEachPair(
         _ body: (_ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void

@@ -4,8 +4,9 @@
 //
 //   parser-tests SEED ROUNDS
 //
-// First fixed cases, cut in every way that leaves two or more equal pieces; then ROUNDS mutated streams, cut at random.
-// Prints each mutated input with what the parser made of it, one line each, so that two versions can be compared.
+// First fixed cases, cut in every way that leaves two or more equal pieces; then ROUNDS mutated streams, cut
+// at random. Prints each mutated input with what the parser made of it, one line each, so that two versions
+// can be compared.
 #include "parser.h"
 
 #include <hiredis/hiredis.h>
@@ -83,7 +84,10 @@ static void parse(text *out, const char *input, size_t length, limits limits, si
         char *piece = malloc(size);
         memcpy(piece, input, size);
         reply_batch batch = reply_parser_parse(parser, piece, size);
-        for (size_t index = 0; index < batch.node_count; print(out, " ")) index = print_reply(out, &batch, index);
+        for (size_t index = 0; index < batch.node_count;) {
+            index = print_reply(out, &batch, index);
+            print(out, " ");
+        }
         fault = batch.fault;
         free(piece);
         reply_parser_discard(parser);
@@ -104,7 +108,7 @@ static uint64_t random_number(uint64_t bound) {
     state ^= state << 17;
     return state % bound;
 }
-static size_t random_pieces(void) { return random_number(3) ? 1 + random_number(12) : 1 + random_number(200); }
+static size_t random_pieces(void) { return 1 + random_number(random_number(3) ? 12 : 200); }
 
 static int failures;
 
@@ -116,7 +120,10 @@ static void expect(const char *input, size_t length, limits limits, const char *
         static text shown;
         shown.length = 0;
         print_escaped(&shown, input, length < 200 ? length : 200);
-        fprintf(stderr, "%s in pieces of %zu: expected \"%s\", got \"%.300s\"\n", shown.bytes, piece, expected, out.bytes);
+        fprintf(
+            stderr, "%s in pieces of %zu: expected \"%s\", got \"%.300s\"\n", shown.bytes, piece, expected,
+            out.bytes
+        );
         failures++;
         return;
     }
@@ -128,8 +135,10 @@ static void expect(const char *input, size_t length, limits limits, const char *
 static void fixed_cases(void) {
     EXPECT("+OK\r\n:-12\r\n$-1\r\n*-1\r\n$0\r\n\r\n$3\r\na\r\n\r\n-WRONGTYPE no\r\n*0\r\n",
            "+OK :-12 null null $ $a\\r\\n -WRONGTYPE no [] ");
-    EXPECT("*4\r\n$1\r\nf\r\n*2\r\n:1\r\n*1\r\n$2\r\nxy\r\n*0\r\n$4\r\nlast\r\n+next\r\n", "[$f,[:1,[$xy]],[],$last] +next ");
-    EXPECT(":9223372036854775807\r\n:-9223372036854775808\r\n", ":9223372036854775807 :-9223372036854775808 ");
+    EXPECT("*4\r\n$1\r\nf\r\n*2\r\n:1\r\n*1\r\n$2\r\nxy\r\n*0\r\n$4\r\nlast\r\n+next\r\n",
+           "[$f,[:1,[$xy]],[],$last] +next ");
+    EXPECT(":9223372036854775807\r\n:-9223372036854775808\r\n",
+           ":9223372036854775807 :-9223372036854775808 ");
     EXPECT("*3\r\n$-1\r\n*-1\r\n$1\r\nx", "");
 
     // Not RESP2.
@@ -218,8 +227,9 @@ static void large_cases(void) {
 /// Appends a random reply.
 static void append_reply(text *out, int depth) {
     static const char *odd[] = {
-        "_\r\n", "%-1\r\n", ">-1\r\n", ">2\r\n", ",1e5\r\n", "#f\r\n", "(99\r\n", "=4\r\ntxt:\r\n", "*2147483648\r\n",
-        "$9223372036854775807\r\n", "+a\rb\r\n", "|1\r\n", "~0\r\n", ":+1\r\n", ":00\r\n", ":-0\r\n", ":\r\n", "$-0\r\n",
+        "_\r\n", "%-1\r\n", ">-1\r\n", ">2\r\n", ",1e5\r\n", "#f\r\n", "(99\r\n", "=4\r\ntxt:\r\n", "|1\r\n",
+        "~0\r\n", "*2147483648\r\n", "$9223372036854775807\r\n", "+a\rb\r\n", ":+1\r\n", ":00\r\n", ":-0\r\n",
+        ":\r\n", "$-0\r\n",
     };
     switch (random_number(40)) {
     case 0 ... 7: print(out, "$%d\r\n%.*s\r\n", 6, 6, "ab\r\ncd"); return;
@@ -256,15 +266,18 @@ static void mutated_streams(long rounds) {
             default: input.bytes[at] = byte;
             }
         }
-        limits limits = random_number(2) ? wide : (struct limits){8 + random_number(60), 1 + random_number(8)};
+        limits limits = wide;
+        if (random_number(2)) limits = (struct limits){8 + random_number(60), 1 + random_number(8)};
         piece = SIZE_MAX;
         parse(&whole, input.bytes, input.length, limits, equal_pieces);
         parse(&cut, input.bytes, input.length, limits, random_pieces);
         line.length = 0;
         print_escaped(&line, input.bytes, input.length);
         if (strcmp(whole.bytes, cut.bytes) != 0) {
-            fprintf(stderr, "round %ld within %zu bytes, %zu nodes: %s\n  whole: %s\n  cut:   %s\n", round, limits.bytes,
-                    limits.nodes, line.bytes, whole.bytes, cut.bytes);
+            fprintf(
+                stderr, "round %ld within %zu bytes, %zu nodes: %s\n  whole: %s\n  cut:   %s\n", round,
+                limits.bytes, limits.nodes, line.bytes, whole.bytes, cut.bytes
+            );
             failures++;
         }
         printf("%ld %zu %zu %s => %s\n", round, limits.bytes, limits.nodes, line.bytes, whole.bytes);
@@ -280,7 +293,9 @@ int main(int count, char **arguments) {
     fixed_cases();
     large_cases();
     mutated_streams(strtol(arguments[2], NULL, 10));
-    fprintf(stderr, "hiredis %d.%d.%d: %s, seed %s, %s mutated streams\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
-            failures ? "FAILED" : "ok", arguments[1], arguments[2]);
+    fprintf(
+        stderr, "hiredis %d.%d.%d: %s, seed %s, %s mutated streams\n", HIREDIS_MAJOR, HIREDIS_MINOR,
+        HIREDIS_PATCH, failures ? "FAILED" : "ok", arguments[1], arguments[2]
+    );
     return failures ? 1 : 0;
 }

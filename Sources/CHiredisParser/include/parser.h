@@ -2,8 +2,8 @@
 //
 // A RESP2 parser on top of the reader of hiredis: bytes in, flat replies out. Does no I/O.
 //
-// The same input gives the same replies and the same fault, however it is cut into calls, with hiredis 0.14 (Debian 12)
-// and with 1.x. No type of hiredis appears here, so Swift sees one interface for both.
+// The same input gives the same replies and the same fault, however it is cut into calls, with hiredis 0.14
+// (Debian 12) and with 1.x. No type of hiredis appears here, so Swift sees one interface for both.
 #ifndef CHIREDIS_PARSER_H
 #define CHIREDIS_PARSER_H
 
@@ -33,7 +33,7 @@ enum reply_fault {
 /// One element. A reply is its root node, followed by all nodes below it in the order of the protocol.
 typedef struct reply_node {
     int64_t value;         ///< integer: the number; array: its count; string, status, error: the length
-    uint32_t offset;       ///< where the text begins in `bytes`; for a node without text, where the next text begins
+    uint32_t offset;       ///< where its text begins in `bytes`; without text, where the next text begins
     uint32_t span;         ///< nodes of this subtree, itself included
     enum reply_type type;
 } reply_node;

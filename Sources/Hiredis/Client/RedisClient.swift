@@ -8,10 +8,10 @@ import Synchronization
 
 /// A client for one Redis server, shared by the whole process.
 ///
-/// All callers share one or two connections; commands of concurrent callers are written together and answered in
-/// order. The first command connects; `run()` is needed only to connect in advance and to close gracefully. While
-/// Redis is unreachable, callers wait until their deadline; after several failed attempts they fail at once.
-/// Uses the singleton event loop group of NIO.
+/// All callers share one or two connections; commands of concurrent callers are written together and answered
+/// in order. The first command connects; `run()` is needed only to connect in advance and to close
+/// gracefully. While Redis is unreachable, callers wait until their deadline; after several failed attempts
+/// they fail at once. Uses the singleton event loop group of NIO.
 ///
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
@@ -44,8 +44,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Connects, then waits for graceful shutdown or cancellation and closes the connections.
     ///
-    /// Returns normally also when Redis cannot be reached: the client keeps trying, and its callers receive the
-    /// errors.
+    /// Returns normally also when Redis cannot be reached: the client keeps trying, and its callers receive
+    /// the errors.
     public func run() async throws {
         for connection in connections { connection.start() }
         try? await gracefulShutdown()
@@ -60,8 +60,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Sends a command and returns its reply.
     ///
-    /// One round trip. A `readOnly` command is sent once more, within the deadline, when the connection is lost
-    /// before the reply.
+    /// One round trip. A `readOnly` command is sent once more, within the deadline, when the connection is
+    /// lost before the reply.
     ///
     /// - Parameters:
     ///   - command: A command that neither blocks nor changes the state of the connection.
@@ -79,8 +79,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Sends several commands in one write on one connection and returns their replies.
     ///
-    /// One round trip. No other caller's command comes between them. Scripts that Redis does not have are sent
-    /// once more after the other commands have been answered.
+    /// One round trip. No other caller's command comes between them. Scripts that Redis does not have are
+    /// sent once more after the other commands have been answered.
     ///
     /// - Parameters:
     ///   - commands: Commands that neither block nor change the state of the connection; a transaction from
@@ -101,8 +101,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Registers scripts that are loaded on each new connection before callers use it.
     ///
-    /// Without registration, the first call of a script costs a second round trip. A user without permission to
-    /// load scripts can still connect.
+    /// Without registration, the first call of a script costs a second round trip. A user without permission
+    /// to load scripts can still connect.
     ///
     /// - Parameter scripts: The scripts, in the order in which they are loaded.
     public func preload(_ scripts: [RedisScript]) { library.add(scripts) }

@@ -79,7 +79,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
         } catch { return error.prefix == "NOPERM" }
     }
 
-    /// Ends the use; returns whether the connection can be used again. Otherwise it is closed.
+    /// Ends the use; returns whether the connection can be used again, and closes it otherwise.
     func finish() async -> Bool {
         let isReusable = state.withLock { state in
             defer { state.failure = state.failure ?? Self.ended }

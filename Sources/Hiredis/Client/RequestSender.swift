@@ -29,7 +29,8 @@ extension RequestSender {
         return reply
     }
 
-    /// Returns the replies to several commands; scripts that Redis does not have are sent again, all together.
+    /// Returns the replies to several commands; scripts that Redis does not have are sent again, all
+    /// together.
     func replies(to commands: [RedisCommand], _ options: SendOptions) async throws(RedisError) -> [RedisReply]
     {
         guard !commands.isEmpty else { return [] }

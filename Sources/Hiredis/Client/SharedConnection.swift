@@ -6,9 +6,9 @@ import Synchronization
 
 /// A connection that all callers share, with its reconnections.
 ///
-/// Callers append their bytes to one batch under a lock. The first caller of a batch schedules a write on the event
-/// loop, which sends everything that was appended by then. No timers and no delay: both were measured and gained
-/// nothing. Decides nothing: performs the actions that `SharedConnectionState` returns.
+/// Callers append their bytes to one batch under a lock. The first caller of a batch schedules a write on the
+/// event loop, which sends everything that was appended by then. No timers and no delay: both were measured
+/// and gained nothing. Decides nothing: performs the actions that `SharedConnectionState` returns.
 final class SharedConnection: ConnectionDelegate {
     private let eventLoop: any EventLoop
     private let connector: Connector

@@ -4,8 +4,8 @@ import NIOCore
 
 /// The decisions of one shared connection: which requests are written, wait or fail, and when to reconnect.
 ///
-/// Reads no clock, uses no randomness and does no I/O: `SharedConnection` passes times in and performs the returned
-/// actions.
+/// Reads no clock, uses no randomness and does no I/O: `SharedConnection` passes times in and performs the
+/// returned actions.
 struct SharedConnectionState {
     /// The action after a new request.
     enum Action {

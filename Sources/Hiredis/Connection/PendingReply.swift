@@ -4,9 +4,9 @@ import Synchronization
 
 /// One caller's wait for one result.
 ///
-/// Three parties may finish it: the event loop with a reply, a deadline, and the caller's cancellation. The first
-/// one wins and the others learn that they were late. So a caller that was cancelled never receives a reply, and
-/// its reply never reaches another caller: it is dropped on delivery.
+/// Three parties may finish it: the event loop with a reply, a deadline, and the caller's cancellation. The
+/// first one wins and the others learn that they were late. So a caller that was cancelled never receives a
+/// reply, and its reply never reaches another caller: it is dropped on delivery.
 final class PendingReply<Value: Sendable>: Sendable {
     typealias Answer = Result<Value, RedisError>
 
@@ -34,8 +34,8 @@ final class PendingReply<Value: Sendable>: Sendable {
     /// Notes that the command is still in this process: a cancellation then has the outcome `notSent`.
     func park() { setParked(true) }
 
-    /// Notes that the command is about to be sent; returns false when the caller was cancelled, and the command
-    /// must not be sent.
+    /// Notes that the command is about to be sent; returns false when the caller was cancelled, and the
+    /// command must not be sent.
     func unpark() -> Bool { setParked(false) }
 
     @discardableResult

@@ -36,8 +36,8 @@ struct PendingRequest: Sendable {
 
 /// The pending requests of one connection, in the order in which Redis will reply.
 ///
-/// A request stays in the queue until its replies have arrived, even when its caller was cancelled or is overdue:
-/// this is what assigns each reply to its caller. Does no I/O and reads no clock.
+/// A request stays in the queue until its replies have arrived, even when its caller was cancelled or is
+/// overdue: this is what assigns each reply to its caller. Does no I/O and reads no clock.
 struct ReplyQueue {
     private struct Entry {
         let request: PendingRequest
@@ -89,8 +89,8 @@ struct ReplyQueue {
 
     /// Returns what is overdue.
     ///
-    /// A connection is stalled when its oldest request is older than `timeout` and nothing was received for as
-    /// long, or when the request is four times older.
+    /// A connection is stalled when its oldest request is older than `timeout` and nothing was received for
+    /// as long, or when the request is four times older.
     mutating func checkDeadlines(at now: NIODeadline, lastRead: NIODeadline, timeout: TimeAmount)
         -> DeadlineCheck
     {
