@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check format lint layers build packages
+.PHONY: help demo compare test check format lint layers hiredis build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
@@ -61,6 +61,10 @@ lint: ## Says what `make format` would change.
 
 layers: ## Checks who imports whom.
 	@Scripts/layers.sh
+
+hiredis: ## Tests the C parser with the installed hiredis and with 1.5, with sanitizers; SEED=7 ROUNDS=1000000.
+	@Scripts/install.sh $(BUILD_PACKAGES) gcc
+	@Scripts/hiredis.sh $(SEED) $(ROUNDS)
 
 build: packages ## Builds everything, tests included.
 	swift build --build-tests

@@ -50,15 +50,21 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        // Only macOS asks pkg-config, for Homebrew's paths: on Linux its flags add a warning to every build.
         .systemLibrary(
             name: "CHiredis",
             pkgConfig: "hiredis",
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
         ),
         .target(
+            name: "CHiredisParser",
+            dependencies: [.target(name: "CHiredis", condition: .when(platforms: [.macOS]))],
+            linkerSettings: [.linkedLibrary("hiredis")]
+        ),
+        .target(
             name: "Hiredis",
             dependencies: [
-                "CHiredis",
+                "CHiredisParser",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -179,5 +185,13 @@ for target in package.targets where target.type != .system {
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
         .treatAllWarnings(as: .error),
+    ]
+}
+
+// Asynchronous functions of the client run in the isolation of their callers; unsafe code is marked.
+for target in package.targets where target.name == "Hiredis" {
+    target.swiftSettings? += [
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .strictMemorySafety(),
     ]
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs those of the named Debian packages that are missing; does nothing and needs no rights when all are there.
+# Installs those of the named Debian packages that are missing; does nothing and needs no rights when all are
+# installed. Waits while another process uses apt.
 #
 #   Scripts/install.sh PACKAGE…
 set -euo pipefail
@@ -27,7 +28,7 @@ if [[ $(id -u) -ne 0 ]]; then
     exec sudo "$BASH" "${BASH_SOURCE[0]}" "${missing[@]}"
 fi
 
-# Debian starts the servers that it installs. Only the programs are wanted here, so it is told not to.
+# Debian starts the servers that it installs. Only the programs are needed here, so the policy forbids it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
     trap 'rm -f "$policy"' EXIT
@@ -36,9 +37,25 @@ if [[ ! -e $policy ]]; then
 fi
 
 echo "install: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 log=$(mktemp)
-if ! { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+deadline=$((SECONDS + 600))
+is_told=
+
+# apt ARGUMENT…: runs apt-get, again and again while another process holds one of its locks. apt has four of
+# them, and its option DPkg::Lock::Timeout waits for that of dpkg alone: the lock on the package lists, which
+# a fresh machine holds while it refreshes them, fails at once.
+apt() {
+    until apt-get "$@" </dev/null >"$log" 2>&1; do
+        grep -qE 'Could not get lock|Unable to (lock|acquire)|is locked by another process' "$log" || return 1
+        [[ $SECONDS -lt $deadline ]] || return 1
+        [[ $is_told ]] || echo "install: another process holds the lock of apt; waiting at most 10 minutes"
+        is_told=1
+        sleep 1
+    done
+}
+
+if ! { apt update && apt install --yes --no-install-recommends "${missing[@]}"; }; then
     tail -n 30 "$log" >&2
     echo "install: apt-get could not install ${missing[*]}; its last lines are above" >&2
     rm -f "$log"

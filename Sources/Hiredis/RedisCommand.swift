@@ -2,31 +2,43 @@
 
 import NIOCore
 
-/// One command with its arguments, already encoded.
+/// A command with its arguments, already encoded.
 ///
-/// Arguments are binary safe and only ever arguments: nothing in them can become another command.
-/// Encoding happens where the command is built, so that the lock of a connection is held for one copy only.
+/// Arguments are binary-safe and cannot become other commands. Encoding happens where the command is built,
+/// so that the lock of a connection is held for one copy only.
 public struct RedisCommand: Sendable {
-    /// The command's name; `EVALSHA` for a script.
-    public let name: StaticString
-    /// Whether repeating the command changes nothing, so that it may be sent once more after an unknown
-    /// outcome.
-    public let readOnly: Bool
+    /// The name; `EVALSHA` for a script.
+    let name: StaticString
+    /// Whether the command may be repeated after an unknown outcome.
+    let readOnly: Bool
     let script: RedisScript?
     private var count: Int
     private var arguments: [UInt8]
 
-    /// A command of the given name, for example `RedisCommand("HGET", "key", "field", readOnly: true)`.
+    /// Creates a command, for example `RedisCommand("HGET", "key", "field", readOnly: true)`.
+    ///
+    /// - Parameters:
+    ///   - name: The name of the command.
+    ///   - arguments: Its arguments, sent as UTF-8; more are appended by `append`.
+    ///   - readOnly: Whether repeating the command changes nothing, so that it may be sent once more after an
+    ///     unknown outcome.
     public init(_ name: StaticString, _ arguments: String..., readOnly: Bool = false) {
         self.init(name: name, script: nil, readOnly: readOnly)
-        name.withUTF8Buffer { append($0) }
+        begin(name.utf8CodeUnitCount)
+        name.withUTF8Buffer { unsafe self.arguments.append(contentsOf: $0) }
+        end()
         for argument in arguments { append(argument) }
     }
 
-    /// A call of `script`; further arguments are appended.
+    /// Creates a call of a script; its arguments are appended by `append`.
     ///
-    /// Sent as `EVALSHA`; when Redis does not know the script, it is sent once more as `EVAL`, which teaches
-    /// it. `readOnly` says that repeating it is harmless; it does not change how it is sent.
+    /// Sent as `EVALSHA`. When Redis does not have the script, it is sent once more as `EVAL`, which loads
+    /// it.
+    ///
+    /// - Parameters:
+    ///   - script: The script.
+    ///   - keys: Its `KEYS`.
+    ///   - readOnly: Whether repeating the call changes nothing. Does not change how the call is sent.
     public init(script: RedisScript, keys: [String] = [], readOnly: Bool = false) {
         self.init(name: "EVALSHA", script: script, readOnly: readOnly)
         append(keys.count)
@@ -42,28 +54,27 @@ public struct RedisCommand: Sendable {
         arguments.reserveCapacity(160)
     }
 
-    /// Appends text as UTF-8.
+    /// Appends an argument as UTF-8.
+    ///
+    /// - Parameter argument: The text.
     public mutating func append(_ argument: String) {
         begin(argument.utf8.count)
         arguments.append(contentsOf: argument.utf8)
         end()
     }
 
-    /// Appends bytes of any content.
+    /// Appends an argument of any bytes.
+    ///
+    /// - Parameter argument: The bytes.
     public mutating func append(_ argument: [UInt8]) {
         begin(argument.count)
         arguments.append(contentsOf: argument)
         end()
     }
 
-    /// Appends bytes of any content; an array is faster.
-    public mutating func append(_ argument: some Collection<UInt8>) {
-        begin(argument.count)
-        arguments.append(contentsOf: argument)
-        end()
-    }
-
     /// Appends a number in decimal.
+    ///
+    /// - Parameter argument: The number.
     public mutating func append(_ argument: Int) {
         append(String(argument))
     }
@@ -85,17 +96,13 @@ public struct RedisCommand: Sendable {
 // MARK: - On the wire
 
 extension RedisCommand {
-    /// How a script is named.
-    enum ScriptForm {
-        case digest
-        case source
+    /// The encoded size in bytes, rounded up.
+    func size(_ form: RedisScript.Form = .digest) -> Int {
+        12 + (script?.head(form).count ?? 0) + arguments.count
     }
 
-    /// An upper bound of the encoded size, for the limits.
-    func size(_ form: ScriptForm = .digest) -> Int { 12 + (script?.head(form).count ?? 0) + arguments.count }
-
-    /// Writes the command in the Redis protocol.
-    func encode(into buffer: inout ByteBuffer, _ form: ScriptForm = .digest) {
+    /// Encodes the command in the Redis protocol.
+    func encode(into buffer: inout ByteBuffer, _ form: RedisScript.Form = .digest) {
         buffer.reserveCapacity(minimumWritableBytes: size(form))
         buffer.writeInteger(UInt8(ascii: "*"))
         buffer.writeDecimal(script == nil ? count : count + 2)
@@ -106,7 +113,7 @@ extension RedisCommand {
 }
 
 extension [UInt8] {
-    /// Appends a number in decimal, without a string in between for the short ones.
+    /// Appends a number in decimal; short ones without making a string.
     mutating func appendDecimal(_ number: Int) {
         switch number {
         case 0...9: append(48 + UInt8(number))
@@ -127,11 +134,11 @@ extension ByteBuffer {
 }
 
 extension RedisCommand: CustomStringConvertible {
-    /// The name and the number of arguments, never their content.
+    /// The name and the number of arguments, without their content.
     public var description: String { "\(name) with \(script == nil ? count - 1 : count) arguments" }
 }
 
 extension RedisCommand: CustomReflectable {
-    /// Shows no more than `description` does.
+    /// The name alone.
     public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
 }

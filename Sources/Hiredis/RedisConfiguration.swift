@@ -1,47 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where Redis listens.
-public enum RedisAddress: Sendable, Hashable {
-    /// A host name or an IP address.
-    case tcp(host: String, port: Int)
-    /// A unix domain socket.
-    case unix(path: String)
-}
+import NIOCore
 
-/// How the server proves itself, and the client in turn.
+/// The settings of a `RedisClient`.
 ///
-/// Certificate and host name are always verified.
-public struct RedisTLS: Sendable, Hashable {
-    /// A PEM file with the authorities to trust instead of the system's.
-    public var caFile: String?
-    /// A PEM file with the client's certificate chain.
-    public var certificateFile: String?
-    /// A PEM file with the client's private key.
-    public var keyFile: String?
-    /// The name the certificate has to carry; the host of the address when nil.
-    ///
-    /// swift-nio-ssl also accepts a certificate that lists the very IP address of the connection.
-    public var serverName: String?
-
-    /// TLS with the system's authorities, unless `caFile` names others.
-    public init(
-        caFile: String? = nil,
-        certificateFile: String? = nil,
-        keyFile: String? = nil,
-        serverName: String? = nil
-    ) {
-        self.caFile = caFile
-        self.certificateFile = certificateFile
-        self.keyFile = keyFile
-        self.serverName = serverName
-    }
-}
-
-/// Everything a `RedisClient` has to know.
-///
-/// The password is never printed.
+/// Descriptions and dumps do not show user name and password.
 public struct RedisConfiguration: Sendable {
-    /// Where Redis listens.
+    /// The address of the server.
     public var address: RedisAddress
     /// The ACL user; the default user when nil.
     public var username: String?
@@ -49,55 +14,32 @@ public struct RedisConfiguration: Sendable {
     public var password: String?
     /// The logical database, chosen by `SELECT` when it is not 0.
     public var database = 0
-    /// What `CLIENT LIST` calls the connections.
+    /// The name of the connections in `CLIENT LIST`.
     public var clientName: String?
     /// TLS; plain text when nil.
     public var tls: RedisTLS?
-    /// Connections shared by all callers, 1 to 4.
-    ///
-    /// By default 1 below four cores, else 2: more split the batches.
-    public var sharedConnections = Self.defaultSharedConnections {
-        didSet { sharedConnections = min(max(sharedConnections, 1), 4) }
-    }
-    /// The bound of the pool of dedicated connections.
+    /// The maximum number of dedicated connections, at least 1.
     public var dedicatedConnections = 4 { didSet { dedicatedConnections = max(dedicatedConnections, 1) } }
-    /// The bound for connecting, and again for TLS and login.
+    /// The limit for connecting, and again for TLS and login together.
     public var connectTimeout: Duration = .seconds(1)
-    /// The bound for a command from the call to the reply, waiting for a connection included.
+    /// The limit for a command from the call to the reply, including the wait for a connection.
     public var commandTimeout: Duration = .seconds(1)
-    /// The bounds on memory.
-    public var limits = RedisLimits()
+    /// The maximum size of one reply in bytes, from 1 KiB to 1 GiB; a longer one closes the connection.
+    public var replyBytes = 8 << 20 { didSet { replyBytes = min(max(replyBytes, 1024), 1 << 30) } }
 
-    /// A configuration for an address, with the defaults.
-    public init(address: RedisAddress) { self.address = address }
+    /// Connections shared by all callers; more connections make smaller batches.
+    var sharedConnections = System.coreCount < 4 ? 1 : 2
+    var limits = RedisLimits()
 
-    /// A configuration from a URL.
+    /// Creates a configuration with the default settings.
     ///
-    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path?db=N`. Reserved
-    /// characters of user and password are percent-encoded. The error names the wrong part and quotes none.
-    public init(url: String) throws(RedisError) {
-        let parsed = try RedisURL(url)
-        address = parsed.address
-        username = parsed.username
-        password = parsed.password
-        database = parsed.database
-        tls = parsed.isSecure ? RedisTLS() : nil
-    }
+    /// - Parameter address: The address of the server.
+    public init(address: RedisAddress) { self.address = address }
 }
 
 extension RedisConfiguration: CustomStringConvertible, CustomReflectable {
-    /// The address, without user and password.
-    public var description: String { "\(address.text)\(tls == nil ? "" : " (TLS)"), database \(database)" }
-    /// Shows no more than `description` does.
+    /// The address, without user name and password.
+    public var description: String { "\(address)\(tls == nil ? "" : " (TLS)"), database \(database)" }
+    /// The same facts as `description`.
     public var customMirror: Mirror { Mirror(self, children: ["address": address, "database": database]) }
-}
-
-extension RedisAddress {
-    /// `host:port` or the path.
-    var text: String {
-        switch self {
-        case .tcp(let host, let port): "\(host):\(port)"
-        case .unix(let path): path
-        }
-    }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a command failed and what became of it.
+/// The failure of a command: its kind, and whether the command was executed.
 ///
-/// Equality is on `code`. The description holds no argument, no key, no password and no text of the server
-/// beyond its error word, so it may be logged.
+/// Equality is on `code`. The description contains no argument, key or password, and of the server's text
+/// only its error word, so it may be logged.
 public struct RedisError: Error, Sendable {
-    /// What kind of failure it was; more may be added.
+    /// A kind of failure; later versions may add more.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String {
             case connection, timeout, overloaded, cancelled, server, `protocol`, configuration,
@@ -15,21 +15,21 @@ public struct RedisError: Error, Sendable {
 
         /// Redis cannot be reached, or the connection was lost.
         public static let connection = Self(base: .connection)
-        /// No answer in time.
+        /// The deadline passed without a reply.
         public static let timeout = Self(base: .timeout)
-        /// A bound on commands, bytes or waiting callers was reached; nothing was queued.
+        /// A limit on commands, bytes or waiting callers was reached; the command was not queued.
         public static let overloaded = Self(base: .overloaded)
         /// The caller's task was cancelled.
         public static let cancelled = Self(base: .cancelled)
-        /// Redis answered with an error; see `prefix`.
+        /// Redis replied with an error; see `prefix`.
         public static let server = Self(base: .server)
-        /// The peer sent what is no valid reply, or more than the limits allow.
+        /// The peer sent an invalid reply, or one that exceeds a limit.
         public static let `protocol` = Self(base: .protocol)
-        /// The configuration or the use of the client is wrong; repeating will not help.
+        /// The configuration or the use of the client is wrong; a retry fails again.
         public static let configuration = Self(base: .configuration)
-        /// Redis refused the user name or password, or wants one.
+        /// Redis refused the user name or password, or requires one.
         public static let authentication = Self(base: .authentication)
-        /// The certificate or host name of the server could not be verified, or TLS failed otherwise.
+        /// The server's certificate or host name could not be verified, or TLS failed otherwise.
         public static let tls = Self(base: .tls)
         /// The client was shut down.
         public static let closed = Self(base: .closed)
@@ -38,29 +38,28 @@ public struct RedisError: Error, Sendable {
         public var description: String { base.rawValue }
     }
 
-    /// What became of the command.
+    /// Whether a command was executed.
     public enum Outcome: String, Sendable {
-        /// It never left this process; sending it again is safe.
+        /// It was not sent; a retry is safe.
         case notSent
-        /// The server answered that it did not do it.
+        /// The server refused it and did not execute it.
         case rejected
         /// It may or may not have been executed.
         case unknown
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     public let code: Code
-    /// What became of the command.
+    /// Whether the command was executed.
     public internal(set) var outcome: Outcome
     /// The first word of a server error, such as `WRONGTYPE`, `OOM`, `READONLY`, `LOADING` or `NOPERM`.
     public let prefix: String?
-    /// All that the server said.
+    /// The whole error message of the server.
     ///
-    /// It may quote keys or arguments: do not log it unseen.
+    /// It may quote keys or arguments: do not log it.
     public let serverMessage: String?
     let reason: String
-    /// A new attempt at once may succeed: the connection was lost under a command, but reconnecting has not
-    /// failed yet.
+    /// Whether an immediate retry may succeed: the connection was lost, and no reconnection has failed yet.
     var isTransient = false
 
     init(_ code: Code, _ outcome: Outcome, _ reason: String) {
@@ -73,7 +72,7 @@ public struct RedisError: Error, Sendable {
 
     init(serverMessage: String) {
         let word = serverMessage.prefix { $0 != " " }
-        // Only what looks like an error word may be shown; a script can answer with any text it likes.
+        // Shown only when it looks like an error word: a script can return an error of any text.
         let isWord =
             !word.isEmpty && word.utf8.count <= 24
             && word.utf8.allSatisfy { (65...90).contains($0) || $0 == 95 }
@@ -82,22 +81,22 @@ public struct RedisError: Error, Sendable {
         let refusesLogin = ["WRONGPASS", "NOAUTH"].contains(prefix)
         code = refusesLogin ? .authentication : .server
         outcome = .rejected
-        reason = "Redis answered \(prefix ?? "an error")"
+        reason = "Redis replied with \(prefix ?? "an error")"
     }
 }
 
 extension RedisError: Equatable {
-    /// Equal codes are equal errors.
+    /// Compares the codes.
     public static func == (left: RedisError, right: RedisError) -> Bool { left.code == right.code }
 }
 
 extension RedisError: CustomStringConvertible {
-    /// Code, outcome and a sentence without any secret.
+    /// Reason, code and outcome, without secrets.
     public var description: String { "\(reason) (\(code), command \(outcome.words))" }
 }
 
 extension RedisError: CustomReflectable {
-    /// Leaves the server's text out, so that `dump` does not show it.
+    /// Omits the server's text, so that `dump` does not show it.
     public var customMirror: Mirror {
         Mirror(self, children: ["code": code, "outcome": outcome, "reason": reason])
     }

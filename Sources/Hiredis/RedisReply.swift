@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What Redis answered to one command.
+/// The reply of Redis to one command.
 ///
-/// A reply is flat: one array of nodes and one array of bytes for everything below the root; elements are
-/// views on both, so walking a hash of any size allocates nothing.
+/// A reply is flat: one array of nodes and one array of bytes for everything below the root. Elements are
+/// views on both, so reading a hash of any size allocates nothing.
 public struct RedisReply: Sendable {
-    /// The shape of a reply or of one of its elements.
+    /// The type of a reply or of one of its elements.
     public enum Kind: UInt8, Sendable {
-        /// A byte string of any content.
+        /// A string of any bytes.
         case string
         /// A short text such as `OK`.
         case status
@@ -15,10 +15,10 @@ public struct RedisReply: Sendable {
         case integer
         /// A list of elements.
         case array
-        /// Nothing there.
+        /// The absence of a value.
         case null
-        /// The server's refusal; only in arrays and in `send` of several commands, for `send` of one throws
-        /// it.
+        /// An error of the server; only in arrays and in the result of `send` of several commands, because
+        /// `send` of one command throws it.
         case error
     }
 
@@ -26,7 +26,7 @@ public struct RedisReply: Sendable {
         var kind: Kind
         /// Nodes of this subtree, itself included.
         var span: UInt32
-        /// Where the text starts.
+        /// The index of the text's first byte.
         var offset: UInt32
         /// The number, the count or the length of the text.
         var value: Int
@@ -34,7 +34,7 @@ public struct RedisReply: Sendable {
 
     private let node: Node
     private let position: Int
-    /// Empty when the root is no array.
+    /// Empty when the root is not an array.
     private let nodes: [Node]
     private let arena: [UInt8]
 
@@ -42,7 +42,7 @@ public struct RedisReply: Sendable {
         self.init(node: nodes[position], position: position, nodes: nodes, arena: arena)
     }
 
-    /// A reply without elements.
+    /// Creates a reply without elements.
     init(_ node: Node, arena: [UInt8] = []) {
         self.init(node: node, position: 0, nodes: [], arena: arena)
     }
@@ -54,18 +54,20 @@ public struct RedisReply: Sendable {
         self.arena = arena
     }
 
-    /// What this reply is.
+    /// The type of the reply.
     public var kind: Kind { node.kind }
 
-    /// Whether Redis answered that there is nothing.
+    /// Whether the value is absent.
     public var isNull: Bool { node.kind == .null }
 
-    /// The number of elements; 0 for everything that is no array.
+    /// The number of elements; 0 when the reply is not an array.
     public var count: Int { node.kind == .array ? node.value : 0 }
 
-    /// The element at `index`, as a view.
+    /// Returns an element as a view.
     ///
     /// Constant time when no element is an array itself, else linear in `index`.
+    ///
+    /// - Parameter index: From 0 to `count - 1`; traps otherwise.
     public subscript(index: Int) -> RedisReply {
         precondition(index >= 0 && index < count, "index \(index) is outside a reply of \(count) elements")
         var child = position + 1
@@ -77,7 +79,7 @@ public struct RedisReply: Sendable {
         return RedisReply(node: nodes[child], position: child, nodes: nodes, arena: arena)
     }
 
-    /// The number; also of a string that spells one, for scripts and hashes return numbers as text.
+    /// The number; also of a string in decimal, because scripts and hashes return numbers as text.
     public var integer: Int? {
         switch node.kind {
         case .integer: node.value
@@ -86,56 +88,49 @@ public struct RedisReply: Sendable {
         }
     }
 
-    /// The bytes of a string or status, as a copy.
-    public var bytes: [UInt8]? {
-        withUnsafeBytes { Array($0) }
-    }
+    /// A copy of the bytes of a string or status; nil for any other type.
+    public var bytes: [UInt8]? { isText ? Array(text) : nil }
 
-    /// The text of a string or status; bytes that are no UTF-8 are repaired.
-    public var string: String? {
-        withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-    }
+    /// The text of a string or status; invalid UTF-8 is repaired.
+    public var string: String? { isText ? String(decoding: text, as: UTF8.self) : nil }
 
-    /// The refusal, when this is one; its outcome is `rejected`.
+    /// The error of an error reply; its outcome is `rejected`.
     public var error: RedisError? {
         guard node.kind == .error else { return nil }
         return RedisError(serverMessage: String(decoding: text, as: UTF8.self))
     }
 
-    /// Lends the bytes of a string or status without copying; nil for any other kind.
-    public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result?
-    {
-        guard node.kind == .string || node.kind == .status else { return nil }
-        return try arena.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
-    }
-
-    /// Lends the elements of a flat array of strings two by two, as a hash answers: field, value.
+    /// Calls `body` with each field and value of a hash, which Redis returns as a flat array of strings.
     ///
-    /// Elements that are no strings are lent as empty bytes. Copies and allocates nothing.
+    /// Elements that are not strings are passed as empty bytes; an array that is not flat has no pairs.
+    /// Copies and allocates nothing.
+    ///
+    /// - Parameter body: Receives the bytes of a field and of its value, valid during the call only.
+    /// - Throws: What `body` throws.
     public func forEachPair(
         _ body: (_ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
     ) rethrows {
         guard node.kind == .array, Int(node.span) == node.value + 1 else { return }
-        try arena.withUnsafeBytes { bytes in
+        try unsafe arena.withUnsafeBytes { bytes in
             for index in stride(from: position + 1, to: position + node.value, by: 2) {
-                let field = UnsafeRawBufferPointer(rebasing: bytes[nodes[index].range])
-                try body(field, UnsafeRawBufferPointer(rebasing: bytes[nodes[index + 1].range]))
+                let field = unsafe UnsafeRawBufferPointer(rebasing: bytes[nodes[index].range])
+                try unsafe body(field, UnsafeRawBufferPointer(rebasing: bytes[nodes[index + 1].range]))
             }
         }
     }
 
-    private var range: Range<Int> { node.range }
-    private var text: ArraySlice<UInt8> { arena[range] }
+    private var isText: Bool { node.kind == .string || node.kind == .status }
+    private var text: ArraySlice<UInt8> { arena[node.range] }
 
-    /// Whether this is an error that starts with `prefix`; compares bytes, makes no string.
+    /// Returns whether this is an error that begins with `prefix`; compares bytes, makes no string.
     func isError(_ prefix: StaticString) -> Bool {
         guard node.kind == .error, node.value >= prefix.utf8CodeUnitCount else { return false }
-        return prefix.withUTF8Buffer { text.prefix($0.count).elementsEqual($0) }
+        return prefix.withUTF8Buffer { unsafe text.prefix($0.count).elementsEqual($0) }
     }
 }
 
 extension RedisReply.Node {
-    /// Where the text lies; empty for nodes without text.
+    /// The indices of the text; empty for nodes without text.
     var range: Range<Int> {
         switch kind {
         case .string, .status, .error: Int(offset)..<Int(offset) + value
@@ -145,7 +140,7 @@ extension RedisReply.Node {
 }
 
 extension RedisReply: CustomStringConvertible {
-    /// The kind and size, never the content.
+    /// The type and size, without the content.
     public var description: String {
         switch node.kind {
         case .array: "array of \(node.value)"
@@ -157,6 +152,6 @@ extension RedisReply: CustomStringConvertible {
 }
 
 extension RedisReply: CustomReflectable {
-    /// Shows no more than `description` does.
+    /// The type alone.
     public var customMirror: Mirror { Mirror(self, children: ["kind": node.kind]) }
 }

@@ -2,26 +2,37 @@
 
 import Crypto
 
-/// A Lua script and the digest Redis knows it by.
+/// A Lua script.
 public struct RedisScript: Sendable {
+    /// The way a script is named in a command.
+    enum Form {
+        /// `EVALSHA` with the digest.
+        case digest
+        /// `EVAL` with the source.
+        case source
+    }
+
     private let storage: Storage
 
-    /// A script from its source text.
+    /// Creates a script from its source.
+    ///
+    /// - Parameter source: The source text.
     public init(_ source: String) { self.init(Array(source.utf8)) }
 
-    /// A script from the bytes of its source, as resources are embedded.
+    /// Creates a script from its source as it is embedded by SwiftPM's `.embedInCode`.
+    ///
+    /// - Parameter source: The source text in UTF-8.
     public init(_ source: [UInt8]) { storage = Storage(source) }
 
-    /// The SHA-1 of the source in lower-case hexadecimal: the name that `EVALSHA` takes.
+    /// The SHA-1 of the source in lower-case hexadecimal: the argument of `EVALSHA`.
     ///
-    /// SHA-1 is what Redis uses here; nothing rests on its strength.
-    public var sha1: String { storage.sha1 }
+    /// Redis prescribes SHA-1; no security depends on it.
+    var sha1: String { storage.sha1 }
 
-    /// The source.
-    public var source: [UInt8] { storage.source }
+    var source: [UInt8] { storage.source }
 
     /// The first two arguments of a call, encoded once.
-    func head(_ form: RedisCommand.ScriptForm) -> [UInt8] {
+    func head(_ form: Form) -> [UInt8] {
         switch form {
         case .digest: storage.digestHead
         case .source: storage.sourceHead

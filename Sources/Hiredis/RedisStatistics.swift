@@ -2,33 +2,33 @@
 
 import Synchronization
 
-/// What a client has done since it was made.
+/// Counters of a client since its creation.
 ///
-/// Each number only grows; together they are no consistent snapshot.
+/// Each number only grows; they are read one after the other, not as a consistent snapshot.
 public struct RedisStatistics: Sendable, Hashable {
-    /// Commands of callers written to a connection; the login of a connection is not counted.
+    /// Commands of callers written to a connection; logins are not counted.
     public var commands = 0
-    /// Batches written by shared connections; `commands / batches` is how well callers were pipelined.
+    /// Writes to connections; `commands / batches` is the mean size of a pipeline.
     public var batches = 0
     /// Bytes written for callers.
     public var bytesSent = 0
     /// Bytes received on all connections.
     public var bytesReceived = 0
-    /// Connections that came up, first ones included.
+    /// Connections established, including the first ones.
     public var connects = 0
-    /// Attempts to connect that failed.
+    /// Failed attempts to connect.
     public var failedConnects = 0
-    /// Connections that were lost after they had come up.
+    /// Connections lost after they were established.
     public var lostConnections = 0
-    /// Callers that left before their reply: cancelled.
+    /// Callers cancelled before their reply.
     public var abandoned = 0
-    /// Callers that ran into their deadline.
+    /// Callers whose deadline passed.
     public var timeouts = 0
-    /// Callers turned away at a bound.
+    /// Callers refused at a limit.
     public var overloaded = 0
     /// Commands sent once more: after a lost connection, or as `EVAL`.
     public var retries = 0
-    /// Error replies to commands that nobody waited for.
+    /// Failures of `submit`.
     public var submitErrors = 0
 }
 
@@ -66,6 +66,6 @@ final class Counters: Sendable {
 }
 
 extension Atomic<Int> {
-    /// Counts; orders nothing.
+    /// Adds without ordering other memory accesses.
     func add(_ amount: Int = 1) { wrappingAdd(amount, ordering: .relaxed) }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import TestSupport
 import Testing
 
-/// Callers that leave.
+@testable import Hiredis
+
+/// Cancelled callers.
 @Suite struct CancellationTests {
-    @Test func `of 20 000 commands with random cancellation none gives another's value`() async throws {
+    @Test func `of 20 000 commands with random cancellation none returns another's value`() async throws {
         try await withRedis { redis, _ in
             let own = Tally()
             let gone = Tally()
@@ -16,8 +17,8 @@ import Testing
                         for round in 0..<200 {
                             let text = "\(caller)-\(round)"
                             let task = Task { () throws -> String? in
-                                // One in four asks twice in a request, so that half-answered requests are
-                                // left, too.
+                                // One in four sends two commands, so that requests with half of their replies
+                                // are cancelled, too.
                                 if round % 4 == 3 {
                                     let replies = try await redis.send([
                                         RedisCommand("ECHO", text), RedisCommand("ECHO", "\(text)b"),
@@ -52,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `a cancelled caller leaves at once and its neighbours stay`() async throws {
+    @Test func `a cancelled caller returns at once and the others are not affected`() async throws {
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("PING"))
             server.freeze()
@@ -60,7 +61,7 @@ import Testing
             async let staying = redis.send(RedisCommand("ECHO", "staying"))
             #expect(await poll(seconds: 5) { redis.statistics.commands == 3 })
             leaving.cancel()
-            // The server is still frozen: this returns only because nothing is waited for.
+            // The server is still frozen: this returns without a reply.
             let result = await leaving.result
             server.thaw()
             let error = #expect(throws: RedisError.self) { try result.get() }
@@ -98,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func `a caller that leaves while there is no connection has sent nothing`() async throws {
+    @Test func `a caller that is cancelled while there is no connection has sent nothing`() async throws {
         try await withRedis { redis, server in
             server.freeze()
             let task = Task { try await redis.send(RedisCommand("INCR", "n")) }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import TestSupport
 import Testing
 
-/// What callers see of a healthy Redis.
+@testable import Hiredis
+
+/// Commands and replies with a healthy Redis.
 @Suite struct ClientTests {
-    @Test func `values of any content come back as they were sent`() async throws {
+    @Test func `values of any content are returned as they were sent`() async throws {
         try await withRedis { redis, _ in
             let value: [UInt8] = Array(0...255) + Array("\r\n$3\r\n*1\r\n".utf8)
             var set = RedisCommand("SET", "key")
@@ -23,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `a hash is lent pair by pair and nested arrays are found`() async throws {
+    @Test func `a hash is read pair by pair, and nested arrays by index`() async throws {
         try await withRedis { redis, _ in
             _ = try await redis.send(RedisCommand("HSET", "h", "a", "1", "b", "two", "c", ""))
             var fields: [String: String] = [:]
@@ -41,7 +42,7 @@ import Testing
         }
     }
 
-    @Test func `an error of the server is thrown with its word and without its text`() async throws {
+    @Test func `an error of the server is thrown with its error word and without its text`() async throws {
         try await withRedis { redis, _ in
             _ = try await redis.send(RedisCommand("SET", "key", "v"))
             let error = await #expect(throws: RedisError.self) {
@@ -58,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `several commands go out next to each other in one write`() async throws {
+    @Test func `several commands are sent in one write`() async throws {
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("PING"))
             let before = redis.statistics
@@ -75,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func `a script is sent by digest and taught when Redis has forgotten it`() async throws {
+    @Test func `a script is sent by digest, and by source when Redis has lost it`() async throws {
         try await withRedis { redis, server in
             let script = RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1])")
             let sha1 = try await server.admin(
@@ -104,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `submit needs no caller and counts what fails`() async throws {
+    @Test func `submit ignores the reply and counts failures`() async throws {
         try await withRedis { redis, server in
             redis.submit(RedisCommand("SET", "a", "1"))
             redis.submit(RedisCommand("LPUSH", "a", "1"))
@@ -114,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `concurrent callers are written in batches and each gets its own reply`() async throws {
+    @Test func `concurrent callers are written in batches and each receives its own reply`() async throws {
         try await withRedis { redis, _ in
             _ = try await redis.send(RedisCommand("PING"))
             let before = redis.statistics

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import Testing
 
-/// What URLs mean, and that nothing prints the password.
+@testable import Hiredis
+
+/// URLs, and the absence of the password in descriptions.
 @Suite struct ConfigurationTests {
     @Test(arguments: [
         ("redis://localhost", "localhost:6379 0 - -"),
@@ -17,7 +18,7 @@ import Testing
         ("unix:///run/redis.sock", "/run/redis.sock 0 - -"),
         ("unix://u:p@/run/my%20redis?db=4", "/run/my redis 4 u p"),
     ])
-    func `a URL says where and as whom`(_ url: String, _ meaning: String) throws {
+    func `a URL is parsed into address, database and credentials`(_ url: String, _ meaning: String) throws {
         let configuration = try RedisConfiguration(url: url)
         let address =
             switch configuration.address {
@@ -57,11 +58,11 @@ import Testing
 
     @Test func `numbers are kept within bounds`() {
         var configuration = RedisConfiguration(address: .unix(path: "/x"))
-        configuration.sharedConnections = 100
-        #expect(configuration.sharedConnections == 4)
-        configuration.sharedConnections = 0
-        #expect(configuration.sharedConnections == 1)
-        configuration.limits.replyDepth = 1000
-        #expect(configuration.limits.replyDepth == 32)
+        configuration.dedicatedConnections = 0
+        #expect(configuration.dedicatedConnections == 1)
+        configuration.replyBytes = 0
+        #expect(configuration.replyBytes == 1024)
+        configuration.replyBytes = .max
+        #expect(configuration.replyBytes == 1 << 30)
     }
 }

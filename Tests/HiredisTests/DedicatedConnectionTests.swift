@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import TestSupport
 import Testing
 
-/// Connections that one caller has for itself.
+@testable import Hiredis
+
+/// Connections with a single user.
 @Suite struct DedicatedConnectionTests {
     private func clients(_ server: RedisServer) async throws -> Int {
-        try await server.admin("CLIENT", "LIST").split(separator: "\n").count { $0.contains("name=lent") }
+        try await server.admin("CLIENT", "LIST").split(separator: "\n").count {
+            $0.contains("name=dedicated")
+        }
     }
 
-    @Test func `no more than the bound exist, and others wait their turn`() async throws {
+    @Test func `no more than the maximum exist, and further callers wait`() async throws {
         try await withRedis(configure: {
-            $0.clientName = "lent"
+            $0.clientName = "dedicated"
             $0.dedicatedConnections = 3
             $0.commandTimeout = .seconds(20)
         }) { redis, server in
@@ -40,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `who waits too long is told so, and a cancelled one leaves the line`() async throws {
+    @Test func `a caller that waits too long fails, and a cancelled one leaves the queue`() async throws {
         try await withRedis(configure: {
             $0.dedicatedConnections = 1
             $0.commandTimeout = .milliseconds(500)
@@ -63,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `what blocks does not hold up the shared connection`() async throws {
+    @Test func `a blocking command does not delay the shared connection`() async throws {
         try await withRedis { redis, _ in
             let blocked = Task {
                 try await redis.withDedicatedConnection {
@@ -81,7 +84,8 @@ import Testing
     @Test(arguments: [
         "BLPOP", "subscribe", "SELECT", "MULTI", "WATCH", "CLIENT", "WAIT", "ssubscribe", "Auth", "MONITOR",
     ])
-    func `what belongs on a dedicated connection is refused on a shared one`(_ name: String) async throws {
+    func `commands that need a dedicated connection are refused on a shared one`(_ name: String) async throws
+    {
         let commands: [String: RedisCommand] = [
             "BLPOP": RedisCommand("BLPOP", "k", "0"), "subscribe": RedisCommand("subscribe", "c"),
             "SELECT": RedisCommand("SELECT", "1"),
@@ -101,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `what one user left behind never reaches the next`() async throws {
+    @Test func `the state that one user leaves never reaches the next`() async throws {
         try await withRedis(configure: { $0.dedicatedConnections = 1 }) { redis, _ in
             try await redis.withDedicatedConnection {
                 _ = try await $0.send([RedisCommand("SELECT", "5"), RedisCommand("SET", "k", "five")])
@@ -110,7 +114,7 @@ import Testing
                 try await $0.send(RedisCommand("GET", "k"))
             }
             #expect(value.isNull)
-            // Left in the middle of a command.
+            // The use ends in the middle of a command.
             await #expect(throws: RedisError.self) {
                 try await redis.withDedicatedConnection {
                     _ = try await $0.send(RedisCommand("BLPOP", "queue", "1"), timeout: .milliseconds(50))
@@ -124,8 +128,8 @@ import Testing
         }
     }
 
-    @Test func `a connection that died while idle is replaced before it is lent`() async throws {
-        try await withRedis(configure: { $0.clientName = "lent" }) { redis, server in
+    @Test func `a connection that was closed while idle is replaced before its next use`() async throws {
+        try await withRedis(configure: { $0.clientName = "dedicated" }) { redis, server in
             try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
             try await server.admin("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 1 })
@@ -135,32 +139,37 @@ import Testing
         }
     }
 
-    @Test func `a subscriber gets every message once and in order`() async throws {
-        try await withRedis { redis, server in
-            try await redis.withDedicatedConnection { connection in
-                try connection.post(RedisCommand("SUBSCRIBE", "news"))
-                #expect(try await connection.receive(timeout: .seconds(5))[0].string == "subscribe")
-                let refused = await #expect(throws: RedisError.self) {
-                    try await connection.send(RedisCommand("PING"))
+    @Test func `the closure runs in the isolation of its caller`() async throws {
+        actor Worker {
+            var jobs = 0
+
+            func work(_ redis: RedisClient) async throws -> Int {
+                try await redis.withDedicatedConnection { connection in
+                    _ = try await connection.send(RedisCommand("PING"))
+                    jobs += 1
                 }
-                #expect(refused?.code == .configuration)
-                let late = await #expect(throws: RedisError.self) {
-                    try await connection.receive(timeout: .milliseconds(10))
-                }
-                #expect(late?.code == .timeout)
-                for number in 0..<100 { redis.submit(RedisCommand("PUBLISH", "news", "\(number)")) }
-                for number in 0..<100 {
-                    #expect(try await connection.receive(timeout: .seconds(5))[2].string == "\(number)")
-                }
-                let waiting = Task { try await connection.receive() }
-                await server.crash()
-                let error = await #expect(throws: RedisError.self) { try await waiting.value }
-                #expect(error?.code == .connection)
+                return jobs
             }
+        }
+        try await withRedis { redis, _ in
+            #expect(try await Worker().work(redis) == 1)
+            try await onMainActor(redis)
         }
     }
 
-    @Test func `a connection is of no use after its lease`() async throws {
+    @MainActor private func onMainActor(_ redis: RedisClient) async throws {
+        final class NotSendable { var replies = 0 }
+        let counter = NotSendable()
+        try await redis.withDedicatedConnection { connection in
+            MainActor.assertIsolated()
+            _ = try await connection.send(RedisCommand("PING"))
+            MainActor.assertIsolated()
+            counter.replies += 1
+        }
+        #expect(counter.replies == 1)
+    }
+
+    @Test func `a connection cannot be used after the closure has returned`() async throws {
         try await withRedis { redis, _ in
             let kept = try await redis.withDedicatedConnection { $0 }
             let error = await #expect(throws: RedisError.self) { try await kept.send(RedisCommand("PING")) }

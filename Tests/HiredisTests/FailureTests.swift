@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import Synchronization
 import TestSupport
 import Testing
 
-/// Redis that freezes, dies, comes back, or does not want us.
+@testable import Hiredis
+
+/// A Redis that freezes, crashes, restarts or refuses the client.
 @Suite struct FailureTests {
-    /// Callers that send and check until told to stop; gives the failures they saw.
+    /// Runs callers that send and check until `disturb` has returned; returns their failures.
     private func underLoad(
         _ redis: RedisClient,
         callers: Int = 16,
@@ -46,12 +47,12 @@ import Testing
         (try? await redis.send(RedisCommand("PING"))) != nil
     }
 
-    @Test func `a crash and restart under load are survived without a new client`() async throws {
+    @Test func `the client recovers from a crash and restart under load`() async throws {
         try await withRedis { redis, server in
             let (sent, failures) = try await underLoad(redis) {
                 #expect(await poll(seconds: 5) { redis.statistics.commands > 100 })
                 await server.crash()
-                // Long enough for callers to be turned away at once.
+                // Long enough for callers to fail at once.
                 #expect(await poll(seconds: 10) { redis.statistics.failedConnects >= 5 })
                 try await server.restart()
                 let connects = redis.statistics.connects
@@ -84,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `a short stall delays replies and mixes none`() async throws {
+    @Test func `a short stall delays replies and does not mix them`() async throws {
         try await withRedis { redis, server in
             let (_, failures) = try await underLoad(redis) {
                 for _ in 0..<5 {
@@ -100,7 +101,8 @@ import Testing
         }
     }
 
-    @Test func `read-only commands are repeated when the connection dies under them, others are not`()
+    @Test
+    func `read-only commands are repeated when the connection is lost before the reply, others are not`()
         async throws
     {
         try await withRedis { redis, server in
@@ -109,7 +111,7 @@ import Testing
             let read = Task { try await redis.send(RedisCommand("GET", "k", readOnly: true)) }
             let write = Task { try await redis.send(RedisCommand("INCR", "n")) }
             #expect(await poll(seconds: 5) { redis.statistics.commands == 3 })
-            // Closes the connections without executing what they brought.
+            // Closes the connections without executing what they have received.
             await server.crash()
             try await server.restart()
             let unknown = await #expect(throws: RedisError.self) { try await write.value }
@@ -120,12 +122,12 @@ import Testing
         }
     }
 
-    @Test func `a wrong password is told as such, at once and without the password`() async throws {
+    @Test func `a wrong password fails at once with an error that does not contain it`() async throws {
         let server = try await RedisServer(
             ["--requirepass", "right"],
             adminAuth: ["-a", "right", "--no-auth-warning"]
         )
-        for login in [":wrong-secret@", "nobody:wrong-secret@", ""] {
+        for login in [":wrong-secret@", "unknown:wrong-secret@", ""] {
             let redis = RedisClient(try RedisConfiguration(url: "redis://\(login)127.0.0.1:\(server.port)"))
             for _ in 0..<3 {
                 let error = await #expect(throws: RedisError.self) {
@@ -143,7 +145,7 @@ import Testing
         await redis.shutdown()
     }
 
-    @Test func `a password that becomes right lets the same client in`() async throws {
+    @Test func `the same client connects when its password becomes valid`() async throws {
         let server = try await RedisServer(
             ["--requirepass", "old"],
             adminAuth: ["-a", "old", "--no-auth-warning"]
@@ -156,7 +158,7 @@ import Testing
         await redis.shutdown()
     }
 
-    @Test func `a user without rights to name or load still gets in`() async throws {
+    @Test func `a user without permission for CLIENT and SCRIPT can still connect`() async throws {
         let server = try await RedisServer([
             "--user", "app", "on", ">pw", "~*", "-@all", "+get", "+evalsha", "+eval",
         ])
@@ -174,7 +176,7 @@ import Testing
         await redis.shutdown()
     }
 
-    @Test func `with nothing listening callers wait for their deadline, then not at all`() async throws {
+    @Test func `without a server callers wait for their deadline, and later fail at once`() async throws {
         var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: try freePort()))
         configuration.commandTimeout = .milliseconds(100)
         let redis = RedisClient(configuration)
@@ -188,7 +190,7 @@ import Testing
         await redis.shutdown()
     }
 
-    @Test func `bounds turn callers away instead of growing`() async throws {
+    @Test func `callers are refused at the limits on commands and bytes`() async throws {
         try await withRedis(configure: {
             $0.limits.commandsInFlight = 10
             $0.limits.bytesInFlight = 10_000

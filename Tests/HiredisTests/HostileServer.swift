@@ -4,13 +4,12 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A server that answers the login properly and everything after it with prepared bytes: what a real Redis
-/// cannot do.
+/// A server that answers the login correctly and everything after it with prepared bytes.
 final class HostileServer: Sendable {
-    /// What to do about what a client sent.
+    /// The reaction to what a client sent.
     enum Reaction: Sendable {
         case bytes(String)
-        /// The bytes one by one, each in a write of its own.
+        /// The bytes one by one, each in its own write.
         case dripped(String)
         case hangUp
         case silence
@@ -27,10 +26,10 @@ final class HostileServer: Sendable {
 
     /// The loopback port.
     var port: Int { channel.localAddress?.port ?? 0 }
-    /// Connections so far.
+    /// The number of connections accepted.
     var connections: Int { accepted.count.load(ordering: .relaxed) }
 
-    /// Starts to listen; `react` sees the number of the connection, from 1, and what came.
+    /// Starts to listen; `react` receives the number of the connection, from 1, and its input.
     init(_ react: @escaping React) async throws {
         let accepted = Accepted()
         self.accepted = accepted

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import TestSupport
 import Testing
 
-/// A peer that does not play by the rules: no hang, no crash, no reply for the wrong caller.
+@testable import Hiredis
+
+/// A server that violates the protocol causes no hang, no crash and no reply to the wrong caller.
 @Suite struct HostileServerTests {
     private func withHostile(
         _ react: @escaping HostileServer.React,
@@ -28,7 +29,7 @@ import Testing
         ">1\r\n+x\r\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
     ])
-    func `what is no reply fails its caller and replaces the connection`(_ bytes: String) async throws {
+    func `an invalid reply fails its caller and replaces the connection`(_ bytes: String) async throws {
         try await withHostile { connection, _ in
             connection == 1 ? .bytes(bytes) : .bytes("+fine\r\n")
         } _: { redis, server in
@@ -43,20 +44,20 @@ import Testing
         }
     }
 
-    @Test func `a reply too many is never given to the next caller`() async throws {
+    @Test func `an unrequested reply is never returned to the next caller`() async throws {
         try await withHostile { connection, _ in
             connection == 1 ? .bytes("+mine\r\n+stray\r\n") : .bytes("+fine\r\n")
         } _: { redis, _ in
             let first = try await redis.send(RedisCommand("GET", "a"))
             #expect(first.string == "mine")
-            // The stray one ends the connection; what comes next is answered by a new one.
+            // The stray reply closes the connection; the next command is sent on a new one.
             #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 1 })
             let second = try await redis.send(RedisCommand("GET", "b"))
             #expect(second.string == "fine")
         }
     }
 
-    @Test func `a reply that comes byte by byte is put together`() async throws {
+    @Test func `a reply that arrives byte by byte is assembled`() async throws {
         let text = "*3\r\n$5\r\nhello\r\n:42\r\n*1\r\n$-1\r\n"
         try await withHostile { _, _ in
             .dripped(text)
@@ -82,11 +83,11 @@ import Testing
         }
     }
 
-    @Test func `an endless reply ends at the limit`() async throws {
+    @Test func `an endless reply is refused at the limit`() async throws {
         try await withHostile { _, _ in
             .bytes("$999999999999\r\n" + String(repeating: "x", count: 300_000))
         } configure: {
-            $0.limits.replyBytes = 100_000
+            $0.replyBytes = 100_000
         } _: { redis, _ in
             let error = await #expect(throws: RedisError.self) {
                 try await redis.send(RedisCommand("GET", "a"))
@@ -95,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `an answer that never comes costs the deadline, and the connection`() async throws {
+    @Test func `a missing reply costs the caller its deadline and closes the connection`() async throws {
         try await withHostile { connection, input in
             connection == 1 && !input.contains("warm") ? .silence : .bytes("+fine\r\n")
         } _: { redis, server in
@@ -111,7 +112,7 @@ import Testing
         }
     }
 
-    @Test func `a server that hangs up on every command is not called in a tight loop`() async throws {
+    @Test func `a server that closes on every command is not reconnected to in a tight loop`() async throws {
         try await withHostile { _, _ in
             .hangUp
         } _: { redis, server in
@@ -120,7 +121,7 @@ import Testing
                     try await redis.send(RedisCommand("GET", "a", readOnly: true))
                 }
             }
-            // Each attempt waits longer than the one before, so there cannot be many.
+            // Each attempt waits longer than the one before.
             #expect(server.connections < 20)
         }
     }

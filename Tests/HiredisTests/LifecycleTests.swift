@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Hiredis
 import Logging
 import ServiceLifecycle
 import Synchronization
 import TestSupport
 import Testing
 
-/// The client as a service, and its end.
+@testable import Hiredis
+
+/// The client as a service, and its shutdown.
 @Suite struct LifecycleTests {
-    @Test func `as a service it connects early and ends on graceful shutdown`() async throws {
+    @Test func `as a service it connects in advance and closes on graceful shutdown`() async throws {
         let server = try await RedisServer()
         let redis = RedisClient(try RedisConfiguration(url: server.url))
         let group = ServiceGroup(services: [redis], logger: Logger(label: "test"))
@@ -24,7 +25,7 @@ import Testing
         #expect(error?.code == .closed)
     }
 
-    @Test func `an unreachable Redis does not end the service`() async throws {
+    @Test func `the service keeps running while Redis cannot be reached`() async throws {
         let redis = RedisClient(RedisConfiguration(address: .unix(path: "/nowhere/redis")))
         let running = Task { try await redis.run() }
         #expect(await poll(seconds: 5) { redis.statistics.failedConnects >= 2 })
@@ -32,7 +33,7 @@ import Testing
         try await running.value
     }
 
-    @Test func `shutdown lets what was sent be answered`() async throws {
+    @Test func `shutdown waits for the replies to what was sent`() async throws {
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("PING"))
             server.freeze()
@@ -50,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `a client that nobody holds closes its connections`() async throws {
+    @Test func `a client without references closes its connections`() async throws {
         let server = try await RedisServer()
         var configuration = try RedisConfiguration(url: server.url)
         configuration.clientName = "forgotten"
@@ -66,7 +67,7 @@ import Testing
         )
     }
 
-    @Test func `a full log of all failures holds no secret`() async throws {
+    @Test func `the log of all failures contains no secret`() async throws {
         let log = Recorder()
         let server = try await RedisServer(
             ["--requirepass", "s3cret-right"],
@@ -99,7 +100,7 @@ import Testing
     }
 }
 
-/// Everything that was logged or noted.
+/// All logged lines.
 private final class Lines: Sendable {
     private let all = Mutex("")
     var text: String { all.withLock { $0 } }

@@ -4,16 +4,16 @@ import Testing
 
 @testable import Hiredis
 
-/// The boundary to C, fed with good bytes in bad pieces and with bad bytes.
+/// The boundary to C: valid input in pieces of any size, and invalid input.
 @Suite struct ReplyParserTests {
     private static let stream =
         "+OK\r\n:-12\r\n$-1\r\n*-1\r\n$0\r\n\r\n$3\r\na\r\n\r\n-WRONGTYPE no\r\n*0\r\n"
         + "*4\r\n$1\r\nf\r\n*2\r\n:1\r\n*1\r\n$2\r\nxy\r\n*0\r\n$4\r\nlast\r\n:9223372036854775807\r\n"
 
-    private func parse(_ text: String, pieces: Int = .max, limits: RedisLimits = RedisLimits()) -> (
+    private func parse(_ text: String, pieces: Int = .max, bytes: Int = 8 << 20, elements: Int = 262_144) -> (
         replies: [RedisReply], error: RedisError?
     ) {
-        var parser = ReplyParser(limits: limits)
+        var parser = ReplyParser(maximumBytes: bytes, maximumElements: elements)
         var replies: [RedisReply] = []
         var rest = ArraySlice(Array(text.utf8))
         do throws(RedisError) {
@@ -65,18 +65,18 @@ import Testing
         for pieces in [1000, 8192, 65536, .max] {
             let (replies, error) = parse(text, pieces: pieces)
             #expect(error == nil)
-            #expect(replies.first?.withUnsafeBytes { $0.count } == 200_000)
+            #expect(replies.first?.bytes?.count == 200_000)
             expectStream(Array(replies.dropFirst()), "pieces of \(pieces)")
         }
     }
 
     @Test(arguments: [
         "hello\r\n", "$3\r\nabcXY", "$x\r\n", "$-2\r\n", "*-2\r\n", ":12a\r\n", "*1\r\n?\r\n",
-        // RESP3, which nobody asked for.
+        // RESP3.
         "%1\r\n+a\r\n+b\r\n", "~1\r\n+a\r\n", ",1.5\r\n", "#t\r\n", "_\r\n", ">1\r\n+a\r\n", "(123\r\n",
-        "=5\r\ntxt:a\r\n",
+        "=5\r\ntxt:a\r\n", ">-1\r\n", "%-1\r\n", "*1\r\n_\r\n", "+a\rb\r\n",
     ])
-    func `bytes that are no RESP2 end the connection`(_ text: String) {
+    func `bytes that are not RESP2 are refused`(_ text: String) {
         let (replies, error) = parse("+before\r\n" + text + "+after\r\n")
         #expect(replies.map(\.string) == ["before"])
         #expect(error?.code == .protocol)
@@ -91,16 +91,14 @@ import Testing
     }
 
     @Test func `a reply longer than the limit is refused before it is complete`() {
-        var limits = RedisLimits()
-        limits.replyBytes = 100_000
         let endless = "$9223372036854775000\r\n" + String(repeating: "x", count: 120_000)
-        #expect(parse(endless, limits: limits).error?.code == .protocol)
-        #expect(parse("+" + String(repeating: "x", count: 120_000), limits: limits).error?.code == .protocol)
+        #expect(parse(endless, bytes: 100_000).error?.code == .protocol)
+        #expect(parse("+" + String(repeating: "x", count: 120_000), bytes: 100_000).error?.code == .protocol)
         let many = String(repeating: "$4\r\nabcd\r\n", count: 50_000)
-        #expect(parse(many, limits: limits).replies.count == 50_000)
+        #expect(parse(many, bytes: 100_000).replies.count == 50_000)
     }
 
-    @Test func `nesting is followed to the limit and no deeper`() {
+    @Test func `nesting is accepted to the limit and refused beyond it`() {
         func nested(_ depth: Int) -> String { String(repeating: "*1\r\n", count: depth) + ":5\r\n" }
         let (replies, error) = parse(nested(7))
         #expect(error == nil)
@@ -109,15 +107,13 @@ import Testing
         #expect(parse(nested(10_000)).error?.code == .protocol)
     }
 
-    @Test func `many elements over several levels count together`() {
-        var limits = RedisLimits()
-        limits.replyElements = 16
+    @Test func `the elements of all levels count together`() {
         #expect(
-            parse("*4\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 4), limits: limits).error?
+            parse("*4\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 4), elements: 16).error?
                 .code == .protocol
         )
         #expect(
-            parse("*3\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 3), limits: limits).replies
+            parse("*3\r\n" + String(repeating: "*3\r\n:1\r\n:2\r\n:3\r\n", count: 3), elements: 16).replies
                 .count == 1
         )
     }

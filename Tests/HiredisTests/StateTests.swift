@@ -5,15 +5,15 @@ import Testing
 
 @testable import Hiredis
 
-/// The decisions, without clock, chance or network.
+/// The decisions, without clock, randomness or network.
 @Suite struct StateTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private let refused = RedisError(.connection, .unknown, "refused")
 
-    private func nobody(_ name: StaticString = "PING") -> Receiver { .nobody(RedisCommand(name), .digest) }
+    private var ignored: ReplyTarget { .ignored(RedisCommand("PING"), .digest) }
 
-    private func expected(_ count: Int, deadline: NIODeadline) -> Expected {
-        Expected(receiver: nobody(), count: count, size: 10 * count, deadline: deadline)
+    private func pending(_ count: Int, deadline: NIODeadline) -> PendingRequest {
+        PendingRequest(target: ignored, count: count, size: 10 * count, deadline: deadline)
     }
 
     private func reply(_ number: Int) -> RedisReply {
@@ -22,63 +22,71 @@ import Testing
 
     // MARK: ReplyQueue
 
-    @Test func `replies go to requests in order and a request gets all of its own`() {
+    @Test func `replies are assigned in order and a request receives all of its own`() {
         var queue = ReplyQueue()
         queue.sent(
-            [expected(1, deadline: start), expected(3, deadline: start), expected(1, deadline: start)],
+            [pending(1, deadline: start), pending(3, deadline: start), pending(1, deadline: start)],
             at: start
         )
         let deliveries = (1...5).map { queue.received(reply($0)) }
         #expect(deliveries.map { $0?.replies.all.compactMap(\.integer) } == [[1], nil, nil, [2, 3, 4], [5]])
-        #expect(deliveries[3]?.count == 3 && deliveries[3]?.size == 30)
+        #expect(deliveries[3]?.request.count == 3 && deliveries[3]?.request.size == 30)
         #expect(queue.isEmpty)
     }
 
-    @Test func `a late request is reported once and keeps its place in line`() {
+    @Test func `an overdue request is reported once and keeps its place in the queue`() {
         var queue = ReplyQueue()
         queue.sent(
-            [expected(1, deadline: start + .seconds(1)), expected(1, deadline: start + .seconds(3))],
+            [pending(1, deadline: start + .seconds(1)), pending(1, deadline: start + .seconds(3))],
             at: start
         )
-        let early = queue.reviewed(at: start + .milliseconds(999), lastRead: start, patience: .seconds(2))
+        let early = queue.checkDeadlines(
+            at: start + .milliseconds(999),
+            lastRead: start,
+            timeout: .seconds(2)
+        )
         #expect(early.overdue.isEmpty && !early.isStalled && early.next == start + .seconds(1))
-        let late = queue.reviewed(at: start + .seconds(1), lastRead: start, patience: .seconds(2))
+        let late = queue.checkDeadlines(at: start + .seconds(1), lastRead: start, timeout: .seconds(2))
         #expect(late.overdue.count == 1 && !late.isStalled && late.next == start + .seconds(2))
-        let result5 = queue.reviewed(at: start + .milliseconds(1100), lastRead: start, patience: .seconds(2))
+        let result5 = queue.checkDeadlines(
+            at: start + .milliseconds(1100),
+            lastRead: start,
+            timeout: .seconds(2)
+        )
         #expect(result5.overdue.isEmpty)
         let result6 = queue.received(reply(1))
         #expect(result6?.replies.first.integer == 1)
-        let result7 = queue.lost()
+        let result7 = queue.removeAll()
         #expect(result7.count == 1)
     }
 
-    @Test func `silence for as long as patience lasts is a stall, a trickle is one after four times`() {
+    @Test func `silence for the timeout is a stall, a slow reply is one after four times the timeout`() {
         var queue = ReplyQueue()
-        let result8 = queue.reviewed(at: start + .hours(1), lastRead: start, patience: .seconds(1))
+        let result8 = queue.checkDeadlines(at: start + .hours(1), lastRead: start, timeout: .seconds(1))
         #expect(!result8.isStalled)
-        queue.sent([expected(1, deadline: start + .hours(1))], at: start)
-        let result9 = queue.reviewed(
+        queue.sent([pending(1, deadline: start + .hours(1))], at: start)
+        let result9 = queue.checkDeadlines(
             at: start + .milliseconds(999),
             lastRead: start - .hours(1),
-            patience: .seconds(1)
+            timeout: .seconds(1)
         )
         #expect(!result9.isStalled)
-        let result10 = queue.reviewed(
+        let result10 = queue.checkDeadlines(
             at: start + .seconds(1),
             lastRead: start - .hours(1),
-            patience: .seconds(1)
+            timeout: .seconds(1)
         )
         #expect(result10.isStalled)
-        let result11 = queue.reviewed(
+        let result11 = queue.checkDeadlines(
             at: start + .seconds(3),
             lastRead: start + .seconds(3),
-            patience: .seconds(1)
+            timeout: .seconds(1)
         )
         #expect(!result11.isStalled)
-        let result12 = queue.reviewed(
+        let result12 = queue.checkDeadlines(
             at: start + .seconds(4),
             lastRead: start + .seconds(4),
-            patience: .seconds(1)
+            timeout: .seconds(1)
         )
         #expect(result12.isStalled)
     }
@@ -88,10 +96,10 @@ import Testing
     private func park(_ state: inout SharedConnectionState, until deadline: NIODeadline)
         -> SharedConnectionState.Action
     {
-        state.requested(Request(RedisCommand("PING")), for: nobody(), deadline: deadline, settled: (0, 0))
+        state.requested(Request(RedisCommand("PING")), for: ignored, deadline: deadline, settled: (0, 0))
     }
 
-    @Test func `the first caller starts a connection, the others wait with it`() {
+    @Test func `the first caller opens a connection, the others wait for it`() {
         var state = SharedConnectionState(limits: RedisLimits())
         guard case .park(connect: true) = park(&state, until: start + .seconds(1)) else {
             return #expect(Bool(false))
@@ -101,12 +109,12 @@ import Testing
         }
         let result1 = state.started()
         #expect(!result1)
-        let review = state.reviewed(at: start + .seconds(1))
+        let review = state.checkDeadlines(at: start + .seconds(1))
         #expect(review.overdue.count == 1 && review.next == start + .seconds(2))
         #expect(review.error.code == .timeout && review.error.outcome == .notSent)
     }
 
-    @Test func `no more callers wait than the bound`() {
+    @Test func `no more callers wait than the limit allows`() {
         var limits = RedisLimits()
         limits.waiters = 2
         var state = SharedConnectionState(limits: limits)
@@ -115,7 +123,7 @@ import Testing
         #expect(error.code == .overloaded)
     }
 
-    @Test func `callers are turned away at once after five failures, and what waits with them`() {
+    @Test func `callers fail at once after five failures, and the waiting ones with them`() {
         var state = SharedConnectionState(limits: RedisLimits())
         _ = park(&state, until: start + .seconds(9))
         for failure in 1...5 {
@@ -141,14 +149,15 @@ import Testing
     }
 
     @Test(arguments: [RedisError.Code.authentication, .tls, .configuration])
-    func `what waiting cannot mend turns callers away after one failure`(_ code: RedisError.Code) {
+    func `callers fail at once after one failure that a retry cannot repair`(_ code: RedisError.Code) {
         var state = SharedConnectionState(limits: RedisLimits())
         _ = park(&state, until: start + .seconds(9))
         let recovery = state.connectFailed(RedisError(code, .notSent, "no"), at: start, jitter: 0)
         #expect(recovery.hasOpened && recovery.rejected.count == 1 && recovery.pause != nil)
     }
 
-    @Test func `two seconds without a connection turn callers away however few attempts there were`() {
+    @Test
+    func `callers fail at once after two seconds without a connection, however few attempts there were`() {
         var state = SharedConnectionState(limits: RedisLimits())
         _ = state.started()
         let result13 = state.connectFailed(refused, at: start, jitter: 0)
@@ -159,7 +168,7 @@ import Testing
         #expect(result14.hasOpened)
     }
 
-    @Test func `pauses double up to two seconds and half of each is chance`() {
+    @Test func `pauses double up to two seconds and half of each is random`() {
         let pauses = (1...8).map { SharedConnectionState.pause(failures: $0, jitter: 1) }
         #expect(pauses == [50, 100, 200, 400, 800, 1600, 2000, 2000].map { .milliseconds($0) })
         #expect(SharedConnectionState.pause(failures: 5, jitter: 0) == .milliseconds(400))
@@ -167,7 +176,7 @@ import Testing
         #expect(SharedConnectionState.pause(failures: 0, jitter: 1) == .milliseconds(10))
     }
 
-    @Test func `a closed client refuses everything and starts nothing`() {
+    @Test func `a closed client refuses requests and opens no connection`() {
         var state = SharedConnectionState(limits: RedisLimits())
         _ = park(&state, until: start)
         let result15 = state.closed()
@@ -182,8 +191,8 @@ import Testing
 
     // MARK: DedicatedPoolState
 
-    @Test func `permits never exceed the bound and go to who waits first`() {
-        var pool = DedicatedPoolState(bound: 2, maximumWaiters: 1)
+    @Test func `permits never exceed the maximum and go to the caller that waits longest`() {
+        var pool = DedicatedPoolState(maximum: 2, maximumWaiters: 1)
         let first = DedicatedPoolState.Waiter()
         let result17 = pool.requested(DedicatedPoolState.Waiter())
         #expect(result17 != nil)
@@ -229,7 +238,7 @@ import Testing
         return "pending"
     }
 
-    @Test func `the login ends with the last good reply or the first fatal one`() {
+    @Test func `the login ends with the last successful reply or the first fatal one`() {
         let ok = status("OK")
         #expect(verdict([ok, ok, ok]) == "pending")
         #expect(verdict([ok, ok, ok, status("PONG")]) == "ready")

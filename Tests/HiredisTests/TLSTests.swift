@@ -7,7 +7,7 @@ import Testing
 
 /// `rediss://` against a real Redis with certificates made for the test.
 @Suite struct TLSTests {
-    /// A folder with an authority, a server certificate for `names` and a client certificate.
+    /// Makes a folder with an authority, a server certificate for `names` and a client certificate.
     private static func certificates(for names: String) async throws -> URL {
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "tls-\(UUID().uuidString.prefix(8))"
@@ -66,7 +66,7 @@ import Testing
         let trusted = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
         #expect(await outcome(try client("localhost", server, trusted)) == nil)
         #expect(await outcome(try client("127.0.0.1", server, trusted)) == nil)
-        // The system does not know the authority.
+        // The system does not trust the authority.
         #expect(await outcome(try client("localhost", server, RedisTLS())) == .tls)
         #expect(
             await outcome(try client("localhost", server, RedisTLS(caFile: "/nowhere/ca.crt")))
@@ -95,7 +95,7 @@ import Testing
         #expect(await outcome(try client("127.0.0.1", server, tls)) == nil)
     }
 
-    @Test func `a client certificate is shown to a server that wants one`() async throws {
+    @Test func `a client certificate is sent to a server that requests one`() async throws {
         let folder = try await Self.certificates(for: "DNS:localhost")
         defer { try? FileManager.default.removeItem(at: folder) }
         let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)

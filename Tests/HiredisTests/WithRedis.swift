@@ -12,7 +12,7 @@ func withRedis(
 ) async throws {
     let server = try await RedisServer(arguments)
     var configuration = try RedisConfiguration(url: server.url)
-    // Generous, for tests run beside each other; those about time set their own.
+    // Long, because tests run in parallel; those about time set their own.
     configuration.commandTimeout = .seconds(5)
     configure(&configuration)
     let redis = RedisClient(configuration)
@@ -25,7 +25,7 @@ func withRedis(
     await redis.shutdown()
 }
 
-/// A number that several tasks change.
+/// A counter shared by several tasks.
 final class Tally: Sendable {
     private let number = Mutex(0)
     var value: Int { number.withLock { $0 } }

@@ -3,12 +3,12 @@
 import NIOCore
 import Synchronization
 
-/// A few connections that one caller at a time has for itself; made when needed, kept when clean.
+/// A bounded pool of dedicated connections; opened on demand, reused when nothing of their last use remains.
 final class DedicatedPool: Sendable {
     typealias Grant = DedicatedPoolState.Grant
 
-    /// A connection that was idle for this long is asked whether it is alive before it is lent.
-    static let trustFor = TimeAmount.seconds(1)
+    /// A connection that was idle for this long is pinged before it is used again.
+    private static let pingedAfter = TimeAmount.seconds(1)
 
     private let connector: Connector
     private let eventLoop: any EventLoop
@@ -20,21 +20,21 @@ final class DedicatedPool: Sendable {
         let configuration = connector.configuration
         state = Mutex(
             DedicatedPoolState(
-                bound: configuration.dedicatedConnections,
+                maximum: configuration.dedicatedConnections,
                 maximumWaiters: configuration.limits.waiters
             )
         )
     }
 
-    /// Lends a healthy connection; waits for one no longer than the command timeout.
-    nonisolated(nonsending) func lease() async throws(RedisError) -> RedisDedicatedConnection {
+    /// Returns an open connection; waits for a free one no longer than the command timeout.
+    func lease() async throws(RedisError) -> RedisDedicatedConnection {
         let deadline = NIODeadline.now() + TimeAmount(connector.configuration.commandTimeout)
         while true {
             switch try await grant(until: deadline) {
             case .permit: return try await connect()
-            case .connection(let link, let since):
-                let connection = await adopt(link)
-                if await connection.isAlive(checking: NIODeadline.now() - since >= Self.trustFor) {
+            case .connection(let idle, let since):
+                let connection = await begin(idle)
+                if await connection.isAlive(isPinged: NIODeadline.now() - since >= Self.pingedAfter) {
                     return connection
                 }
                 await release(connection)
@@ -42,33 +42,29 @@ final class DedicatedPool: Sendable {
         }
     }
 
-    /// Takes a connection back: kept when nothing is left of its use, closed otherwise.
-    nonisolated(nonsending) func release(_ connection: RedisDedicatedConnection) async {
-        if await connection.end() {
-            give(back: .connection(connection.link, idleSince: .now()))
-        } else {
-            give(back: .permit)
-        }
+    /// Takes a connection back: kept when nothing of its use remains, closed otherwise.
+    func release(_ connection: RedisDedicatedConnection) async {
+        let isOpen = await connection.finish()
+        giveBack(isOpen ? .connection(connection.connection, idleSince: .now()) : .permit)
     }
 
-    /// Closes what is idle; what is lent is closed when it comes back.
+    /// Closes the idle connections, and those in use when they are released.
     func shutdown() {
         let (idle, waiters) = state.withLock { $0.closed() }
         for waiter in waiters {
             waiter.finish(.failure(RedisError(.closed, .notSent, "the client was shut down")))
         }
-        for link in idle { link.close() }
+        for connection in idle { connection.close() }
     }
 
-    private nonisolated(nonsending) func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant
-    {
-        let answer = await Exchange<Grant>.wait(.abandon) { waiter in
+    private func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant {
+        let answer = await PendingReply<Grant>.wait(.abandon) { waiter in
             if let answer = state.withLock({ $0.requested(waiter) }) {
-                if !waiter.finish(answer), case .success(let grant) = answer { give(back: grant) }
+                if !waiter.finish(answer), case .success(let grant) = answer { giveBack(grant) }
                 return
             }
             waiter.park()
-            // A timer of its own: few callers ever wait here.
+            // A timer for each: few callers ever wait here.
             eventLoop.scheduleTask(deadline: deadline) {
                 waiter.finish(
                     .failure(RedisError(.timeout, .notSent, "all dedicated connections are in use"))
@@ -81,35 +77,28 @@ final class DedicatedPool: Sendable {
         return try answer.get()
     }
 
-    private nonisolated(nonsending) func connect() async throws(RedisError) -> RedisDedicatedConnection {
+    private func connect() async throws(RedisError) -> RedisDedicatedConnection {
         do {
-            let link = try await connector.connect(on: eventLoop, isDedicated: true).get()
+            let opened = try await connector.connect(on: eventLoop, isDedicated: true).get()
             connector.counters.connects.add()
-            return await adopt(link)
+            return await begin(opened)
         } catch {
             connector.counters.failedConnects.add()
-            give(back: .permit)
-            throw Connector.error(error)
+            giveBack(.permit)
+            throw RedisError(transport: error)
         }
     }
 
-    private nonisolated(nonsending) func adopt(_ link: Link) async -> RedisDedicatedConnection {
-        let connection = RedisDedicatedConnection(link, connector)
+    private func begin(_ opened: ConnectionRef) async -> RedisDedicatedConnection {
+        let connection = RedisDedicatedConnection(opened, connector)
         await connection.begin()
         return connection
     }
 
-    private func give(back grant: Grant) {
+    private func giveBack(_ grant: Grant) {
         while let waiter = state.withLock({ $0.returned(grant) }) {
             if waiter.finish(.success(grant)) { return }
         }
-        if case .connection(let link, _) = grant, state.withLock(\.isOver) { link.close() }
-    }
-}
-
-extension Link {
-    /// Closes at once, from any thread.
-    func close() {
-        channel.eventLoop.execute { handler.value.close() }
+        if case .connection(let connection, _) = grant, state.withLock(\.isClosed) { connection.close() }
     }
 }

@@ -2,37 +2,37 @@
 
 import NIOCore
 
-/// Who gets which dedicated connection, and who waits.
+/// The decisions of the pool: which caller receives which connection, and which one waits.
 ///
-/// Pure. A *permit* is the right to have one more connection; there are never more permits and connections
-/// together than the bound.
+/// Does no I/O. A *permit* is the right to open one more connection; permits and connections together never
+/// exceed the maximum.
 struct DedicatedPoolState {
-    /// What a caller is given.
+    /// What a caller receives.
     enum Grant: Sendable {
-        case connection(Link, idleSince: NIODeadline)
-        /// Make one.
+        case connection(ConnectionRef, idleSince: NIODeadline)
+        /// The right to open a connection.
         case permit
     }
 
-    typealias Waiter = Exchange<Grant>
+    typealias Waiter = PendingReply<Grant>
 
     private let maximumWaiters: Int
-    private var idle: [(link: Link, since: NIODeadline)] = []
+    private var idle: [(connection: ConnectionRef, since: NIODeadline)] = []
     private var permits: Int
     private var waiters = CircularBuffer<Waiter>()
     /// Whether the client was shut down.
-    private(set) var isOver = false
+    private(set) var isClosed = false
 
-    init(bound: Int, maximumWaiters: Int) {
+    init(maximum: Int, maximumWaiters: Int) {
         self.maximumWaiters = maximumWaiters
-        permits = bound
+        permits = maximum
     }
 
-    /// A caller wants a connection; nil when it has to wait.
+    /// Serves a caller; returns nil when it has to wait.
     mutating func requested(_ waiter: Waiter) -> Result<Grant, RedisError>? {
-        guard !isOver else { return .failure(RedisError(.closed, .notSent, "the client was shut down")) }
-        // The one used last is the most likely to be alive.
-        if let last = idle.popLast() { return .success(.connection(last.link, idleSince: last.since)) }
+        guard !isClosed else { return .failure(RedisError(.closed, .notSent, "the client was shut down")) }
+        // The one used last is the most likely to be open still.
+        if let last = idle.popLast() { return .success(.connection(last.connection, idleSince: last.since)) }
         if permits > 0 {
             permits -= 1
             return .success(.permit)
@@ -47,26 +47,26 @@ struct DedicatedPoolState {
         return nil
     }
 
-    /// A grant is free again; gives the next waiter to offer it to.
+    /// Takes a grant back; returns the next waiter to offer it to.
     ///
-    /// Call again when the waiter has left.
+    /// Call again when that waiter is finished already.
     mutating func returned(_ grant: Grant) -> Waiter? {
         if let waiter = waiters.popFirst() { return waiter }
         switch grant {
         case .permit: permits += 1
-        case .connection(let link, let since):
-            if isOver { permits += 1 } else { idle.append((link, since)) }
+        case .connection(let connection, let since):
+            if isClosed { permits += 1 } else { idle.append((connection, since)) }
         }
         return nil
     }
 
-    /// The client is shut down: what to close and whom to tell.
-    mutating func closed() -> (idle: [Link], waiters: [Waiter]) {
+    /// Shuts the pool down; returns the connections to close and the waiters to fail.
+    mutating func closed() -> (idle: [ConnectionRef], waiters: [Waiter]) {
         defer {
-            (isOver, permits) = (true, permits + idle.count)
+            (isClosed, permits) = (true, permits + idle.count)
             idle = []
             waiters.removeAll()
         }
-        return (idle.map(\.link), Array(waiters))
+        return (idle.map(\.connection), Array(waiters))
     }
 }

@@ -1,41 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Logging
-public import NIOCore
-public import NIOPosix
+import NIOCore
+import NIOPosix
 public import ServiceLifecycle
 import Synchronization
 
-/// A client for one Redis server, shared by everything in the process.
+/// A client for one Redis server, shared by the whole process.
 ///
-/// All callers go through a few multiplexed connections; commands of concurrent callers are written together
-/// and answered in order. The first command connects; `run()` is needed only for connecting early and for a
-/// graceful end. While Redis is away, callers wait for it no longer than their deadline, and not at all once
-/// several attempts have failed.
+/// All callers share one or two connections; commands of concurrent callers are written together and answered
+/// in order. The first command connects; `run()` is needed only to connect in advance and to close
+/// gracefully. While Redis is unreachable, callers wait until their deadline; after several failed attempts
+/// they fail at once. Uses the singleton event loop group of NIO.
 ///
-/// Commands that block, or that change the state of a connection, belong on `withDedicatedConnection`.
+/// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
-    /// What the client was made with.
-    public let configuration: RedisConfiguration
+    let configuration: RedisConfiguration
     let counters = Counters()
     let library = ScriptLibrary()
-    private let logger: Logger
     private let connections: [SharedConnection]
     private let pool: DedicatedPool
     private let next = Atomic(0)
 
-    /// A client; does no I/O but reading TLS files.
-    public init(
-        _ configuration: RedisConfiguration,
-        logger: Logger = Logger(label: "hiredis"),
-        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
-    ) {
+    /// Creates a client; does no I/O except reading the TLS files.
+    ///
+    /// - Parameters:
+    ///   - configuration: The settings.
+    ///   - logger: Receives lost connections at `info`, and at `warning` that callers now fail at once.
+    public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
-        self.logger = logger
+        let group = MultiThreadedEventLoopGroup.singleton
         let connector = Connector(configuration, counters: counters, library: library)
-        pool = DedicatedPool(connector, on: eventLoopGroup.next())
+        pool = DedicatedPool(connector, on: group.next())
         connections = (0..<configuration.sharedConnections).map { _ in
-            SharedConnection(connector, on: eventLoopGroup.next(), logger: logger)
+            SharedConnection(connector, on: group.next(), logger: logger)
         }
     }
 
@@ -46,73 +44,90 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Connects, then waits for graceful shutdown or cancellation and closes the connections.
     ///
-    /// An unreachable Redis is no error here: the client keeps trying, and its callers hear of it.
+    /// Returns normally also when Redis cannot be reached: the client keeps trying, and its callers receive
+    /// the errors.
     public func run() async throws {
         for connection in connections { connection.start() }
         try? await gracefulShutdown()
         await shutdown()
     }
 
-    /// Closes all connections once their replies are in; every later command fails with `closed`.
+    /// Closes all connections after the replies to commands in flight; later commands fail with `closed`.
     public func shutdown() async {
         pool.shutdown()
         for closed in connections.map({ $0.shutdown() }) { try? await closed.get() }
     }
 
-    /// Sends a command and gives its reply.
+    /// Sends a command and returns its reply.
     ///
-    /// One round trip.
+    /// One round trip. A `readOnly` command is sent once more, within the deadline, when the connection is
+    /// lost before the reply.
     ///
-    /// Throws what the server answered when that is an error. The error's `outcome` says what became of the
-    /// command; a `readOnly` command is sent once more, within the deadline, when the connection was lost
-    /// under it.
-    public nonisolated(nonsending) func send(
+    /// - Parameters:
+    ///   - command: A command that neither blocks nor changes the state of the connection.
+    ///   - cancellation: The behaviour when the caller's task is cancelled.
+    /// - Returns: The reply, which is not an error.
+    /// - Throws: The error of the server, or that of the connection; `outcome` says whether the command was
+    ///   executed.
+    public func send(
         _ command: RedisCommand,
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> RedisReply {
-        try Self.check(command)
-        return try await reply(to: command, Terms(deadline: deadline, cancellation: cancellation))
+        guard command.connectionEffect == .none else { throw Self.needsDedicated }
+        return try await reply(to: command, SendOptions(deadline: deadline, cancellation: cancellation))
     }
 
-    /// Sends several commands next to each other on one connection in one write.
+    /// Sends several commands in one write on one connection and returns their replies.
     ///
-    /// One round trip; nobody's command comes between.
+    /// One round trip. No other caller's command comes between them. Scripts that Redis does not have are
+    /// sent once more after the other commands have been answered.
     ///
-    /// Error replies stay in the array; what is thrown concerns all of them. Scripts that Redis does not know
-    /// are sent once more after the others were answered.
-    public nonisolated(nonsending) func send(
+    /// - Parameters:
+    ///   - commands: Commands that neither block nor change the state of the connection; a transaction from
+    ///     `MULTI` to `EXEC` may be among them.
+    ///   - cancellation: The behaviour when the caller's task is cancelled.
+    /// - Returns: One reply for each command; error replies are among them.
+    /// - Throws: An error of the connection, which concerns all commands.
+    public func send(
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> [RedisReply] {
-        if commands.count == 1 { try Self.check(commands[0]) }
-        guard !commands.contains(where: { $0.scope == .blocking || $0.scope == .stateful }) else {
-            throw Self.misplaced
+        let isAllowed = commands.allSatisfy {
+            $0.connectionEffect == .none || ($0.connectionEffect == .transaction && commands.count > 1)
         }
-        return try await replies(to: commands, Terms(deadline: deadline, cancellation: cancellation))
+        guard isAllowed else { throw Self.needsDedicated }
+        return try await replies(to: commands, SendOptions(deadline: deadline, cancellation: cancellation))
     }
 
-    /// Registers scripts that new connections load before callers are let in.
+    /// Registers scripts that are loaded on each new connection before callers use it.
     ///
-    /// Scripts work without it, at the price of a second round trip the first time. That the user may not
-    /// load them is tolerated: an operator then does.
+    /// Without registration, the first call of a script costs a second round trip. A user without permission
+    /// to load scripts can still connect.
+    ///
+    /// - Parameter scripts: The scripts, in the order in which they are loaded.
     public func preload(_ scripts: [RedisScript]) { library.add(scripts) }
 
-    /// Sends a command whose reply nobody needs.
+    /// Sends a command and ignores its reply.
     ///
-    /// Costs no task and no suspension. A failure is counted in `statistics.submitErrors` and reported
-    /// nowhere else.
+    /// Returns at once, without a task or suspension. A failure is counted in `statistics.submitErrors` and
+    /// reported nowhere else.
+    ///
+    /// - Parameter command: A command that neither blocks nor changes the state of the connection.
     public func submit(_ command: RedisCommand) {
-        guard command.scope == .shared else { return counters.submitErrors.add() }
-        pick().send(Request(command), for: .nobody(command, .digest), deadline: deadline)
+        guard command.connectionEffect == .none else { return counters.submitErrors.add() }
+        pick().send(Request(command), for: .ignored(command, .digest), deadline: deadline)
     }
 
-    /// Lends a connection that nobody else uses, for commands that block, hold state or receive messages.
+    /// Calls `body` with a connection that has no other user, for commands that block or change its state.
     ///
-    /// At most `dedicatedConnections` exist; callers beyond them wait until their deadline. A connection that
-    /// was not used for a second is asked whether it is alive before it is lent; one with anything left of
-    /// its use is closed afterwards.
-    public nonisolated(nonsending) func withDedicatedConnection<Value>(
-        _ body: nonisolated(nonsending) (RedisDedicatedConnection) async throws -> Value
+    /// At most `dedicatedConnections` exist; further callers wait until their deadline. A connection that was
+    /// idle for a second is pinged first; one whose state was changed is closed afterwards.
+    ///
+    /// - Parameter body: Uses the connection; runs in the isolation of the caller.
+    /// - Returns: What `body` returns.
+    /// - Throws: What `body` throws, or an error of the connection.
+    public func withDedicatedConnection<Value>(
+        _ body: (RedisDedicatedConnection) async throws -> Value
     ) async throws -> Value {
         let connection = try await pool.lease()
         do {
@@ -125,14 +140,14 @@ public final class RedisClient: Service, Sendable, RequestSender {
         }
     }
 
-    /// What the client has done so far.
+    /// The current counters.
     public var statistics: RedisStatistics { counters.snapshot }
 
     // MARK: Private
 
     private var deadline: NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
 
-    /// Takes turns; passes over a connection that is down while another one is up.
+    /// Returns the connections in turn; skips those that are not connected while another one is.
     private func pick() -> SharedConnection {
         guard connections.count > 1 else { return connections[0] }
         let start = next.wrappingAdd(1, ordering: .relaxed).oldValue & Int.max
@@ -143,18 +158,16 @@ public final class RedisClient: Service, Sendable, RequestSender {
         return connections[start % connections.count]
     }
 
-    nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError)
-        -> Replies
-    {
+    func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
         var resends = 0
         var repeats = 0
         while true {
-            let answer = await Exchange<Replies>.wait(terms.cancellation) { exchange in
-                pick().send(request, for: .caller(exchange), deadline: terms.deadline)
+            let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
+                pick().send(request, for: .caller(pending), deadline: options.deadline)
             }
             guard case .failure(let error) = answer else { return try answer.get() }
             if error.code == .cancelled { counters.abandoned.add() }
-            guard NIODeadline.now() < terms.deadline else { throw error }
+            guard NIODeadline.now() < options.deadline else { throw error }
             if error.isTransient, resends < 3 {
                 resends += 1
             } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0
@@ -167,11 +180,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
         }
     }
 
-    private static func check(_ command: RedisCommand) throws(RedisError) {
-        if command.scope != .shared { throw misplaced }
-    }
-
-    private static let misplaced = RedisError(
+    private static let needsDedicated = RedisError(
         .configuration,
         .notSent,
         "a command that blocks or changes its connection needs withDedicatedConnection"

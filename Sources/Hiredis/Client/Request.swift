@@ -5,20 +5,20 @@ import NIOCore
 /// Commands that are written next to each other on one connection.
 struct Request: Sendable {
     private enum Commands {
-        /// Apart from `many`, for it needs no array.
+        /// The common case, without an array.
         case one(RedisCommand)
         case many([RedisCommand])
     }
 
     private let commands: Commands
-    let form: RedisCommand.ScriptForm
+    private let form: RedisScript.Form
 
-    init(_ command: RedisCommand, _ form: RedisCommand.ScriptForm = .digest) {
+    init(_ command: RedisCommand, _ form: RedisScript.Form = .digest) {
         commands = .one(command)
         self.form = form
     }
 
-    init(_ several: [RedisCommand], _ form: RedisCommand.ScriptForm = .digest) {
+    init(_ several: [RedisCommand], _ form: RedisScript.Form = .digest) {
         commands = several.count == 1 ? .one(several[0]) : .many(several)
         self.form = form
     }
@@ -30,7 +30,7 @@ struct Request: Sendable {
         }
     }
 
-    /// An upper bound of the bytes.
+    /// The encoded size in bytes, rounded up.
     var size: Int {
         switch commands {
         case .one(let command): command.size(form)
@@ -38,7 +38,7 @@ struct Request: Sendable {
         }
     }
 
-    /// Whether sending it twice is as good as once.
+    /// Whether sending it twice has the effect of sending it once.
     var isRepeatable: Bool {
         switch commands {
         case .one(let command): command.readOnly

@@ -2,51 +2,48 @@
 
 import NIOCore
 
-/// How long and how stubbornly a caller waits.
-struct Terms: Sendable {
+/// The deadline and cancellation behaviour of one request.
+struct SendOptions: Sendable {
     var deadline: NIODeadline
     var cancellation: RedisCancellation
 }
 
-/// Whatever takes requests and gives replies; adds what is the same for shared and dedicated connections.
+/// A sender of requests; extended by what shared and dedicated connections have in common.
 protocol RequestSender: Sendable {
     var counters: Counters { get }
     var library: ScriptLibrary { get }
-    nonisolated(nonsending) func exchange(_ request: Request, _ terms: Terms) async throws(RedisError)
-        -> Replies
+    func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies
 }
 
 extension RequestSender {
-    /// The reply to one command; a script that Redis does not know is sent again with its source.
+    /// Returns the reply to one command; a script that Redis does not have is sent again with its source.
     ///
-    /// An error reply is thrown.
-    nonisolated(nonsending) func reply(to command: RedisCommand, _ terms: Terms) async throws(RedisError)
-        -> RedisReply
-    {
-        var reply = try await exchange(Request(command), terms).first
+    /// - Throws: Also the error that Redis replied with.
+    func reply(to command: RedisCommand, _ options: SendOptions) async throws(RedisError) -> RedisReply {
+        var reply = try await replies(to: Request(command), options).first
         if command.script != nil, reply.isError("NOSCRIPT") {
             counters.retries.add()
-            reply = try await exchange(Request(library.loads + [command], .source), terms).last
+            reply = try await replies(to: Request(library.loads + [command], .source), options).last
         }
         if let error = reply.error { throw error }
         return reply
     }
 
-    /// The replies to several commands; scripts that Redis does not know are sent again, all together.
-    nonisolated(nonsending) func replies(to commands: [RedisCommand], _ terms: Terms) async throws(RedisError)
-        -> [RedisReply]
+    /// Returns the replies to several commands; scripts that Redis does not have are sent again, all
+    /// together.
+    func replies(to commands: [RedisCommand], _ options: SendOptions) async throws(RedisError) -> [RedisReply]
     {
         guard !commands.isEmpty else { return [] }
-        var replies = try await exchange(Request(commands), terms).all
+        var replies = try await replies(to: Request(commands), options).all
         let unknown = commands.indices.filter {
             commands[$0].script != nil && replies[$0].isError("NOSCRIPT")
         }
-        if !unknown.isEmpty {
-            counters.retries.add(unknown.count)
-            let loads = library.loads
-            let again = try await exchange(Request(loads + unknown.map { commands[$0] }, .source), terms).all
-                .dropFirst(loads.count)
-            for (index, reply) in zip(unknown, again) { replies[index] = reply }
+        guard !unknown.isEmpty else { return replies }
+        counters.retries.add(unknown.count)
+        let loads = library.loads
+        let resent = Request(loads + unknown.map { commands[$0] }, .source)
+        for (index, reply) in zip(unknown, try await self.replies(to: resent, options).all[loads.count...]) {
+            replies[index] = reply
         }
         return replies
     }

@@ -2,14 +2,14 @@
 
 import Synchronization
 
-/// The scripts that a client teaches Redis: on each new connection, and all of them again when Redis has
-/// forgotten one.
+/// The scripts that a client loads on each new connection, and again when Redis has lost one.
 ///
-/// All again and in the order of registration, so that of two scripts which one caller sends together the
-/// second is never known without the first: what is sent in one write is then also executed in order.
+/// Always all of them and in the order of registration: so of two scripts that a caller sends in one write,
+/// Redis never has the second without the first, and they are executed in order.
 final class ScriptLibrary: Sendable {
     private let scripts = Mutex<[RedisScript]>([])
 
+    /// Registers scripts; those that are registered already are skipped.
     func add(_ more: [RedisScript]) {
         scripts.withLock { scripts in
             for script in more where !scripts.contains(where: { $0.sha1 == script.sha1 }) {
@@ -18,7 +18,7 @@ final class ScriptLibrary: Sendable {
         }
     }
 
-    /// One `SCRIPT LOAD` for each script.
+    /// A `SCRIPT LOAD` for each script.
     var loads: [RedisCommand] {
         scripts.withLock { $0 }.map { script in
             var load = RedisCommand("SCRIPT", "LOAD")

@@ -4,19 +4,19 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// One connection that all callers share, through all its reconnects.
+/// A connection that all callers share, with its reconnections.
 ///
-/// Callers put their bytes into one batch under a lock; the first of a batch schedules one drain on the event
-/// loop, which writes everything that has come by then at once. No timers and no holding back: both were
-/// measured and gained nothing. Decisions are in `SharedConnectionState`; here is only what they lead to.
-final class SharedConnection: ConnectionOwner {
-    let eventLoop: any EventLoop
+/// Callers append their bytes to one batch under a lock. The first caller of a batch schedules a write on the
+/// event loop, which sends everything that was appended by then. No timers and no delay: both were measured
+/// and gained nothing. Decides nothing: performs the actions that `SharedConnectionState` returns.
+final class SharedConnection: ConnectionDelegate {
+    private let eventLoop: any EventLoop
     private let connector: Connector
     private let logger: Logger
     private let state: Mutex<SharedConnectionState>
     private let settledCommands = Atomic(0)
     private let settledBytes = Atomic(0)
-    private let isReviewing = Atomic(false)
+    private let isWatching = Atomic(false)
 
     init(_ connector: Connector, on eventLoop: any EventLoop, logger: Logger) {
         self.connector = connector
@@ -27,74 +27,74 @@ final class SharedConnection: ConnectionOwner {
 
     var isReady: Bool { state.withLock(\.isReady) }
 
-    /// Sends a request; its receiver hears of everything that goes wrong, too.
-    func send(_ request: Request, for receiver: Receiver, deadline: NIODeadline) {
+    /// Sends a request; its target also receives all failures.
+    func send(_ request: Request, for target: ReplyTarget, deadline: NIODeadline) {
         let settled = (
             commands: settledCommands.load(ordering: .relaxed), bytes: settledBytes.load(ordering: .relaxed)
         )
         let action = state.withLock {
-            $0.requested(request, for: receiver, deadline: deadline, settled: settled)
+            $0.requested(request, for: target, deadline: deadline, settled: settled)
         }
         switch action {
         case .nothing: break
         case .drain: eventLoop.execute { self.drain() }
         case .park(let connect):
             if connect { eventLoop.execute { self.connect() } }
-            review(at: deadline)
-        case .reject(let error): reject(receiver, error)
+            watchParked(until: deadline)
+        case .reject(let error): reject(target, error)
         }
     }
 
-    /// Connects without waiting for a caller.
+    /// Connects in advance of the first caller.
     func start() {
         eventLoop.execute { if self.state.withLock({ $0.started() }) { self.connect() } }
     }
 
-    /// Lets replies in flight come in, closes, and refuses everything from now on.
+    /// Refuses new requests; closes after the replies to those in flight.
     func shutdown() -> EventLoopFuture<Void> {
         let (rejected, last) = state.withLock { $0.closed() }
-        for receiver in rejected {
-            reject(receiver, RedisError(.closed, .notSent, "the client was shut down"))
+        for target in rejected {
+            reject(target, RedisError(.closed, .notSent, "the client was shut down"))
         }
         guard let last else { return eventLoop.makeSucceededVoidFuture() }
         eventLoop.execute {
-            let handler = last.link.handler.value
-            if !last.expected.isEmpty { handler.write(last.bytes, last.expected) }
+            let handler = last.connection.handler.value
+            if !last.requests.isEmpty { handler.write(last.bytes, last.requests) }
             handler.closeWhenIdle()
         }
-        return last.link.channel.closeFuture
+        return last.connection.channel.closeFuture
     }
 
     // MARK: On the event loop
 
     private func drain() {
-        guard let (link, bytes, expected) = state.withLock({ $0.drained() }) else { return }
-        link.handler.value.write(bytes, expected)
+        guard let (connection, bytes, requests) = state.withLock({ $0.drained() }) else { return }
+        connection.handler.value.write(bytes, requests)
     }
 
     private func connect() {
         connector.connect(on: eventLoop, isDedicated: false).whenComplete { [weak self] result in
             switch result {
-            case .success(let link):
-                guard let self else { return link.handler.value.close() }
-                connected(link)
-            case .failure(let error): self?.connectFailed(Connector.error(error))
+            case .success(let connection):
+                guard let self else { return connection.handler.value.close() }
+                connected(connection)
+            case .failure(let error): self?.connectFailed(RedisError(transport: error))
             }
         }
     }
 
-    private func connected(_ link: Link) {
-        let handler = link.handler.value
+    private func connected(_ connection: ConnectionRef) {
+        let handler = connection.handler.value
         settledCommands.store(0, ordering: .relaxed)
         settledBytes.store(0, ordering: .relaxed)
         let (isWanted, hasWork) = state.withLock { state in
-            let hasWork = state.connected(link, at: .now())
+            let hasWork = state.connected(connection, at: .now())
             return (state.isReady, hasWork)
         }
         guard isWanted else { return handler.close() }
         connector.counters.connects.add()
         logger.debug("connected to Redis")
-        handler.owner = self
+        handler.delegate = self
         if hasWork { drain() }
     }
 
@@ -115,40 +115,40 @@ final class SharedConnection: ConnectionOwner {
         if recovery.hasOpened {
             logger.warning("Redis is unavailable", metadata: ["error": "\(recovery.error)"])
         }
-        for receiver in recovery.rejected { reject(receiver, recovery.error) }
+        for target in recovery.rejected { reject(target, recovery.error) }
         guard let pause = recovery.pause else { return }
         eventLoop.scheduleTask(in: pause) { [weak self] in
             if let self, self.state.withLock({ $0.retried() }) { self.connect() }
         }
     }
 
-    /// Watches the deadlines of callers that wait for the connection: one timer for all of them.
-    private func review(at deadline: NIODeadline) {
-        guard isReviewing.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
+    /// Fails callers whose deadline passes while they wait for the connection; one timer for all of them.
+    private func watchParked(until deadline: NIODeadline) {
+        guard isWatching.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
             return
         }
         let pause = max(deadline, .now() + .milliseconds(5))
         eventLoop.scheduleTask(deadline: pause) { [weak self] in
             guard let self else { return }
-            isReviewing.store(false, ordering: .relaxed)
-            let (overdue, error, next) = state.withLock { $0.reviewed(at: .now()) }
-            for receiver in overdue { reject(receiver, error) }
-            if let next { review(at: next) }
+            isWatching.store(false, ordering: .relaxed)
+            let (overdue, error, next) = state.withLock { $0.checkDeadlines(at: .now()) }
+            for target in overdue { reject(target, error) }
+            if let next { watchParked(until: next) }
         }
     }
 
-    private func reject(_ receiver: Receiver, _ error: RedisError) {
+    private func reject(_ target: ReplyTarget, _ error: RedisError) {
         let counters = connector.counters
         switch error.code {
         case .overloaded: counters.overloaded.add()
         case .timeout: counters.timeouts.add()
         default: break
         }
-        if case .nobody = receiver { counters.submitErrors.add() }
-        receiver.fail(error)
+        if case .ignored = target { counters.submitErrors.add() }
+        target.fail(error)
     }
 
-    // MARK: ConnectionOwner
+    // MARK: ConnectionDelegate
 
     func settled(commands: Int, bytes: Int) {
         settledCommands.add(commands)
@@ -158,8 +158,6 @@ final class SharedConnection: ConnectionOwner {
     func unknownScript(_ command: RedisCommand) {
         connector.counters.retries.add()
         let deadline = NIODeadline.now() + TimeAmount(connector.configuration.commandTimeout)
-        send(Request(command, .source), for: .nobody(command, .source), deadline: deadline)
+        send(Request(command, .source), for: .ignored(command, .source), deadline: deadline)
     }
-
-    func pushed(_ reply: RedisReply) -> Bool { false }
 }

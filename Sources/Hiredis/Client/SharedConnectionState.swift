@@ -2,60 +2,64 @@
 
 import NIOCore
 
-/// What one shared connection decides: who may send, who waits, when to try again, when to give up at once.
+/// The decisions of one shared connection: which requests are written, wait or fail, and when to reconnect.
 ///
-/// Pure: no clock, no randomness, no I/O; the shell passes times in and does what the returned values say.
+/// Reads no clock, uses no randomness and does no I/O: `SharedConnection` passes times in and performs the
+/// returned actions.
 struct SharedConnectionState {
-    /// What a new request leads to.
+    /// The action after a new request.
     enum Action {
         case nothing
-        /// Write the batch soon: it was empty.
+        /// Schedule a write: the batch was empty.
         case drain
-        /// The request waits for a connection; start one, and watch its deadline.
+        /// The request waits for a connection: open one if `connect`, and watch the deadline.
         case park(connect: Bool)
         case reject(RedisError)
     }
 
     private enum Phase {
         case idle, connecting, backingOff, closed
-        case ready(Link, since: NIODeadline)
+        case ready(ConnectionRef, since: NIODeadline)
     }
 
     private struct Parked {
         let request: Request
-        let receiver: Receiver
+        let target: ReplyTarget
         let deadline: NIODeadline
     }
 
-    /// After so many failures in a row, or so long without a connection, callers are turned away at once.
+    /// After this many failures in a row, or this long without a connection, callers fail at once.
     static let failuresToOpen = 5
     static let downtimeToOpen = TimeAmount.seconds(2)
-    /// A connection that lived this long counts as good.
+    /// A connection that lasted this long resets the back-off.
     static let stableAfter = TimeAmount.seconds(5)
 
     private let limits: RedisLimits
     private var phase = Phase.idle
     private var failures = 0
     private var downSince: NIODeadline?
-    /// Set while callers are turned away.
+    /// Set while callers fail at once (a circuit breaker).
     private var breaker: RedisError?
     private var lastError: RedisError?
     private var batch = ByteBuffer()
-    private var batched: [Expected] = []
+    private var batched: [PendingRequest] = []
     private var parked: [Parked] = []
     private var commands = 0
     private var bytes = 0
 
     init(limits: RedisLimits) { self.limits = limits }
 
-    var link: Link? { if case .ready(let link, _) = phase { link } else { nil } }
-    var isReady: Bool { link != nil }
-    var isClosed: Bool { if case .closed = phase { true } else { false } }
+    private var connection: ConnectionRef? {
+        if case .ready(let connection, _) = phase { connection } else { nil }
+    }
+    var isReady: Bool { connection != nil }
 
-    /// A caller wants to send; `settled` is what is no longer in flight since the connection came up.
+    /// Accepts, parks or rejects a request.
+    ///
+    /// `settled` counts what is no longer in flight since the connection was established.
     mutating func requested(
         _ request: Request,
-        for receiver: Receiver,
+        for target: ReplyTarget,
         deadline: NIODeadline,
         settled: (commands: Int, bytes: Int)
     ) -> Action {
@@ -68,69 +72,69 @@ struct SharedConnectionState {
                 return .reject(RedisError(.overloaded, .notSent, "too much is in flight on this connection"))
             }
             let isFirst = batched.isEmpty
-            append(request, receiver, deadline)
+            append(request, target, deadline)
             return isFirst ? .drain : .nothing
         case .idle, .connecting, .backingOff:
             if let breaker { return .reject(breaker) }
             guard parked.count < limits.waiters else {
                 return .reject(RedisError(.overloaded, .notSent, "too many callers wait for Redis"))
             }
-            if case .caller(let exchange) = receiver { exchange.park() }
-            parked.append(Parked(request: request, receiver: receiver, deadline: deadline))
+            if case .caller(let pending) = target { pending.park() }
+            parked.append(Parked(request: request, target: target, deadline: deadline))
             return .park(connect: started())
         }
     }
 
-    /// A connection is wanted; true when one has to be started.
+    /// Requests a connection; returns true when the caller must open one.
     mutating func started() -> Bool {
         guard case .idle = phase else { return false }
         phase = .connecting
         return true
     }
 
-    /// The pause is over; false when the client was shut down meanwhile.
+    /// Ends the pause; returns false when the client was shut down.
     mutating func retried() -> Bool {
         guard case .backingOff = phase else { return false }
         phase = .connecting
         return true
     }
 
-    /// The connection has logged in; true when something waits to be written.
+    /// Takes a connection that has logged in; returns true when requests are to be written.
     ///
-    /// False also when it is not wanted any more.
-    mutating func connected(_ link: Link, at now: NIODeadline) -> Bool {
+    /// Ignores the connection when the client was shut down; `isReady` is then false.
+    mutating func connected(_ connection: ConnectionRef, at now: NIODeadline) -> Bool {
         guard case .connecting = phase else { return false }
-        phase = .ready(link, since: now)
+        phase = .ready(connection, since: now)
         (breaker, lastError, downSince) = (nil, nil, nil)
         let waiting = parked
         parked = []
         for entry in waiting where entry.deadline > now {
-            if case .caller(let exchange) = entry.receiver, !exchange.unpark() { continue }
-            append(entry.request, entry.receiver, entry.deadline)
+            if case .caller(let pending) = entry.target, !pending.unpark() { continue }
+            append(entry.request, entry.target, entry.deadline)
         }
-        for entry in waiting where entry.deadline <= now { entry.receiver.fail(Self.late) }
+        for entry in waiting where entry.deadline <= now { entry.target.fail(Self.late) }
         return !batched.isEmpty
     }
 
-    /// The batch, to be written now.
-    mutating func drained() -> (link: Link, bytes: ByteBuffer, expected: [Expected])? {
-        guard let link, !batched.isEmpty else { return nil }
-        let (bytes, expected) = (batch, batched)
-        batch = link.channel.allocator.buffer(capacity: min(bytes.readableBytes, 65536))
+    /// Takes the batch, to be written at once.
+    mutating func drained() -> (connection: ConnectionRef, bytes: ByteBuffer, requests: [PendingRequest])? {
+        guard let connection, !batched.isEmpty else { return nil }
+        let (bytes, requests) = (batch, batched)
+        batch = connection.channel.allocator.buffer(capacity: min(bytes.readableBytes, 65536))
         batched = []
-        return (link, bytes, expected)
+        return (connection, bytes, requests)
     }
 
-    /// What to do after a failure: turn these away with that error, try again after the pause.
+    /// The actions after a failure: fail the rejected requests with the error, reconnect after the pause.
     struct Recovery {
         var pause: TimeAmount?
-        var rejected: [Receiver] = []
+        var rejected: [ReplyTarget] = []
         var error: RedisError
-        /// Whether callers are turned away from now on, and were not before.
+        /// Whether the circuit breaker has just opened.
         var hasOpened = false
     }
 
-    /// An attempt to connect failed; `jitter` is from 0 to 1.
+    /// Notes a failed attempt to connect; `jitter` is from 0 to 1.
     mutating func connectFailed(_ error: RedisError, at now: NIODeadline, jitter: Double) -> Recovery {
         var error = error
         error.outcome = .notSent
@@ -140,24 +144,24 @@ struct SharedConnectionState {
         downSince = downSince ?? now
         phase = .backingOff
         var recovery = Recovery(pause: Self.pause(failures: failures, jitter: jitter), error: error)
-        let isHopeless = [.authentication, .tls, .configuration].contains(error.code)
-        if isHopeless || failures >= Self.failuresToOpen || now - downSince! >= Self.downtimeToOpen {
+        let isPermanent = [.authentication, .tls, .configuration].contains(error.code)
+        if isPermanent || failures >= Self.failuresToOpen || now - downSince! >= Self.downtimeToOpen {
             recovery.hasOpened = breaker == nil
             breaker = error
-            recovery.rejected = parked.map(\.receiver)
+            recovery.rejected = parked.map(\.target)
             parked = []
         }
         return recovery
     }
 
-    /// A connection that was ready is gone.
+    /// Notes that the connection was closed; `jitter` is from 0 to 1.
     ///
-    /// What had not been written is returned as rejected: it was not sent.
+    /// The requests that were not written are returned as rejected.
     mutating func lost(_ error: RedisError, at now: NIODeadline, jitter: Double) -> Recovery {
         var error = error
         (error.outcome, error.isTransient) = (.notSent, true)
         guard case .ready(_, let since) = phase else { return Recovery(pause: nil, error: error) }
-        let rejected = batched.map(\.receiver)
+        let rejected = batched.map(\.target)
         batched = []
         batch.clear()
         (commands, bytes) = (0, 0)
@@ -170,28 +174,31 @@ struct SharedConnectionState {
         )
     }
 
-    /// Removes the waiting callers that are late or gone; `next` is when to look again.
-    mutating func reviewed(at now: NIODeadline) -> (
-        overdue: [Receiver], error: RedisError, next: NIODeadline?
+    /// Removes the parked requests that are overdue or cancelled; `next` is the time of the next check.
+    mutating func checkDeadlines(at now: NIODeadline) -> (
+        overdue: [ReplyTarget], error: RedisError, next: NIODeadline?
     ) {
-        let overdue = parked.filter { $0.deadline <= now }.map(\.receiver)
-        parked.removeAll { $0.deadline <= now || $0.receiver.isGone }
+        let overdue = parked.filter { $0.deadline <= now }.map(\.target)
+        parked.removeAll { $0.deadline <= now || $0.target.isFinished }
         return (overdue, lastError ?? Self.late, parked.map(\.deadline).min())
     }
 
-    /// The client is shut down: who waits, and the last batch with the connection to close after it.
+    /// Shuts down; returns the parked requests, and the last batch with the connection to close after it.
     mutating func closed() -> (
-        rejected: [Receiver], last: (link: Link, bytes: ByteBuffer, expected: [Expected])?
+        rejected: [ReplyTarget],
+        last: (connection: ConnectionRef, bytes: ByteBuffer, requests: [PendingRequest])?
     ) {
-        let last = drained() ?? link.map { ($0, ByteBuffer(), []) }
+        let last = drained() ?? connection.map { ($0, ByteBuffer(), []) }
         defer {
             phase = .closed
             parked = []
         }
-        return (parked.map(\.receiver), last)
+        return (parked.map(\.target), last)
     }
 
-    /// 50 ms doubled up to 2 s, of which the upper half is chance, so that many clients do not come at once.
+    /// Returns 50 ms, doubled with each failure up to 2 s.
+    ///
+    /// The upper half is random, so that many clients do not reconnect at the same time.
     static func pause(failures: Int, jitter: Double) -> TimeAmount {
         let full = min(50.0 * Double(1 << min(max(failures - 1, 0), 10)), 2000)
         return .microseconds(Int64((full / 2 + full / 2 * jitter) * 1000 * (failures == 0 ? 0.2 : 1)))
@@ -199,18 +206,20 @@ struct SharedConnectionState {
 
     private static let late = RedisError(.timeout, .notSent, "there was no connection to Redis in time")
 
-    private mutating func append(_ request: Request, _ receiver: Receiver, _ deadline: NIODeadline) {
+    private mutating func append(_ request: Request, _ target: ReplyTarget, _ deadline: NIODeadline) {
         let before = batch.writerIndex
         request.encode(into: &batch)
         let size = batch.writerIndex - before
         commands += request.count
         bytes += size
-        batched.append(Expected(receiver: receiver, count: request.count, size: size, deadline: deadline))
+        batched.append(
+            PendingRequest(target: target, count: request.count, size: size, deadline: deadline)
+        )
     }
 }
 
-extension Receiver {
-    fileprivate var isGone: Bool {
-        if case .caller(let exchange) = self { exchange.isFinished } else { false }
+extension ReplyTarget {
+    fileprivate var isFinished: Bool {
+        if case .caller(let pending) = self { pending.isFinished } else { false }
     }
 }

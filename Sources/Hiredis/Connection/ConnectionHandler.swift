@@ -1,34 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
-import NIOSSL
 
-/// Whoever uses a connection and wants to hear from it; called on the event loop.
-protocol ConnectionOwner: AnyObject, Sendable {
-    /// Replies came, or never will: so many commands and bytes are no longer in flight.
+/// The user of a connection; called on the event loop.
+protocol ConnectionDelegate: AnyObject, Sendable {
+    /// The given number of commands and bytes is no longer in flight: replied to, or failed.
     func settled(commands: Int, bytes: Int)
-    /// Redis did not know the script of a command that nobody waits for.
+    /// Redis does not have the script of a command whose reply is ignored.
     func unknownScript(_ command: RedisCommand)
-    /// A reply came that belongs to no command. False when that is an error of the protocol.
-    func pushed(_ reply: RedisReply) -> Bool
-    /// The connection is gone.
+    /// The connection is closed.
     func lost(_ error: RedisError)
 }
 
-/// One connection: moves bytes between the channel, the parser and the queue of expected replies.
+/// One connection: moves bytes between the channel, the parser and the queue of pending requests.
 ///
-/// Lives on its event loop; other threads reach it through `Link`.
+/// Used on its event loop only; other threads refer to it by `ConnectionRef`.
 final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let configuration: RedisConfiguration
-    private let library: ScriptLibrary
     private let counters: Counters
-    private let patience: TimeAmount
-    /// On a dedicated connection a late reply means that the connection is closed.
-    private let closesWhenOverdue: Bool
+    private let connectTimeout: TimeAmount
+    private let commandTimeout: TimeAmount
+    /// A request that blocks on the server cannot be skipped: when one is overdue, the connection is closed.
+    private let isDedicated: Bool
     private var context: ChannelHandlerContext?
     private var parser: ReplyParser
     private var queue = ReplyQueue()
@@ -36,67 +31,74 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var ready: EventLoopPromise<Void>?
     private var lastRead = NIODeadline.now()
     private var timer: Scheduled<Void>?
-    /// When the timer fires.
-    private var wakeUp = NIODeadline.distantFuture
+    private var timerDeadline = NIODeadline.distantFuture
     private var failure: RedisError?
     private var isDraining = false
-    weak var owner: (any ConnectionOwner)?
+    weak var delegate: (any ConnectionDelegate)?
 
-    init(_ connector: Connector, isDedicated: Bool, ready: EventLoopPromise<Void>) {
-        configuration = connector.configuration
-        counters = connector.counters
-        library = connector.library
+    /// Creates a handler that logs in when it is added to a channel, and then succeeds `ready`.
+    init(
+        _ configuration: RedisConfiguration,
+        counters: Counters,
+        scripts: [RedisCommand],
+        isDedicated: Bool,
+        ready: EventLoopPromise<Void>
+    ) {
+        self.counters = counters
+        self.isDedicated = isDedicated
         self.ready = ready
-        closesWhenOverdue = isDedicated
-        patience = TimeAmount(configuration.commandTimeout)
-        parser = ReplyParser(limits: configuration.limits)
+        connectTimeout = TimeAmount(configuration.connectTimeout)
+        commandTimeout = TimeAmount(configuration.commandTimeout)
+        handshake = Handshake(configuration, scripts: scripts)
+        parser = ReplyParser(
+            maximumBytes: configuration.replyBytes,
+            maximumElements: configuration.limits.replyElements
+        )
     }
 
-    // MARK: What owners ask for
+    // MARK: For users of the connection
 
     /// Writes requests that are encoded in `bytes`.
-    func write(_ bytes: ByteBuffer, _ expected: [Expected]) {
+    func write(_ bytes: ByteBuffer, _ requests: [PendingRequest]) {
         guard let context, failure == nil, !isDraining else {
             let error = failure ?? RedisError(.closed, .notSent, "the connection is closing")
-            for entry in expected { settle(entry, failure: error, .notSent) }
+            for request in requests { settle(request, failure: error, .notSent) }
             return
         }
-        queue.sent(expected, at: .now())
-        counters.commands.add(expected.reduce(0) { $0 + $1.count })
+        queue.sent(requests, at: .now())
+        counters.commands.add(requests.reduce(0) { $0 + $1.count })
         counters.batches.add()
         counters.bytesSent.add(bytes.readableBytes)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
         if timer == nil {
-            review()
-        } else if let earliest = expected.lazy.map(\.deadline).min(), earliest < wakeUp {
-            arm(earliest)
+            checkDeadlines()
+        } else if let earliest = requests.lazy.map(\.deadline).min(), earliest < timerDeadline {
+            setTimer(earliest)
         }
     }
 
     /// Closes at once.
     func close() { fail(RedisError(.closed, .unknown, "the connection was closed")) }
 
-    /// Closes after the last expected reply.
+    /// Closes after the reply to the last pending request.
     func closeWhenIdle() {
         isDraining = true
         if queue.isEmpty { close() }
     }
 
-    var isHealthy: Bool { failure == nil && queue.isEmpty && handshake == nil }
+    var isIdle: Bool { failure == nil && queue.isEmpty && handshake == nil }
 
-    // MARK: What the channel says
+    // MARK: ChannelInboundHandler
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         guard context.channel.isActive else {
             return fail(RedisError(.connection, .notSent, "Redis closed the connection"))
         }
-        let handshake = Handshake(configuration, scripts: library.loads)
-        self.handshake = handshake
         var buffer = context.channel.allocator.buffer(capacity: 512)
-        handshake.encode(into: &buffer)
+        handshake?.encode(into: &buffer)
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-        arm(.now() + TimeAmount(configuration.connectTimeout))
+        setTimer(.now() + connectTimeout)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -112,25 +114,23 @@ final class ConnectionHandler: ChannelInboundHandler {
         var commands = 0
         var bytes = 0
         var fault: RedisError?
-        buffer.withUnsafeReadableBytes { input in
+        unsafe buffer.withUnsafeReadableBytes { input in
             do throws(RedisError) {
-                try parser.parse(input) { reply in
+                try unsafe parser.parse(input) { reply in
                     guard fault == nil else { return }
                     if handshake != nil {
-                        fault = loggedIn(reply)
+                        fault = handshakeReceived(reply)
                     } else if queue.isEmpty {
-                        if owner?.pushed(reply) != true {
-                            fault = RedisError(.protocol, .unknown, "a reply came that nobody asked for")
-                        }
+                        fault = RedisError(.protocol, .unknown, "Redis sent a reply without a request")
                     } else if let delivery = queue.received(reply) {
-                        commands += delivery.count
-                        bytes += delivery.size
-                        deliver(delivery)
+                        commands += delivery.request.count
+                        bytes += delivery.request.size
+                        deliver(delivery.replies, to: delivery.request.target)
                     }
                 }
             } catch { fault = fault ?? error }
         }
-        if commands > 0 { owner?.settled(commands: commands, bytes: bytes) }
+        if commands > 0 { delegate?.settled(commands: commands, bytes: bytes) }
         if let fault { return fail(fault) }
         if isDraining, queue.isEmpty { close() }
     }
@@ -140,13 +140,12 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(Connector.error(error))
+        fail(RedisError(transport: error))
     }
 
     // MARK: Private
 
-    /// A reply of the handshake came.
-    private func loggedIn(_ reply: RedisReply) -> RedisError? {
+    private func handshakeReceived(_ reply: RedisReply) -> RedisError? {
         switch handshake?.received(reply) {
         case .failed(let error): return error
         case .ready:
@@ -160,13 +159,13 @@ final class ConnectionHandler: ChannelInboundHandler {
         return nil
     }
 
-    private func deliver(_ delivery: ReplyQueue.Delivery) {
-        switch delivery.receiver {
-        case .caller(let exchange): exchange.finish(.success(delivery.replies))
-        case .nobody(let command, let form):
-            guard case .one(let reply) = delivery.replies, reply.kind == .error else { return }
+    private func deliver(_ replies: Replies, to target: ReplyTarget) {
+        switch target {
+        case .caller(let pending): pending.finish(.success(replies))
+        case .ignored(let command, let form):
+            guard case .one(let reply) = replies, reply.kind == .error else { return }
             if form == .digest, command.script != nil, reply.isError("NOSCRIPT") {
-                owner?.unknownScript(command)
+                delegate?.unknownScript(command)
             } else {
                 counters.submitErrors.add()
             }
@@ -178,7 +177,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         failure = error
         timer?.cancel()
         timer = nil
-        for entry in queue.lost() { settle(entry, failure: error, .unknown) }
+        for request in queue.removeAll() { settle(request, failure: error, .unknown) }
         if let ready {
             ready.fail(error)
         } else if error.code != .closed {
@@ -186,48 +185,48 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         ready = nil
         context?.close(promise: nil)
-        owner?.lost(error)
+        delegate?.lost(error)
     }
 
-    private func settle(_ entry: Expected, failure: RedisError, _ outcome: RedisError.Outcome) {
+    private func settle(_ request: PendingRequest, failure: RedisError, _ outcome: RedisError.Outcome) {
         var error = failure
         error.outcome = outcome
         error.isTransient = outcome == .notSent && failure.code == .connection
-        entry.receiver.fail(error)
-        owner?.settled(commands: entry.count, bytes: entry.size)
+        request.target.fail(error)
+        delegate?.settled(commands: request.count, bytes: request.size)
     }
 
-    /// Looks after deadlines: one timer per connection, none per command.
-    private func review() {
+    /// Fails what is overdue; one timer per connection, none per command.
+    private func checkDeadlines() {
         timer = nil
         guard failure == nil else { return }
         if handshake != nil {
             return fail(RedisError(.connection, .notSent, "Redis did not answer the login in time"))
         }
         let now = NIODeadline.now()
-        let review = queue.reviewed(at: now, lastRead: lastRead, patience: patience)
-        for receiver in review.overdue {
-            guard receiver.fail(RedisError(.timeout, .unknown, "Redis did not answer in time")) else {
-                continue
-            }
+        let check = queue.checkDeadlines(at: now, lastRead: lastRead, timeout: commandTimeout)
+        for target in check.overdue
+        where target.fail(RedisError(.timeout, .unknown, "Redis did not answer in time")) {
             counters.timeouts.add()
         }
-        if closesWhenOverdue ? !review.overdue.isEmpty : review.isStalled {
+        if isDedicated ? !check.overdue.isEmpty : check.isStalled {
             return fail(RedisError(.connection, .unknown, "Redis stopped answering"))
         }
-        if let next = review.next { arm(max(next, now + patience / 32)) }
+        if let next = check.next { setTimer(max(next, now + commandTimeout / 32)) }
     }
 
-    private func arm(_ deadline: NIODeadline) {
+    private func setTimer(_ deadline: NIODeadline) {
         guard let eventLoop = context?.eventLoop else { return }
         timer?.cancel()
-        wakeUp = deadline
-        timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in self?.review() }
+        timerDeadline = deadline
+        timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
+            self?.checkDeadlines()
+        }
     }
 }
 
 extension TimeAmount {
-    static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount {
+    fileprivate static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount {
         .nanoseconds(amount.nanoseconds / divisor)
     }
 }

@@ -2,12 +2,13 @@
 
 import NIOCore
 
-/// What a new connection has to go through before callers are let in, written in one go: login, database,
-/// name, scripts.
+/// The first commands of a new connection, sent in one write before those of callers: login, database, name,
+/// scripts.
 ///
-/// Pure: it makes the bytes and judges the replies.
+/// Does no I/O: encodes the commands and interprets the replies.
 struct Handshake {
-    enum Verdict {
+    /// The state after a reply.
+    enum Progress {
         case pending
         case ready
         case failed(RedisError)
@@ -32,19 +33,19 @@ struct Handshake {
             steps.append((.name, RedisCommand("CLIENT", "SETNAME", name)))
         }
         for load in scripts { steps.append((.script, load)) }
-        // Last, because a server that still loads its data accepts the others.
+        // A server that still loads its data refuses this one, but not all of the others.
         steps.append((.ping, RedisCommand("PING")))
     }
 
-    /// Writes all commands.
+    /// Encodes all commands.
     func encode(into buffer: inout ByteBuffer) {
         for step in steps { step.command.encode(into: &buffer) }
     }
 
-    /// Judges the next reply.
-    mutating func received(_ reply: RedisReply) -> Verdict {
+    /// Takes the next reply.
+    mutating func received(_ reply: RedisReply) -> Progress {
         guard answered < steps.count else {
-            return .failed(RedisError(.protocol, .unknown, "the login got a reply too many"))
+            return .failed(RedisError(.protocol, .unknown, "Redis sent a reply without a request"))
         }
         let step = steps[answered].step
         answered += 1
@@ -75,8 +76,8 @@ struct Handshake {
                 .notSent,
                 "Redis refused the database: \(error.prefix ?? "error")"
             )
-        // A user may lack the permission for these; the operator then names clients and loads scripts. A
-        // script that does not compile tells its callers so.
+        // A user without permission for these can still send commands. A script that does not compile fails
+        // when it is called.
         case .name, .script: return nil
         case .ping:
             return error.prefix == "NOPERM"

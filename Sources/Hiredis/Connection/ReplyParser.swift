@@ -1,84 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHiredis
+internal import CHiredisParser
 
 /// The boundary to C: bytes in, replies out.
 ///
-/// Owns one hiredis reader. Not thread-safe; lives on the event loop of its connection. After it has thrown
-/// it is dead, and so is the stream it was reading.
-struct ReplyParser: ~Copyable {
-    private let parser: UnsafeMutablePointer<chiredis_parser>
+/// Not thread-safe; used on the event loop of its connection. Cannot be used after it has thrown.
+@safe struct ReplyParser: ~Copyable {
+    private let parser: OpaquePointer
 
-    init(limits: RedisLimits) {
-        let created = chiredis_create(Int32(limits.replyDepth), limits.replyBytes, limits.replyElements)
-        guard let created else { fatalError("no memory for a reply parser") }
-        parser = created
+    /// Creates a parser; both limits are those of one reply.
+    init(maximumBytes: Int, maximumElements: Int) {
+        guard let created = unsafe reply_parser_create(maximumBytes, maximumElements) else {
+            fatalError("no memory for a reply parser")
+        }
+        unsafe parser = created
     }
 
-    deinit { chiredis_free(parser) }
+    deinit { unsafe reply_parser_free(parser) }
 
-    /// Parses one read and hands over each reply that it completes, in order.
+    /// Parses one read and passes each reply that it completes to `deliver`, in order.
     ///
-    /// Replies that were complete before a fault are handed over before it is thrown.
+    /// - Parameters:
+    ///   - input: The bytes of the read.
+    ///   - deliver: Receives the replies, also those that were complete before an error.
+    /// - Throws: `protocol` when the bytes are not RESP2 or exceed a limit.
     mutating func parse(_ input: UnsafeRawBufferPointer, deliver: (RedisReply) -> Void) throws(RedisError) {
-        let fault = chiredis_parse(parser, input.baseAddress, input.count)
-        let ready = parser.pointee.ready_nodes
+        let batch = unsafe reply_parser_parse(parser, input.baseAddress, input.count)
+        let nodes = unsafe UnsafeBufferPointer(start: batch.nodes, count: batch.node_count)
+        let bytes = unsafe UnsafeRawBufferPointer(start: batch.bytes, count: batch.byte_count)
         var index = 0
-        while index < ready {
-            deliver(reply(at: index, ready: ready))
-            index += Int(parser.pointee.nodes[index].span)
+        while index < nodes.count {
+            let end = unsafe index + Int(nodes[index].span)
+            let first = unsafe Int(nodes[index].offset)
+            let last = unsafe end < nodes.count ? Int(nodes[end].offset) : bytes.count
+            let text = unsafe Array(UnsafeRawBufferPointer(rebasing: bytes[first..<last]))
+            deliver(unsafe Self.reply(nodes[index..<end], text: text))
+            index = end
         }
-        chiredis_consume(parser)
-        if fault != 0 { throw RedisError(.protocol, .unknown, Self.reason(fault)) }
+        unsafe reply_parser_discard(parser)
+        let fault = unsafe batch.fault
+        if fault != REPLY_OK { throw RedisError(.protocol, .unknown, Self.reason(fault)) }
     }
 
-    private func reply(at index: Int, ready: Int) -> RedisReply {
-        let root = parser.pointee.nodes[index]
-        let end = index + Int(root.span)
-        let first = Int(root.offset)
-        let last = end < ready ? Int(parser.pointee.nodes[end].offset) : parser.pointee.ready_bytes
-        let arena =
-            last > first
-            ? Array(UnsafeRawBufferPointer(start: parser.pointee.bytes + first, count: last - first)) : []
-        guard root.type == REDIS_REPLY_ARRAY else {
-            return RedisReply(Self.node(root, base: root.offset), arena: arena)
-        }
-        let nodes = [RedisReply.Node](unsafeUninitializedCapacity: end - index) { buffer, count in
-            for offset in 0..<(end - index) {
-                buffer.initializeElement(
-                    at: offset,
-                    to: Self.node(parser.pointee.nodes[index + offset], base: root.offset)
-                )
-            }
-            count = end - index
-        }
-        return RedisReply(nodes: nodes, arena: arena)
+    private static func reply(_ nodes: Slice<UnsafeBufferPointer<reply_node>>, text: [UInt8]) -> RedisReply {
+        let root = unsafe nodes[nodes.startIndex]
+        guard root.type == REPLY_ARRAY else { return RedisReply(node(root, in: root), arena: text) }
+        return unsafe RedisReply(nodes: nodes.map { node($0, in: root) }, arena: text)
     }
 
-    private static func node(_ node: chiredis_node, base: UInt32) -> RedisReply.Node {
+    private static func node(_ node: reply_node, in root: reply_node) -> RedisReply.Node {
         let kind: RedisReply.Kind =
             switch node.type {
-            case REDIS_REPLY_STRING: .string
-            case REDIS_REPLY_STATUS: .status
-            case REDIS_REPLY_INTEGER: .integer
-            case REDIS_REPLY_ARRAY: .array
-            case REDIS_REPLY_NIL: .null
+            case REPLY_STRING: .string
+            case REPLY_STATUS: .status
+            case REPLY_INTEGER: .integer
+            case REPLY_ARRAY: .array
+            case REPLY_NULL: .null
             default: .error
             }
         return RedisReply.Node(
             kind: kind,
             span: node.span,
-            offset: node.offset - base,
+            offset: node.offset - root.offset,
             value: Int(node.value)
         )
     }
 
-    private static func reason(_ fault: Int32) -> String {
-        switch UInt32(fault) {
-        case CHIREDIS_TOO_DEEP.rawValue: "a reply is nested deeper than allowed"
-        case CHIREDIS_TOO_MANY.rawValue: "a reply has more elements than allowed"
-        case CHIREDIS_TOO_LONG.rawValue: "a reply is longer than allowed"
-        case CHIREDIS_NO_MEMORY.rawValue: "no memory for a reply"
+    private static func reason(_ fault: reply_fault) -> String {
+        switch fault {
+        case REPLY_TOO_DEEP: "a reply is nested deeper than allowed"
+        case REPLY_TOO_MANY: "a reply has more elements than allowed"
+        case REPLY_TOO_LONG: "a reply is longer than allowed"
+        case REPLY_NO_MEMORY: "no memory for a reply"
         default: "the peer does not speak the Redis protocol"
         }
     }

@@ -2,62 +2,62 @@
 
 import NIOCore
 
-/// The replies that a request got, one for each of its commands.
+/// The replies to a request, one for each of its commands.
 enum Replies: Sendable {
     case one(RedisReply)
     case many([RedisReply])
 }
 
-/// What is to be done with the replies of a request.
-enum Receiver: Sendable {
-    case caller(Exchange<Replies>)
-    /// Nobody waits; the command is kept because a script may have to be sent again.
-    case nobody(RedisCommand, RedisCommand.ScriptForm)
+/// The receiver of the replies to a request.
+enum ReplyTarget: Sendable {
+    case caller(PendingReply<Replies>)
+    /// The reply is ignored; the command is kept because its script may have to be sent.
+    case ignored(RedisCommand, RedisScript.Form)
 
-    /// Ends the wait of the caller, if there is one; false when it had left.
+    /// Fails the caller, if there is one; returns false when it did not wait any more.
     @discardableResult
     func fail(_ error: RedisError) -> Bool {
         switch self {
-        case .caller(let exchange): exchange.finish(.failure(error))
-        case .nobody: true
+        case .caller(let pending): pending.finish(.failure(error))
+        case .ignored: true
         }
     }
 }
 
-/// A request on its way: commands written next to each other whose replies belong to one receiver.
-struct Expected: Sendable {
-    let receiver: Receiver
+/// A request that was written, or is about to be, and has no reply yet.
+struct PendingRequest: Sendable {
+    let target: ReplyTarget
+    /// The number of its commands, and so of its replies.
     let count: Int
+    /// The encoded size in bytes.
     let size: Int
     let deadline: NIODeadline
 }
 
-/// The order in which replies will come on one connection.
+/// The pending requests of one connection, in the order in which Redis will reply.
 ///
-/// Redis answers in the order of the commands, so an entry stays in line until its reply is here, even when
-/// nobody waits for it any more: that is what keeps replies with their callers. Pure; times are passed in.
+/// A request stays in the queue until its replies have arrived, even when its caller was cancelled or is
+/// overdue: this is what assigns each reply to its caller. Does no I/O and reads no clock.
 struct ReplyQueue {
     private struct Entry {
-        let expected: Expected
+        let request: PendingRequest
         let sent: NIODeadline
         var isOverdue = false
     }
 
-    /// Replies that are complete for one receiver.
+    /// A request whose replies are complete.
     struct Delivery {
-        let receiver: Receiver
+        let request: PendingRequest
         let replies: Replies
-        let count: Int
-        let size: Int
     }
 
-    /// What a look at the clock shows.
-    struct Review {
-        /// Receivers whose deadline has passed since the last look.
-        var overdue: [Receiver] = []
-        /// Whether the connection has to be given up.
+    /// The result of comparing the deadlines with the clock.
+    struct DeadlineCheck {
+        /// The targets whose deadline has passed since the last check.
+        var overdue: [ReplyTarget] = []
+        /// Whether the connection must be closed.
         var isStalled = false
-        /// When to look again; nil when nothing is expected.
+        /// The time of the next check; nil when the queue is empty.
         var next: NIODeadline?
     }
 
@@ -66,60 +66,57 @@ struct ReplyQueue {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// Requests were written, in this order.
-    mutating func sent(_ expected: [Expected], at now: NIODeadline) {
-        for expected in expected { entries.append(Entry(expected: expected, sent: now)) }
+    /// Appends requests that were written, in this order.
+    mutating func sent(_ requests: [PendingRequest], at now: NIODeadline) {
+        for request in requests { entries.append(Entry(request: request, sent: now)) }
     }
 
-    /// A reply came; gives what it completes, nil while more is missing.
+    /// Takes the next reply; returns the request that it completes, or nil while replies are missing.
     ///
-    /// Not to be called when nothing is expected.
+    /// Must not be called when the queue is empty.
     mutating func received(_ reply: RedisReply) -> Delivery? {
-        let head = entries[entries.startIndex].expected
+        let head = entries[entries.startIndex].request
         if head.count == 1 {
             entries.removeFirst()
-            return Delivery(receiver: head.receiver, replies: .one(reply), count: 1, size: head.size)
+            return Delivery(request: head, replies: .one(reply))
         }
         collected.append(reply)
         guard collected.count == head.count else { return nil }
         entries.removeFirst()
         defer { collected = [] }
-        return Delivery(
-            receiver: head.receiver,
-            replies: .many(collected),
-            count: head.count,
-            size: head.size
-        )
+        return Delivery(request: head, replies: .many(collected))
     }
 
-    /// Finds what is late.
+    /// Returns what is overdue.
     ///
-    /// A connection is stalled when its oldest request is older than `patience` and nothing at all has been
-    /// received for as long; a trickle of bytes buys it four times as long.
-    mutating func reviewed(at now: NIODeadline, lastRead: NIODeadline, patience: TimeAmount) -> Review {
-        var review = Review()
-        guard let head = entries.first else { return review }
-        let stall = min(max(head.sent, lastRead) + patience, head.sent + patience * 4)
-        review.isStalled = stall <= now
-        review.next = stall
+    /// A connection is stalled when its oldest request is older than `timeout` and nothing was received for
+    /// as long, or when the request is four times older.
+    mutating func checkDeadlines(at now: NIODeadline, lastRead: NIODeadline, timeout: TimeAmount)
+        -> DeadlineCheck
+    {
+        var check = DeadlineCheck()
+        guard let head = entries.first else { return check }
+        let stall = min(max(head.sent, lastRead) + timeout, head.sent + timeout * 4)
+        check.isStalled = stall <= now
+        check.next = stall
         for index in entries.indices where !entries[index].isOverdue {
-            let deadline = entries[index].expected.deadline
+            let deadline = entries[index].request.deadline
             if deadline <= now {
                 entries[index].isOverdue = true
-                review.overdue.append(entries[index].expected.receiver)
+                check.overdue.append(entries[index].request.target)
             } else {
-                review.next = min(review.next ?? deadline, deadline)
+                check.next = min(check.next ?? deadline, deadline)
             }
         }
-        return review
+        return check
     }
 
-    /// The connection is gone: everything that was still expected.
-    mutating func lost() -> [Expected] {
+    /// Empties the queue and returns the requests without complete replies.
+    mutating func removeAll() -> [PendingRequest] {
         defer {
             entries.removeAll()
             collected = []
         }
-        return entries.map(\.expected)
+        return entries.map(\.request)
     }
 }

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
-
-/// The parts of a Redis URL.
-///
-/// Written by hand because an error must not quote what may be a password, and because `Foundation` is not
-/// needed otherwise.
-struct RedisURL {
-    var address: RedisAddress
-    var username: String?
-    var password: String?
-    var database = 0
-    var isSecure = false
-
-    init(_ url: String) throws(RedisError) {
+extension RedisConfiguration {
+    /// Creates a configuration from a URL.
+    ///
+    /// `redis://[user[:password]@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path?db=N`. Reserved
+    /// characters of user name and password are percent-encoded; a password may contain `:` and `@` as they
+    /// are.
+    ///
+    /// - Parameter url: The URL.
+    /// - Throws: `configuration`; the message names the wrong part and quotes nothing, because it could be the
+    ///   password.
+    public init(url: String) throws(RedisError) {
         guard let colon = url.firstRange(of: "://") else { throw Self.wrong("has no scheme") }
         let scheme = url[..<colon.lowerBound].lowercased()
         var rest = url[colon.upperBound...]
@@ -27,6 +24,8 @@ struct RedisURL {
             path = rest[slash...]
             rest = rest[..<slash]
         }
+        var username: String?
+        var password: String?
         if let at = rest.lastIndex(of: "@") {
             let login = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             rest = rest[rest.index(after: at)...]
@@ -38,13 +37,13 @@ struct RedisURL {
         }
         switch scheme {
         case "redis", "rediss":
-            isSecure = scheme == "rediss"
-            address = try Self.hostAndPort(rest)
-            guard query.isEmpty else { throw Self.wrong("has a query, which only unix: takes") }
+            self.init(address: try Self.hostAndPort(rest))
+            if scheme == "rediss" { tls = RedisTLS() }
+            guard query.isEmpty else { throw Self.wrong("has a query, which only unix: accepts") }
             if path.count > 1 { database = try Self.number(path.dropFirst(), "database", in: 0...65535) }
         case "unix", "redis+unix":
             guard rest.isEmpty, path.count > 1 else { throw Self.wrong("needs a path: unix:///path") }
-            address = .unix(path: try Self.decoded(path, "path"))
+            self.init(address: .unix(path: try Self.decoded(path, "path")))
             if !query.isEmpty {
                 guard query.hasPrefix("db=") else {
                     throw Self.wrong("has an unknown query; only db=N is known")
@@ -54,6 +53,7 @@ struct RedisURL {
         default:
             throw Self.wrong("has an unknown scheme; redis, rediss and unix are known")
         }
+        (self.username, self.password) = (username, password)
     }
 
     private static func hostAndPort(_ text: Substring) throws(RedisError) -> RedisAddress {
@@ -82,7 +82,7 @@ struct RedisURL {
     {
         guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(text), range.contains(number)
         else {
-            throw wrong("has a \(part) that is no number from \(range.lowerBound) to \(range.upperBound)")
+            throw wrong("has a \(part) that is not a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
@@ -101,7 +101,7 @@ struct RedisURL {
             bytes.append(value)
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw wrong("has a \(part) that is no UTF-8")
+            throw wrong("has a \(part) that is not UTF-8")
         }
         return text
     }
@@ -109,8 +109,4 @@ struct RedisURL {
     private static func wrong(_ what: String) -> RedisError {
         RedisError(.configuration, .notSent, "the Redis URL \(what)")
     }
-}
-
-extension RedisConfiguration {
-    static var defaultSharedConnections: Int { System.coreCount < 4 ? 1 : 2 }
 }

@@ -1,38 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which commands may go over a connection that others share.
 extension RedisCommand {
-    /// What a command does to the connection it travels on.
-    enum Scope {
-        /// Nothing: fit for a shared connection.
-        case shared
-        /// Opens a transaction: fit for a shared connection when it is sent together with what ends it.
+    /// The effect of a command on the connection that carries it.
+    enum ConnectionEffect {
+        /// None: the command may be sent on a shared connection.
+        case none
+        /// Begins a transaction: may be sent on a shared connection together with the command that ends it.
         case transaction
-        /// Holds up everything behind it on the connection.
+        /// Delays all later commands on the connection.
         case blocking
-        /// Changes what later commands on the connection mean, or what it receives.
+        /// Changes the meaning of later commands on the connection, or what the connection receives.
         case stateful
 
-        /// Whether the next user of the connection would notice.
-        var leavesTraces: Bool { self == .transaction || self == .stateful }
+        /// Whether the next user of the connection would observe the effect.
+        var persists: Bool { self == .transaction || self == .stateful }
     }
 
-    /// Judged by the name alone; `XREAD` with `BLOCK` is for the caller to keep off.
-    var scope: Scope {
+    /// The effect, by the name alone; that of `XREAD` with `BLOCK` is not detected.
+    var connectionEffect: ConnectionEffect {
         name.withUTF8Buffer { name in
             func starts(_ text: StaticString) -> Bool {
                 text.withUTF8Buffer { text in
-                    name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 }
+                    unsafe name.count >= text.count && zip(name, text).allSatisfy { $0 & 0xDF == $1 }
                 }
             }
             func ends(_ text: StaticString) -> Bool {
                 text.withUTF8Buffer { text in
-                    name.count >= text.count
+                    unsafe name.count >= text.count
                         && zip(name.suffix(text.count), text).allSatisfy { $0 & 0xDF == $1 }
                 }
             }
-            // By the first letter, because this runs for every command.
-            switch (name.first ?? 0) & 0xDF {
+            // By the first letter first, because this runs for every command.
+            switch unsafe (name.first ?? 0) & 0xDF {
             case UInt8(ascii: "A") where starts("AUTH") || starts("ASKING"): return .stateful
             case UInt8(ascii: "B") where starts("BL") || starts("BR") || starts("BZ"): return .blocking
             case UInt8(ascii: "C") where starts("CLIENT"): return .stateful
@@ -48,7 +47,7 @@ extension RedisCommand {
             case UInt8(ascii: "U") where ends("SUBSCRIBE"): return .stateful
             case UInt8(ascii: "W") where starts("WAIT"): return .blocking
             case UInt8(ascii: "W") where starts("WATCH"): return .stateful
-            default: return .shared
+            default: return .none
             }
         }
     }

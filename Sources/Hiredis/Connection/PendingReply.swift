@@ -2,41 +2,40 @@
 
 import Synchronization
 
-/// One caller that waits for one answer.
+/// One caller's wait for one result.
 ///
-/// Three parties may end the wait: the event loop with an answer, a deadline, and the caller's own
-/// cancellation. The first one wins, the others learn that they came too late. So a caller that left can
-/// never be given a reply, and the reply it left behind can never reach anybody else: it is dropped where it
-/// would have been handed over.
-final class Exchange<Value: Sendable>: Sendable {
+/// Three parties may finish it: the event loop with a reply, a deadline, and the caller's cancellation. The
+/// first one wins and the others learn that they were late. So a caller that was cancelled never receives a
+/// reply, and its reply never reaches another caller: it is dropped on delivery.
+final class PendingReply<Value: Sendable>: Sendable {
     typealias Answer = Result<Value, RedisError>
 
     private enum State {
-        case fresh
+        case created
         case waiting(CheckedContinuation<Answer, Never>, isParked: Bool)
         case finished
     }
 
-    private let state = Mutex(State.fresh)
+    private let state = Mutex(State.created)
 
-    /// Ends the wait with `answer`; false when it was over already.
+    /// Resumes the caller with `answer`; returns false when the wait was already finished.
     @discardableResult
     func finish(_ answer: Answer) -> Bool {
-        guard let continuation = end()?.continuation else { return false }
+        guard let continuation = takeContinuation()?.continuation else { return false }
         continuation.resume(returning: answer)
         return true
     }
 
-    /// Whether nobody waits any more.
+    /// Whether the caller does not wait any more.
     var isFinished: Bool {
         state.withLock { if case .finished = $0 { true } else { false } }
     }
 
-    /// Notes that the command stays in this process for now, which a cancellation then can promise to its
-    /// caller.
+    /// Notes that the command is still in this process: a cancellation then has the outcome `notSent`.
     func park() { setParked(true) }
 
-    /// Notes that the command is about to leave; false when its caller is gone, and then it must not.
+    /// Notes that the command is about to be sent; returns false when the caller was cancelled, and the
+    /// command must not be sent.
     func unpark() -> Bool { setParked(false) }
 
     @discardableResult
@@ -48,11 +47,11 @@ final class Exchange<Value: Sendable>: Sendable {
         }
     }
 
-    private func end() -> (continuation: CheckedContinuation<Answer, Never>?, isParked: Bool)? {
+    private func takeContinuation() -> (continuation: CheckedContinuation<Answer, Never>?, isParked: Bool)? {
         state.withLock { state in
             defer { state = .finished }
             switch state {
-            case .fresh: return (nil, true)
+            case .created: return (nil, true)
             case .waiting(let continuation, let isParked): return (continuation, isParked)
             case .finished: return nil
             }
@@ -60,13 +59,13 @@ final class Exchange<Value: Sendable>: Sendable {
     }
 
     private func cancel() {
-        guard let (continuation, isParked) = end(), let continuation else { return }
+        guard let (continuation, isParked) = takeContinuation(), let continuation else { return }
         continuation.resume(returning: .failure(Self.cancelled(isParked ? .notSent : .unknown)))
     }
 
     private func start(_ continuation: CheckedContinuation<Answer, Never>) -> Bool {
         state.withLock {
-            guard case .fresh = $0 else { return false }
+            guard case .created = $0 else { return false }
             $0 = .waiting(continuation, isParked: false)
             return true
         }
@@ -76,23 +75,21 @@ final class Exchange<Value: Sendable>: Sendable {
         RedisError(.cancelled, outcome, "the caller was cancelled")
     }
 
-    /// Runs `begin`, which hands the exchange to whoever will answer it, and waits.
-    nonisolated(nonsending) static func wait(_ cancellation: RedisCancellation, begin: (Exchange) -> Void)
-        async -> Answer
-    {
-        let exchange = Exchange()
+    /// Calls `begin`, which passes the pending reply to the party that will finish it, and waits.
+    static func wait(_ cancellation: RedisCancellation, begin: (PendingReply) -> Void) async -> Answer {
+        let pending = PendingReply()
         switch cancellation {
-        case .ignore: return await exchange.suspend(begin)
+        case .ignore: return await pending.suspend(begin)
         case .abandon:
             return await withTaskCancellationHandler {
-                await exchange.suspend(begin)
+                await pending.suspend(begin)
             } onCancel: {
-                exchange.cancel()
+                pending.cancel()
             }
         }
     }
 
-    private nonisolated(nonsending) func suspend(_ begin: (Exchange) -> Void) async -> Answer {
+    private func suspend(_ begin: (PendingReply) -> Void) async -> Answer {
         await withCheckedContinuation { continuation in
             if start(continuation) {
                 begin(self)
@@ -101,12 +98,4 @@ final class Exchange<Value: Sendable>: Sendable {
             }
         }
     }
-}
-
-/// What a cancelled task does about a command it waits for.
-public enum RedisCancellation: Sendable {
-    /// Stop waiting. The command may still be executed; its reply is dropped and disturbs nobody.
-    case abandon
-    /// Wait on; the deadline still holds. For writes whose outcome has to be known.
-    case ignore
 }
