@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check format lint layers build packages
+.PHONY: help demo compare test check docs format lint layers build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
@@ -51,7 +51,10 @@ else
 	swift test --skip-build --filter '^FixtureTests\.'
 endif
 
-check: lint layers test ## All that must hold before a commit: format, layers, build, tests.
+check: lint layers test docs ## All that must hold before a commit: format, layers, build, tests, documentation.
+
+docs: build ## Builds the documentation of every library, with warnings as errors; it lands in .build/docs.
+	@Scripts/docs.sh
 
 format: ## Formats every Swift file in place.
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
