@@ -25,8 +25,9 @@ Samples                       CHiredis                         samples use the p
 Snippets                      CHiredis                         snippets use the public modules
 "
 
-# Who may name whose types, inside Sources. A file belongs to the first row with a matching pattern, and may name
-# types declared in its own row and in the rows it lists; `-` lists none. Modules with a row need one for each file.
+# Who may name whose types, inside Sources. A file belongs to the first row with a matching pattern (`*` stays within a
+# folder, `**` does not), and may name types declared in its own row and in the rows it lists; `-` lists none. A row
+# lists only rows above it, so there are no circles. Modules with a row need one for each of their files.
 #
 # LAYER       FILES                                                      MAY NAME
 layers='
@@ -45,12 +46,12 @@ memory        Sessions/Stores/Memory/*                                   values 
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed
 migration     Sessions/Stores/Migration/*                                values credential store
+commands      Hiredis/*                                                  -
 scripts       Hiredis/Client/ScriptLibrary*                              commands
 connection    Hiredis/Connection/*                                       commands scripts
 client        Hiredis/Client/*                                           commands scripts connection
-commands      Hiredis/*                                                  -
-replicated    RedisSessions/Replicated/*                                 redis
 redis         RedisSessions/*                                            -
+replicated    RedisSessions/Replicated/**                                redis
 '
 
 # MARK: The checks
@@ -85,9 +86,10 @@ report "CHiredis stays inside its module" "$(importing CHiredis Sources | grep -
 # named elsewhere, or only after the name of one that counts.
 named=$(
     { echo "$layers"; find Sources -name '*.swift' | sort; } | awk '
-        # Turns a pattern with * and {a,b} into a regular expression.
+        # Turns a pattern with *, ** and {a,b} into a regular expression.
         function expression(pattern) {
-            gsub(/[.+]/, "\\\\&", pattern); gsub(/\*/, ".*", pattern)
+            gsub(/[.+]/, "\\\\&", pattern); gsub(/\*\*/, "@", pattern)
+            gsub(/\*/, "[^/]*", pattern); gsub(/@/, ".*", pattern)
             gsub(/\{/, "(", pattern); gsub(/\}/, ")", pattern); gsub(/,/, "|", pattern)
             return "^" pattern "$"
         }
@@ -101,8 +103,11 @@ named=$(
             return line
         }
         NF >= 3 {
-            name[++rows] = $1; pattern[rows] = expression($2); allowed[$1, $1] = 1
-            for (i = 3; i <= NF; i++) allowed[$1, $i] = 1
+            for (i = 3; i <= NF; i++) {
+                allowed[$1, $i] = 1
+                if ($i != "-" && !($i in known)) print "Scripts/layers.sh: " $1 " lists " $i ", which is no row above it"
+            }
+            name[++rows] = $1; pattern[rows] = expression($2); known[$1]; allowed[$1, $1] = 1
             split($2, parts, "/"); modules[parts[1]] = 1
         }
         /^Sources\// {
