@@ -4,10 +4,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check format lint layers hiredis build packages
+.PHONY: help demo compare test check docs format lint layers hiredis build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
-BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
+BUILD_PACKAGES := libhiredis-dev zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
 TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream openssl iproute2
 
@@ -51,7 +51,10 @@ else
 	swift test --skip-build --filter '^FixtureTests\.'
 endif
 
-check: lint layers test ## All that must hold before a commit: format, layers, build, tests.
+check: lint layers test docs ## All that must hold before a commit: format, layers, build, tests, documentation.
+
+docs: build ## Builds the documentation of every library, with warnings as errors; it lands in .build/docs.
+	@Scripts/docs.sh
 
 format: ## Formats every Swift file in place.
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

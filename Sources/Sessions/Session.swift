@@ -238,10 +238,8 @@ public final class Session: Sendable {
         }
     }
 
-    /// Records what the commit sent to the client.
-    func committed(_ action: CookieAction) {
-        if case .send(let credential, _) = action { state.withLock { $0.credential = credential } }
-    }
+    /// Records the credential that the commit sends to the client.
+    func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }
 
     private var work: UncommittedSession { state.withLock { $0.work } }
 

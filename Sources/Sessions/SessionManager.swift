@@ -183,7 +183,7 @@ public final class SessionManager: Sendable {
     /// Stores what a handler did; see `CommitLoop.run`. The session takes no change from now on.
     func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
         let action = try await commits.run(session.close(), canSetCookie: canSetCookie)
-        session.committed(action)
+        if case .send(let credential, _) = action { session.committed(credential) }
         return action
     }
 
