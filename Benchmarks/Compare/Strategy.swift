@@ -67,12 +67,12 @@ struct Strategy: Sendable, Identifiable {
             usesSealKeys: true
         ),
         Strategy(
-            id: "sealed-guarded",
+            id: "sealed-revocable",
             family: .client,
             summary: "sealed data, and a small record in Redis that can end it",
             namedCost: "bytes on every request, and a hop to the store that removes the replay",
             balancing: .roundRobin,
-            store: "sealed-guarded",
+            store: "sealed-revocable",
             usesRedis: true,
             usesSealKeys: true
         ),

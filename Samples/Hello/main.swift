@@ -9,7 +9,8 @@ extension SessionKey where Value == [String] {
 }
 
 let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1"))
-let sessions = try SessionManager(store: RedisSessionStore(redis, application: "hello"), cookie: .plainHTTP())
+let store = try RedisSessionStore(redis, application: "hello")
+let sessions = try SessionManager(store: store, cookie: .plainHTTP())
 
 let router = Router(context: BasicSessionsRequestContext.self)
 router.add(middleware: SessionsMiddleware(sessions))
@@ -17,7 +18,7 @@ router.add(middleware: SessionsMiddleware(sessions))
 router.post("/cart/:item") { _, context in
     let item = try context.parameters.require("item")
     let session = try await context.session()  // one round trip, and none without a cookie
-    try session.update(.cart, default: []) { $0.append(item) }  // nobody's update is lost
+    try session.update(.cart, default: []) { $0.append(item) }  // no parallel update is lost
     return "\(session[.cart]?.count ?? 0) in the cart\n"
 }
 

@@ -19,13 +19,13 @@ public struct RedisConfiguration: Sendable {
     /// TLS; plain text when nil.
     public var tls: RedisTLS?
     /// The maximum number of dedicated connections, at least 1.
-    public var dedicatedConnections = 4 { didSet { dedicatedConnections = max(dedicatedConnections, 1) } }
+    package var dedicatedConnections = 4 { didSet { dedicatedConnections = max(dedicatedConnections, 1) } }
     /// The limit for connecting, and again for TLS and login together.
-    public var connectTimeout: Duration = .seconds(1)
+    package var connectTimeout: Duration = .seconds(1)
     /// The limit for a command from the call to the reply, including the wait for a connection.
     public var commandTimeout: Duration = .seconds(1)
     /// The maximum size of one reply in bytes, from 1 KiB to 1 GiB; a longer one closes the connection.
-    public var replyBytes = 8 << 20 { didSet { replyBytes = min(max(replyBytes, 1024), 1 << 30) } }
+    package var replyBytes = 8 << 20 { didSet { replyBytes = min(max(replyBytes, 1024), 1 << 30) } }
 
     /// Connections shared by all callers; more connections make smaller batches.
     var sharedConnections = System.coreCount < 4 ? 1 : 2

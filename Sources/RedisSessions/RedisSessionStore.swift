@@ -38,11 +38,9 @@ public struct RedisSessionStore: SessionStore {
     ///
     /// - Parameters:
     ///   - redis: the client; it connects with the first command, or earlier when run as a service.
-    ///   - application: the name of the application, the same on all instances: 1 to 128 letters, digits or
-    ///     `-_.:/`. It is bound into everything that is stored, so that two applications on one Redis never
-    ///     accept each other's cookies.
-    ///   - prefix: the first part of every key, for access rules that need another one than the application's
-    ///     name.
+    ///   - application: the name of the application, the same on all instances: 1 to 128 letters, digits or `-_.:/`.
+    ///     It is the first part of every key and bound into everything that is stored, so that two applications on
+    ///     one Redis never accept each other's cookies.
     ///   - peppers: secrets of the servers that key the hashes in Redis, the same on all instances (R33). The
     ///     first one writes, all are tried. To introduce one: `[new, .none]` on all instances, and `[new]`
     ///     after the longest lifetime.
@@ -50,7 +48,16 @@ public struct RedisSessionStore: SessionStore {
     public init(
         _ redis: RedisClient,
         application: String,
-        prefix: String? = nil,
+        peppers: [SessionPepper] = []
+    ) throws(SessionError) {
+        try self.init(redis, application: application, prefix: application, peppers: peppers)
+    }
+
+    /// Creates a store whose keys do not start with the application's name; for tests.
+    package init(
+        _ redis: RedisClient,
+        application: String,
+        prefix: String,
         peppers: [SessionPepper] = []
     ) throws(SessionError) {
         self.redis = redis

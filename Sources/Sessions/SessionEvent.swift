@@ -34,9 +34,9 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let malformed = Kind("malformed", .notice)
         /// Several different cookies with the session's name.
         public static let ambiguous = Kind("ambiguous", .notice)
-        /// A cookie for a record that does not exist: expired, or made up.
+        /// A cookie for a record that does not exist: expired, or forged.
         public static let unknown = Kind("unknown", .debug)
-        /// A sealed cookie that our keys do not open: changed, made up, or from another cookie or
+        /// A sealed cookie that our keys do not open: changed, forged, or from another cookie or
         /// application.
         public static let forged = Kind("forged", .notice)
         /// A sealed cookie under a key that is not in the ring, perhaps no longer.
@@ -45,9 +45,9 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let ended = Kind("ended", .debug)
         /// A secret that is not, or no longer, the record's; its writes are dropped.
         public static let superseded = Kind("superseded", .notice)
-        /// A replaced secret came back after its grace: somebody may have a copy of the cookie.
+        /// A replaced secret was presented after its grace: the cookie may have been copied (reuse detection).
         public static let replayed = Kind("replayed", .warning)
-        /// A record that can not be used; it is left as it is and its holder is anonymous.
+        /// A record that cannot be used; it is left as it is and its holder is anonymous.
         public static let unreadable = Kind("unreadable", .error)
         /// A stored attribute does not decode as the type asked for; it reads as absent.
         public static let undecodable = Kind("undecodable", .error)
@@ -93,7 +93,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     }
 }
 
-/// Writes events to the log, at most ten of a kind in a second, and hands all of them to the application.
+/// Writes events to the log, at most ten of a kind in a second, and passes all of them to the application.
 final class SessionEventSink: Sendable {
     private struct Window {
         var start: ContinuousClock.Instant

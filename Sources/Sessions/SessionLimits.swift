@@ -13,12 +13,13 @@ public struct SessionLimits: Hashable, Sendable {
     /// Default 64 KiB.
     public var bytes: Int
     /// Number of attributes.
-    ///
-    /// Default 128.
-    public var attributes: Int
+    package var attributes = 128
 
     /// Creates limits.
-    public init(bytes: Int = 65_536, attributes: Int = 128) {
+    public init(bytes: Int = 65_536) { self.bytes = bytes }
+
+    /// Creates limits with another number of attributes; for tests.
+    package init(bytes: Int = 65_536, attributes: Int) {
         self.bytes = bytes
         self.attributes = attributes
     }

@@ -9,17 +9,13 @@
 public struct SessionPolicy: Hashable, Sendable {
     /// How long a session may lie unused.
     ///
-    /// Default 30 minutes.
+    /// Default 30 minutes. A mere read moves the deadline when a tenth of this has passed, so that reads cost no write; the
+    /// session may therefore end up to a tenth early, never late.
     public var idleTimeout: Duration
     /// How long a session may live however much it is used.
     ///
     /// Default 12 hours.
     public var lifetime: Duration
-    /// The part of `idleTimeout` that must pass before a mere read moves the deadline again.
-    ///
-    /// Default 0.1; 0 moves it each time. A read inside this part costs no write. The session may therefore
-    /// end up to this part early, never late.
-    public var touchFraction: Double
     /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in
     /// only.
     public var renewalInterval: Duration?
@@ -31,22 +27,39 @@ public struct SessionPolicy: Hashable, Sendable {
     ///
     /// Default false: it is only reported.
     public var endsOnTheft: Bool
+    /// The part of `idleTimeout` that must pass before a mere read moves the deadline again; 0 moves it each time.
+    package var touchFraction = 0.1
 
     /// Creates a policy; `SessionManager` checks it at start.
     public init(
         idleTimeout: Duration = .seconds(30 * 60),
         lifetime: Duration = .seconds(12 * 3600),
-        touchFraction: Double = 0.1,
         renewalInterval: Duration? = nil,
         renewalGrace: Duration = .seconds(30),
         endsOnTheft: Bool = false
     ) {
         self.idleTimeout = idleTimeout
         self.lifetime = lifetime
-        self.touchFraction = touchFraction
         self.renewalInterval = renewalInterval
         self.renewalGrace = renewalGrace
         self.endsOnTheft = endsOnTheft
+    }
+
+    /// Creates a policy whose reads move the deadline more or less often; for tests.
+    package init(
+        idleTimeout: Duration = .seconds(30 * 60),
+        lifetime: Duration = .seconds(12 * 3600),
+        touchFraction: Double,
+        renewalInterval: Duration? = nil,
+        renewalGrace: Duration = .seconds(30)
+    ) {
+        self.init(
+            idleTimeout: idleTimeout,
+            lifetime: lifetime,
+            renewalInterval: renewalInterval,
+            renewalGrace: renewalGrace
+        )
+        self.touchFraction = touchFraction
     }
 
     /// NIST SP 800-63B-4 AAL1: at most 30 days, here with an idle timeout of 14 days.

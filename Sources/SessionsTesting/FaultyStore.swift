@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// Otherwise it hands on to a real one.
 ///
-/// For the faults that a real store can not produce at will: an outage between load and commit, a race at a
+/// For the faults that a real store cannot produce at will: an outage between load and commit, a race at a
 /// chosen point.
 public final class FaultyStore: SessionDirectory {
     /// What a store is asked to do.

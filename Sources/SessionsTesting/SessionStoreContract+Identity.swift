@@ -17,7 +17,7 @@ extension SessionStoreContract {
             )
             let record = try await harness.found(new)
             try expect(record.id == before.id && record.version == 2, "the record is another one")
-            try expect(record.principal == "ann", "nobody is signed in")
+            try expect(record.principal == "ann", "the user is not signed in")
             try expect(record.attributes == ["cart": Array("1".utf8)], "wrong attributes survived")
             try expect(
                 isSuperseded(try await harness.absent(old), replay: false),
@@ -104,7 +104,7 @@ extension SessionStoreContract {
             try expect(try await harness.value("a", new) == "1", "the change that came with it was lost")
         },
         Rule(
-            "the holder of the old secret may still sign in during the grace, and then both are worth nothing",
+            "the holder of the old secret may still sign in during the grace, and then both are invalid",
             needs: .replacedCredentials
         ) { harness in
             let old = try await harness.create()
@@ -119,7 +119,7 @@ extension SessionStoreContract {
                     "an earlier secret still works"
                 )
             }
-            try expect(try await harness.found(signedIn).principal == "ann", "nobody is signed in")
+            try expect(try await harness.found(signedIn).principal == "ann", "the user is not signed in")
         },
     ]
 
@@ -190,7 +190,7 @@ extension SessionStoreContract {
     ]
 
     static let directoryRules = [
-        directoryRule("a user's sessions are listed, and nobody else's", needs: .listedAttributes) {
+        directoryRule("a user's sessions are listed, and no other user's", needs: .listedAttributes) {
             harness,
             directory in
             let first = try await harness.found(
@@ -211,7 +211,7 @@ extension SessionStoreContract {
                 list.last?[SessionKey<String>("name")] == "phone",
                 "what the session holds is not shown"
             )
-            try expect(try await directory.sessions(of: "nobody").isEmpty, "an unknown user has sessions")
+            try expect(try await directory.sessions(of: "unknown").isEmpty, "an unknown user has sessions")
         },
         directoryRule("user names are compared as bytes") { harness, directory in
             for (left, right) in [("K", "\u{212A}"), ("\u{E9}", "e\u{301}"), ("ann", "Ann")] {
@@ -219,7 +219,7 @@ extension SessionStoreContract {
                 try expect(try await directory.sessions(of: right).isEmpty, "two users share a list")
                 try expect(
                     try await !directory.revoke(id, of: right),
-                    "somebody else's session was revoked"
+                    "another user's session was revoked"
                 )
             }
         },
@@ -231,12 +231,12 @@ extension SessionStoreContract {
             try await harness.advance(.seconds(601))
             try expect(try await directory.sessions(of: "ann").isEmpty, "an expired session is listed")
         },
-        directoryRule("a user can end one session of theirs, and nobody else's") { harness, directory in
+        directoryRule("a user can end one of their sessions, and no other user's") { harness, directory in
             let mine = try await harness.create(principal: "ann")
             let other = try await harness.create(principal: "bob")
             let id = try await harness.found(mine).id
             let foreign = try await harness.found(other).id
-            try expect(try await !directory.revoke(foreign, of: "ann"), "somebody else's session was revoked")
+            try expect(try await !directory.revoke(foreign, of: "ann"), "another user's session was revoked")
             try expect(try await directory.revoke(id, of: "ann"), "the session was not revoked")
             try expect(try await !directory.revoke(id, of: "ann"), "it was revoked twice")
             try expect(try await harness.absent(mine) == .ended(.revocation), "the revoked session is alive")
@@ -272,7 +272,7 @@ extension SessionStoreContract {
                     for _ in 0..<5 { _ = try await directory.revokeAll(of: "ann", except: nil) }
                     return nil
                 }
-                // Whoever is alive now is in the list, so that the next call finds them.
+                // A session that is alive now is in the list, so that the next call finds it.
                 var credentials: [SessionCredential] = []
                 for try await case let credential? in group { credentials.append(credential) }
                 var alive = 0

@@ -14,8 +14,8 @@ public import Sessions
 ///
 /// Give each rule a store of its own, or one whose sessions no other test touches. A store that cannot keep
 /// all of it, because the client holds the session, declares what it does keep: `rules(for: [.finalEnds])`.
-/// The other rules should then be seen to fail: a limit that is declared and not real is a rule that nobody
-/// checks.
+/// The other rules should then be seen to fail: a limit that is declared and not real is a rule that is not
+/// checked.
 public enum SessionStoreContract {
     /// What a store promises beyond what all of them do.
     public struct Guarantees: OptionSet, Sendable {
@@ -26,7 +26,7 @@ public enum SessionStoreContract {
 
         /// What was ended stays ended, for every holder of a credential.
         public static let finalEnds = Guarantees(rawValue: 1)
-        /// A credential that a sign-in or a renewal replaced is worth nothing, at once or after its grace.
+        /// A credential that a sign-in or a renewal replaced is invalid, at once or after its grace.
         public static let replacedCredentials = Guarantees(rawValue: 2)
         /// After a renewal the previous credential may write until the new one is presented.
         public static let gracefulRenewal = Guarantees(rawValue: 4)

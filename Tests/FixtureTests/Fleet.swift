@@ -16,8 +16,8 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     case replicated
     /// Three instances that keep everything in the browser's cookie.
     case sealed
-    /// The same with a small record in Redis for each session.
-    case guarded = "sealed-guarded"
+    /// The same with a list in Redis of what was revoked.
+    case revocable = "sealed-revocable"
     /// Visitors in the cookie, users in Redis.
     case tiered = "sealed-tiered"
 
@@ -67,7 +67,7 @@ final class Fleet: Sendable {
         memory = try await four
         let keys = sealKey("fleet")
         others = try await withThrowingTaskGroup { [redis] group in
-            for (index, store) in [Store.replicated, .sealed, .guarded, .tiered].enumerated() {
+            for (index, store) in [Store.replicated, .sealed, .revocable, .tiered].enumerated() {
                 var options = FixtureApp.Options(
                     store: store.rawValue,
                     redis: redis.url,

@@ -12,7 +12,7 @@ final class CommitQueue: Sendable {
 
     /// Waits for the turn.
     ///
-    /// Not cancellable: whoever is ahead is bounded by the store's deadline and its number of attempts.
+    /// Not cancellable: the request ahead is bounded by the store's deadline and its number of attempts.
     func enter(_ id: SessionID) async {
         await withCheckedContinuation { continuation in
             let isFirst = queues.withLock { queues in

@@ -23,7 +23,7 @@ package struct CookieSealer: Sendable {
         case malformed
         /// The form of a seal, under a key that the ring does not have. Decided without cryptography.
         case unknownKey
-        /// The key does not open it: changed, made up, or sealed for another cookie or application.
+        /// The key does not open it: changed, forged, or sealed for another cookie or application.
         case forged
     }
 
