@@ -9,7 +9,7 @@ import Sessions
 /// | `PREFIX:s:{HANDLE}` | hash, one session: `@…` fields are its own, `a:NAME` are attributes as JSON | idle timeout, cut at the absolute deadline |
 /// | `PREFIX:s:{HANDLE}` | hash with `@gone` only: a tombstone | 5 minutes by default |
 /// | `PREFIX:u:{DIGEST OF USER}` | sorted set, the user's session IDs by absolute deadline | the longest of its entries |
-/// | `PREFIX:log` | stream of `ReplicatedSessionStore`, field `e` of each entry: see `LogCodec` | retention and a day |
+/// | `PREFIX:log` | stream of `ReplicatedSessionStore`, field `e` of each entry: see `LogEntryCodec` | retention and a day |
 ///
 /// The braces keep each key in a cluster slot of its own. No key, field or value holds a secret, a ticket or
 /// a user name.

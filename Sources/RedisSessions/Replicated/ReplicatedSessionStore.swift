@@ -7,57 +7,54 @@ import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionStore`.
-/// Sessions in the memory of every instance, kept equal by one log in Redis: reads cost no round trip.
+/// Keeps all sessions in the memory of every instance, replicated through one log in Redis; reads need no
+/// round trip.
 ///
-/// Changes are appended to one Redis stream. Every instance, the writer included, applies the stream in
-/// order, so that everywhere the same one of two conflicting changes wins; a change is done when its own
-/// entry has come back. The ticket's version is a place in the log: an instance that is not there yet waits
-/// for it, so that no client sees less than it has seen.
+/// Changes are appended to a Redis stream. Every instance, the writer included, applies the stream in order, so
+/// all instances decide conflicts alike; a change is done when its own entry has come back. The version in a
+/// token is a position in the log: an instance that has not applied it yet waits for it, so no client sees less
+/// than it has seen.
 ///
-/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until it has
+/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until the log has
 /// been read.
 ///
-/// What it declares:
-/// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and
-///   revocations are exact: they ask Redis.
-/// * A browser that sends two requests at a time keeps the cookie that comes last, perhaps the older one. For
-///   that moment it may be shown what is older than what its other tab has seen.
-/// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance
-///   knows are read from its copies, unless the client has seen a newer state; about all others it does not
-///   know, and says so.
-/// * When Redis comes back with a shorter log than it had, what is missing there is undone everywhere.
-/// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions
-///   included. Lost is what only instances knew that died with Redis, or did not come back within a second or
-///   so.
-/// * Whoever may write to Redis can delay, repeat and delete entries, but without the pepper not make any.
+/// Guarantees and limits:
+/// * Changes of other instances, ended sessions included, are visible after at most a second, usually after a
+///   millisecond. Lists and revocations are exact: they ask Redis.
+/// * A browser that sends two requests at a time keeps the cookie that arrives last, perhaps the older one. Until
+///   its next request it may be shown an older state than its other tab has seen.
+/// * While Redis is unavailable, writes throw `.storeUnavailable` within two seconds. Sessions known to this
+///   instance are read from its replica unless the client has seen a newer state; all other reads throw.
+/// * If Redis comes back with a shorter log than it had, the missing changes are undone on all instances.
+/// * If Redis comes back empty, the instance that had applied the most restores the log, ended sessions included.
+///   Changes are lost if the only instances that had applied them stopped together with Redis, or did not
+///   reconnect within about a second.
+/// * With write access to Redis, entries can be delayed, repeated and deleted, but without the pepper not forged.
 ///
-/// Needs Redis 6.2 and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
-/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD`
-/// unless an operator loads them.
+/// Needs Redis 6.2, and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
+/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an
+/// operator loads them.
 public struct ReplicatedSessionStore: SessionStore, Service {
-    /// All scripts of the store, for operators whose ACL does not let applications load any.
-    public static let scripts = ReplicatedLog.scripts
+    /// All scripts of the store, for operators whose ACL does not let applications load scripts.
+    public static let scripts = LogCommands.scripts
 
-    let log: ReplicatedLog
+    let log: ReplicationLog
     let digester: RecordCrypto
     let tombstone: Duration
-    private let maximumSessions: Int
-    private let maximumBytes: Int
 
     /// Creates a store; opens no connection.
     ///
     /// - Parameters:
     ///   - redis: the client; the store keeps one of its dedicated connections for itself.
     ///   - prefix: first part of the log's key. Two applications on one Redis must differ here (R37).
-    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and proves
+    ///   - pepper: a secret of at least 32 bytes, the same on all instances, that keys digests and authenticates
     ///     entries (R33).
     ///   - tombstone: how long an ended session is remembered as ended. Must outlive the longest request.
     ///   - retention: how far back the log reaches, the same on all instances. An unchanged session is logged
     ///     again about twice in this time; an instance that was cut off for longer reads everything again.
-    ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are
-    ///     remembered.
-    ///   - maximumBytes: how many bytes all attributes together may have.
-    /// - Throws: `.invalidConfiguration`, with a sentence that names the mend.
+    ///   - maximumSessions: the maximum number of sessions, ended ones included as long as they are remembered.
+    ///   - maximumBytes: the maximum size of all attributes, in bytes.
+    /// - Throws: `.invalidConfiguration`; the message says how to fix it.
     public init(
         _ redis: RedisClient,
         prefix: String = "sessions",
@@ -70,17 +67,11 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
             throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
         }
-        var options = ReplicatedLog.Options()
+        var options = LogOptions()
         options.retention = retention
-        try self.init(
-            redis,
-            prefix: prefix,
-            pepper: pepper,
-            tombstone: tombstone,
-            maximumSessions: maximumSessions,
-            maximumBytes: maximumBytes,
-            options: options
-        )
+        options.maximumSessions = maximumSessions
+        options.maximumBytes = maximumBytes
+        try self.init(redis, prefix: prefix, pepper: pepper, tombstone: tombstone, options: options)
     }
 
     init(
@@ -88,59 +79,47 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         prefix: String,
         pepper: [UInt8]? = nil,
         tombstone: Duration = .seconds(300),
-        maximumSessions: Int = 100_000,
-        maximumBytes: Int = 256 << 20,
-        options: ReplicatedLog.Options
+        options: LogOptions
     ) throws(SessionError) {
         guard (.seconds(1) ... .seconds(86_400)).contains(tombstone) else {
             throw SessionError(.invalidConfiguration, "tombstone must be between 1 s and 1 day.")
         }
-        guard maximumSessions > 0, maximumBytes > 0 else {
+        guard options.maximumSessions > 0, options.maximumBytes > 0 else {
             throw SessionError(.invalidConfiguration, "maximumSessions and maximumBytes must be above zero.")
         }
         self.tombstone = tombstone
-        self.maximumSessions = maximumSessions
-        self.maximumBytes = maximumBytes
         digester = try RecordCrypto(pepper: pepper)
-        log = ReplicatedLog(
+        log = ReplicationLog(
             redis,
             keys: try SessionKeys(prefix: prefix),
-            digester: digester,
+            crypto: digester,
             options: options
         )
     }
 
-    /// What the store holds and has done.
-    public var statistics: ReplicatedSessionStatistics {
-        log.state.withLock { state in
-            var statistics = state.statistics
-            statistics.sessions = state.serving?.table.count ?? 0
-            statistics.bytes = state.serving?.table.bytes ?? 0
-            statistics.position = (state.serving?.applied ?? .start).description
-            return statistics
-        }
-    }
+    /// The size of the replica, and counts since the store was created.
+    public var statistics: ReplicatedSessionStatistics { log.statistics }
 
-    /// Reads the log and keeps it, until graceful shutdown or cancellation.
+    /// Reads and maintains the log until graceful shutdown or cancellation.
     public func run() async throws {
-        log.state.withLock { $0.started() }
-        defer { log.state.withLock { $0.stopped() }() }
+        log.started()
+        defer { log.stopped() }
         await withTaskGroup { group in
             group.addTask { [log] in
                 var reader = LogReader(log)
                 await reader.run()
             }
             group.addTask { [log] in
-                var keeper = LogKeeper(log)
-                await keeper.run()
+                var maintenance = LogMaintenance(log)
+                await maintenance.run()
             }
-            group.addTask { [log] in await LogKeeper.watch(log) }
+            group.addTask { [log] in await LogMaintenance.watchDeadlines(log) }
             try? await gracefulShutdown()
             group.cancelAll()
         }
     }
 
-    /// Runs `hook` before each batch of entries is applied; for tests that delay the news.
+    /// Runs `hook` before each batch of entries is applied, for tests that delay entries.
     ///
     /// A batch for which it throws is read again.
     package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
@@ -149,7 +128,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         guard let ticket = SessionToken(credential) else { return .absent(.malformed) }
         let digest = digester.digest(of: ticket)
         let freshness = try await log.refresh(for: ticket.version ?? 0)
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
+        let (copy, now) = log.lookUp(ticket.id)
         switch copy?.session.status(of: digest, ticket.id, at: now) ?? .absent(.unknown) {
         case .absent(.unknown) where freshness == .cutOff:
             throw SessionError(
@@ -181,10 +160,10 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         let stored = HashedChange(change, fresh: fresh, principal: record.principal, digester) {
             digester.seal(principal: $0, for: fresh)
         }
-        let (copy, now) = log.state.withLock { ($0.serving?.table[ticket.id], $0.now) }
+        let (copy, now) = log.lookUp(ticket.id)
         if var session = copy?.session, let changed = copy?.changed {
             switch session.status(of: digest, ticket.id, at: now) {
-            // What is over here is over everywhere.
+            // A session that ended here has ended on all instances.
             case .absent(.ended(let end)): return .gone(.ended(end))
             case .live(let secretStatus):
                 // Versions only grow: the log would say the same.
@@ -226,18 +205,22 @@ public struct ReplicatedSessionStore: SessionStore, Service {
 
     public func check() async throws(SessionError) {
         guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
-            throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being filled.")
+            throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being recovered.")
         }
     }
 
-    // MARK: Inside
+    // MARK: Private
 
-    /// Appends what ends sessions; gives how many.
+    /// Appends an entry that ends sessions; returns how many it ended.
     func count(_ entry: LogEntry.Content) async throws(SessionError) -> Int {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
-    private func commit(_ answer: LogState.Answer, _ ticket: SessionToken, by fresh: SessionToken)
+    private func commit(
+        _ answer: ReplicationState.AppendResult,
+        _ ticket: SessionToken,
+        by fresh: SessionToken
+    )
         throws(SessionError) -> SessionCommitResult
     {
         switch answer.outcome {
@@ -257,7 +240,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
                 remaining: session.remaining(at: now)
             )
         case .conflict(let session, let secretStatus):
-            let now = log.state.withLock { $0.now }
+            let now = log.now
             return record(session, ticket, secretStatus, seen: answer.position, at: now).map { .conflict($0) }
                 ?? .gone(.unreadable)
         case .gone(let absence): return .gone(absence)
@@ -267,7 +250,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         }
     }
 
-    /// Nil when the principal was sealed by somebody else.
+    /// Returns nil when the principal was not encrypted by this application.
     private func record(
         _ session: RecordState,
         _ ticket: SessionToken,
@@ -291,17 +274,14 @@ public struct ReplicatedSessionStore: SessionStore, Service {
     }
 
     private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {
-        let full: (Int, Int)? = log.state.withLock { state in
-            state.tend { table, now in
-                func isFull() -> Bool {
-                    table.count + sessions > maximumSessions || table.bytes + bytes > maximumBytes
-                }
-                if isFull() { table.sweep(at: now) }
-                return isFull() ? (table.count, table.bytes) : nil
-            } ?? nil
-        }
-        if let full {
-            throw SessionError(.storeFull, "The session memory is full: \(full.0) sessions, \(full.1) bytes.")
+        guard log.makeRoom(sessions: sessions, bytes: bytes) else {
+            throw SessionError(
+                .storeFull,
+                """
+                The store has reached its limit of \(log.options.maximumSessions) sessions or \
+                \(log.options.maximumBytes) bytes.
+                """
+            )
         }
     }
 }

@@ -14,26 +14,26 @@ package struct RecordState: Hashable, Sendable {
         case absent(SessionAbsence)
     }
 
-    var digest: [UInt8]
-    var previousDigest: [UInt8]?
-    var previousWorksUntil: SessionInstant
-    var previousIsReplayAfter: SessionInstant
-    var attributes: [String: [UInt8]]
+    package var digest: [UInt8]
+    package var previousDigest: [UInt8]?
+    package var previousWorksUntil: SessionInstant
+    package var previousIsReplayAfter: SessionInstant
+    package var attributes: [String: [UInt8]]
     /// Grows by one with each commit.
-    package internal(set) var version = 1
-    let created: SessionInstant
-    var lastUsed: SessionInstant
-    var rotated: SessionInstant
-    var deadline: SessionInstant
-    var idleTimeout: Duration
-    var name: [UInt8]?
-    var previousName: [UInt8]?
+    package var version = 1
+    package let created: SessionInstant
+    package var lastUsed: SessionInstant
+    package var rotated: SessionInstant
+    package var deadline: SessionInstant
+    package var idleTimeout: Duration
+    package var name: [UInt8]?
+    package var previousName: [UInt8]?
     /// The digest of who is signed in.
-    package internal(set) var user: [UInt8]?
+    package var user: [UInt8]?
     /// Until when an ended record is remembered; nil while it lives.
-    var tombstoneUntil: SessionInstant?
+    package var tombstoneUntil: SessionInstant?
     /// How it was ended; nil while it lives.
-    package internal(set) var end: SessionEndReason?
+    package var end: SessionEndReason?
 
     /// A record that comes to life now.
     package init(_ draft: HashedDraft, now: SessionInstant) {

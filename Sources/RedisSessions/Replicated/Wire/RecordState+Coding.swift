@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The bytes of whole records, drafts and changes: what a log of sessions consists of.
+import Sessions
+
+/// The encoding of whole records, drafts and changes in log entries.
+///
+/// Each initializer reads the fields in the order in which `encode` writes them; a field that is added to one
+/// of these types must be added here.
+extension ReplicatedRecord {
+    func encode(to writer: inout ByteWriter) {
+        writer.position(changed)
+        session.encode(to: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+        changed = try reader.position()
+        session = try RecordState(from: &reader)
+    }
+}
+
 extension RecordState {
-    /// Appends the whole state.
-    package func encode(to writer: inout ByteWriter) {
+    fileprivate func encode(to writer: inout ByteWriter) {
         writer.string(digest)
         writer.optional(previousDigest)
         for instant in [previousWorksUntil, previousIsReplayAfter, created, lastUsed, rotated, deadline] {
@@ -21,13 +37,23 @@ extension RecordState {
         if let tombstoneUntil { writer.instant(tombstoneUntil) }
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        digest = try reader.string()
-        previousDigest = try reader.optional()
-        previousWorksUntil = try reader.instant()
-        previousIsReplayAfter = try reader.instant()
-        created = try reader.instant()
+    fileprivate init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+        let digest = try reader.string()
+        let previousDigest = try reader.optional()
+        let (previousWorksUntil, previousIsReplayAfter) = (try reader.instant(), try reader.instant())
+        // The initializers of another module's types must start from one of that module's.
+        let draft = HashedDraft(
+            attributes: [:],
+            name: nil,
+            user: nil,
+            digest: digest,
+            idleTimeout: .zero,
+            lifetime: .zero
+        )
+        self.init(draft, now: try reader.instant())
+        self.previousDigest = previousDigest
+        self.previousWorksUntil = previousWorksUntil
+        self.previousIsReplayAfter = previousIsReplayAfter
         lastUsed = try reader.instant()
         rotated = try reader.instant()
         deadline = try reader.instant()
@@ -48,8 +74,7 @@ extension RecordState {
 }
 
 extension HashedDraft {
-    /// Appends the draft.
-    package func encode(to writer: inout ByteWriter) {
+    func encode(to writer: inout ByteWriter) {
         writer.string(digest)
         writer.duration(idleTimeout)
         writer.duration(lifetime)
@@ -58,20 +83,23 @@ extension HashedDraft {
         writer.attributes(attributes)
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        digest = try reader.string()
-        idleTimeout = try reader.duration()
-        lifetime = try reader.duration()
-        name = try reader.optional()
-        user = try reader.optional()
-        attributes = try reader.attributes()
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+        let digest = try reader.string()
+        let (idleTimeout, lifetime) = (try reader.duration(), try reader.duration())
+        let (name, user) = (try reader.optional(), try reader.optional())
+        self.init(
+            attributes: try reader.attributes(),
+            name: name,
+            user: user,
+            digest: digest,
+            idleTimeout: idleTimeout,
+            lifetime: lifetime
+        )
     }
 }
 
 extension HashedChange {
-    /// Appends the change.
-    package func encode(to writer: inout ByteWriter) {
+    func encode(to writer: inout ByteWriter) {
         writer.byte(needsVersion ? 1 : 0)
         writer.number(UInt64(max(maximumBytes, 0)))
         writer.number(UInt64(operations.count))
@@ -110,8 +138,7 @@ extension HashedChange {
         }
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         let needsVersion = try reader.flag()
         let maximumBytes = try reader.count()
         var operations: [String: SessionChange.Operation] = [:]
@@ -124,10 +151,10 @@ extension HashedChange {
             default: throw ByteReader.Malformed()
             }
         }
-        let rotation: Rotation
+        var rotation = Rotation.none
         var grace = Duration.zero
         switch try reader.byte() {
-        case 0: rotation = .none
+        case 0: break
         case 1:
             grace = try reader.duration()
             rotation = .renew(digest: try reader.string(), name: try reader.optional())
@@ -153,45 +180,5 @@ extension HashedChange {
             rotation: rotation,
             grace: grace
         )
-    }
-}
-
-extension ByteWriter {
-    /// Appends a byte string that may be missing.
-    package mutating func optional(_ bytes: [UInt8]?) {
-        byte(bytes == nil ? 0 : 1)
-        if let bytes { string(bytes) }
-    }
-
-    /// Appends an instant.
-    package mutating func instant(_ instant: SessionInstant) { signed(instant.milliseconds) }
-
-    /// Appends a duration in whole milliseconds.
-    package mutating func duration(_ duration: Duration) { signed(duration.wholeMilliseconds) }
-}
-
-extension ByteReader {
-    /// The next byte string, if it is there.
-    package mutating func optional() throws(Malformed) -> [UInt8]? { try flag() ? try string() : nil }
-
-    /// The next instant.
-    package mutating func instant() throws(Malformed) -> SessionInstant {
-        SessionInstant(milliseconds: try signed())
-    }
-
-    /// The next duration.
-    package mutating func duration() throws(Malformed) -> Duration { .milliseconds(try signed()) }
-
-    /// The next byte, which is 0 or 1.
-    package mutating func flag() throws(Malformed) -> Bool {
-        let byte = try byte()
-        guard byte < 2 else { throw Malformed() }
-        return byte == 1
-    }
-
-    /// The next number, which fits into an `Int`.
-    package mutating func count() throws(Malformed) -> Int {
-        guard let count = Int(exactly: try number()) else { throw Malformed() }
-        return count
     }
 }
