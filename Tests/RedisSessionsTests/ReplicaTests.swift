@@ -142,7 +142,7 @@ extension Replica {
     /// All sessions that can still be observed.
     fileprivate mutating func sessions() -> [SessionID: ReplicatedRecord] {
         table.sweep(at: now)
-        return table.rows.mapValues(\.record)
+        return table.records
     }
 }
 
@@ -297,8 +297,8 @@ extension Replica {
         script.append(.activate(candidacy: slow, candidates: 2))
         script.append(.touch(SessionID(), digest: []))
         for (candidacy, replica) in [(slow, behind), (fast, ahead)] {
-            for (id, row) in replica.table.rows {
-                script.append(.transfer(candidacy: candidacy, id, row.record))
+            for (id, record) in replica.table.records {
+                script.append(.transfer(candidacy: candidacy, id, record))
             }
             script.append(.transferComplete(candidacy: candidacy, count: replica.table.count))
         }
@@ -308,10 +308,10 @@ extension Replica {
         #expect(!fresh.isLive && fresh.recovery?.candidates.first?.nonce == fast)
         script.append(.activate(candidacy: fast, candidates: 2))
         script.append(.activate(candidacy: slow, candidates: 2))
-        script.append(.transfer(candidacy: slow, SessionID(), ahead.table.rows.first!.value.record))
+        script.append(.transfer(candidacy: slow, SessionID(), ahead.table.records.first!.value))
         fresh.follow(script.entries)
         #expect(fresh.isLive)
-        #expect(fresh.table.rows.mapValues(\.record) == ahead.table.rows.mapValues(\.record))
+        #expect(fresh.table.records == ahead.table.records)
     }
 
     @Test func `an entry written for another log changes nothing`() {
@@ -319,7 +319,7 @@ extension Replica {
         for _ in 0..<50 { script.step() }
         var replica = Replica()
         replica.follow(script.entries)
-        let before = replica.table.rows
+        let before = replica.table.records
         script.epoch = 0
         let count = script.entries.count
         for _ in 0..<50 { script.step() }
@@ -328,7 +328,7 @@ extension Replica {
                 return #expect(Bool(false), "applied")
             }
         }
-        #expect(replica.table.rows == before)
+        #expect(replica.table.records == before)
         // An entry of a newer log shows that this log was replaced.
         guard
             case .replaced = replica.apply(
@@ -349,9 +349,9 @@ extension Replica {
         for _ in 0..<200 { script.step() }
         var replica = Replica()
         replica.follow(script.entries)
-        for (id, row) in replica.table.rows {
-            script.append(.snapshot(id, asOf: replica.applied, row.record))
-            script.append(.transfer(candidacy: 5, id, row.record))
+        for (id, record) in replica.table.records {
+            script.append(.snapshot(id, asOf: replica.applied, record))
+            script.append(.transfer(candidacy: 5, id, record))
         }
         script.append(.candidacy(rank: replica.applied))
         script.append(.transferComplete(candidacy: 5, count: 3))

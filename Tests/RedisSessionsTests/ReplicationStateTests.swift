@@ -140,7 +140,7 @@ private struct Bench {
         #expect(bench.state.readRequested(bench.request()) == .answer(.fresh))
     }
 
-    @Test func `an answer that is older than what the reader has applied since is no lost log`() {
+    @Test func `an answer older than what the log reader has applied since does not mean a lost log`() {
         var bench = Bench.live
         let (read, applied) = (bench.request(strict: true), bench.state.applied)
         bench.append(.heartbeat)
@@ -161,7 +161,7 @@ private struct Bench {
         }
         #expect(answer(strict) == .answer(.cutOff))
         #expect(answer(ahead) == .fail(.behindClient))
-        // For a moment nobody asks again; a replica that is fresh does not have to.
+        // For a moment Redis is not asked again; a fresh replica need not ask anyway.
         #expect(bench.state.readRequested(bench.request()) == .answer(.fresh))
         #expect(bench.state.readRequested(bench.request(strict: true)) == .answer(.cutOff))
         #expect(bench.state.readRequested(bench.request(bench.beyond)) == .fail(.behindClient))

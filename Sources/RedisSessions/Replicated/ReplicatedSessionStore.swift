@@ -216,11 +216,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
-    private func commit(
-        _ answer: ReplicationState.AppendResult,
-        _ ticket: SessionToken,
-        by fresh: SessionToken
-    )
+    private func commit(_ answer: AppendResult, _ ticket: SessionToken, by fresh: SessionToken)
         throws(SessionError) -> SessionCommitResult
     {
         switch answer.outcome {
@@ -277,10 +273,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         guard log.makeRoom(sessions: sessions, bytes: bytes) else {
             throw SessionError(
                 .storeFull,
-                """
-                The store has reached its limit of \(log.options.maximumSessions) sessions or \
-                \(log.options.maximumBytes) bytes.
-                """
+                "\(log.options.maximumSessions) sessions or \(log.options.maximumBytes) bytes are the limit."
             )
         }
     }

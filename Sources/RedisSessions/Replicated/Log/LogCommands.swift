@@ -20,42 +20,26 @@ struct LogCommands: Sendable {
     let key: String
     let timeToLive: Duration
 
-    /// Appends an entry, unless the log is missing.
+    /// Appends an encoded entry; the reply is null when the log is missing.
     ///
-    /// - Parameters:
-    ///   - entry: the encoded entry.
-    ///   - bound: the position before which Redis may remove entries, as it sees fit; nil for none.
-    /// - Returns: the command; its reply is null when the log is missing.
+    /// Redis may remove entries before the bound, as it sees fit.
     func append(_ entry: [UInt8], trimmingBefore bound: LogPosition?) -> RedisCommand {
-        var command = RedisCommand("XADD", key, "NOMKSTREAM")
-        if let bound {
-            command.append("MINID")
-            command.append("~")
-            command.append(bound.description)
-        }
-        command.append("*")
-        command.append("e")
+        var command =
+            if let bound {
+                RedisCommand("XADD", key, "NOMKSTREAM", "MINID", "~", bound.description, "*", "e")
+            } else {
+                RedisCommand("XADD", key, "NOMKSTREAM", "*", "e")
+            }
         command.append(entry)
         return command
     }
 
-    /// Reads the entries after a position.
-    ///
-    /// - Parameters:
-    ///   - position: the position.
-    ///   - limit: the maximum number of entries.
-    ///   - blockTimeout: how long to wait for an entry if there is none; nil for not at all.
-    /// - Returns: the command, for a dedicated connection if it waits.
+    /// Reads the entries after a position; with `blockTimeout`, waits that long for the first one.
     func read(after position: LogPosition, limit: Int, blockTimeout: Duration?) -> RedisCommand {
-        var command = RedisCommand("XREAD", "COUNT", "\(limit)")
-        if let blockTimeout {
-            command.append("BLOCK")
-            command.append("\(blockTimeout.wholeMilliseconds)")
-        }
-        command.append("STREAMS")
-        command.append(key)
-        command.append(position.description)
-        return command
+        let (count, after) = ("\(limit)", position.description)
+        guard let blockTimeout else { return RedisCommand("XREAD", "COUNT", count, "STREAMS", key, after) }
+        let timeout = "\(blockTimeout.wholeMilliseconds)"
+        return RedisCommand("XREAD", "COUNT", count, "BLOCK", timeout, "STREAMS", key, after)
     }
 
     /// Asks for the bounds of the log, and for the entry at a position; `.start` for none.
@@ -67,11 +51,13 @@ struct LogCommands: Sendable {
 
     /// Begins a log, unless another instance has appended since its bounds were asked.
     ///
+    /// The reply is 1 if the log was begun, otherwise 0.
+    ///
     /// - Parameters:
     ///   - last: the last entry of the log as it was; nil if it was missing or empty.
     ///   - notBefore: the milliseconds that the first position must exceed.
     ///   - origin: the encoded first entry.
-    /// - Returns: the command; its reply is 1 if the log was begun, otherwise 0.
+    /// - Returns: the command.
     func begin(after last: LogPosition?, notBefore: UInt64, origin: [UInt8]) -> RedisCommand {
         var command = RedisCommand(script: Self.originScript, keys: [key])
         command.append(last?.description ?? "")
@@ -82,7 +68,5 @@ struct LogCommands: Sendable {
     }
 
     /// Restarts the log's time to live.
-    var keep: RedisCommand {
-        RedisCommand("PEXPIRE", key, "\(timeToLive.wholeMilliseconds)")
-    }
+    var keep: RedisCommand { RedisCommand("PEXPIRE", key, "\(timeToLive.wholeMilliseconds)") }
 }

@@ -6,8 +6,8 @@ import Sessions
 struct LogMaintenance {
     private let log: ReplicationLog
     private var plan: RecoveryPlan?
-    /// The age at which a session's last full entry is replaced; different on each instance, so that one of
-    /// them does it for all.
+    /// The age at which a session's last full entry is replaced; random for each instance, so usually one
+    /// of them does it for all.
     private let refreshAge: Duration
     private var nextUpkeep = ContinuousClock.now
 

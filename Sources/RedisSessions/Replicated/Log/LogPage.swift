@@ -44,8 +44,8 @@ struct LogBounds: Sendable {
 extension LogBounds {
     /// Parses the reply to `LogCommands.bounds`; nil for any other.
     init?(_ reply: RedisReply) {
-        guard reply.count == 4, let last = reply[1].string, let time = reply[2].string.flatMap(Int64.init)
+        guard reply.count == 3, let last = reply[0].string, let time = reply[1].string.flatMap(Int64.init)
         else { return nil }
-        self.init(last: LogPosition(last), time: time, isFound: reply[3].integer == 1)
+        self.init(last: LogPosition(last), time: time, isFound: reply[2].integer == 1)
     }
 }

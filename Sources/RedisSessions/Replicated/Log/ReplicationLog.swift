@@ -86,7 +86,7 @@ final class ReplicationLog: Sendable {
 
     /// All sessions that requests see, the ended ones included.
     var records: [SessionID: ReplicatedRecord] {
-        update { $0.serving?.table.rows ?? [:] }.mapValues(\.record)
+        update { $0.serving?.table }?.records ?? [:]
     }
 
     var now: SessionInstant { update { $0.now(at: .now) ?? .now } }
@@ -95,8 +95,7 @@ final class ReplicationLog: Sendable {
 
     /// Returns false if the condition was not met before the deadline.
     private func wait(for condition: WaitCondition, until deadline: ContinuousClock.Instant) async -> Bool {
-        if update({ $0.isMet(condition) }) { return true }
-        return await withCheckedContinuation { continuation in
+        await withCheckedContinuation { continuation in
             wake { guarded in
                 guard !guarded.state.isMet(condition) else {
                     return [{ continuation.resume(returning: true) }]
@@ -118,7 +117,7 @@ final class ReplicationLog: Sendable {
     /// - Returns: its outcome and position.
     /// - Throws: `.storeUnavailable` when the log cannot be written, or when the entry did not come back in
     ///   time; in that case it may still be applied.
-    func append(_ content: LogEntry.Content) async throws(SessionError) -> ReplicationState.AppendResult {
+    func append(_ content: LogEntry.Content) async throws(SessionError) -> AppendResult {
         let deadline = ContinuousClock.now + options.timeout
         // Repeated when the entry was certainly not applied, because the log was replaced.
         while true {

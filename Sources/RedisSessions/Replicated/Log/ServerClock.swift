@@ -23,11 +23,7 @@ struct ServerClock: Sendable {
     private var observations: [Observation] = []
     private var best: Observation?
 
-    /// Records an answer of the server.
-    ///
-    /// - Parameters:
-    ///   - microseconds: the server's time since 1970.
-    ///   - instant: when the answer arrived.
+    /// Records the server's time, in microseconds since 1970, and when it arrived.
     mutating func observed(_ microseconds: Int64, at instant: ContinuousClock.Instant) {
         if observations.count == Self.limit { observations.removeFirst() }
         observations.append(Observation(microseconds: microseconds, received: instant))

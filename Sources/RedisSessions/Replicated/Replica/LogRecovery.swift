@@ -22,15 +22,16 @@ struct LogRecovery: Sendable {
         case refused
         case noted
         /// The new log has these sessions.
-        case activated([SessionID: ReplicaTable.Row])
+        case activated([SessionID: ReplicatedRecord])
     }
 
-    private let origin: LogPosition
+    /// The position of the log's first entry.
+    let origin: LogPosition
     /// The candidates by descending rank, those of equal rank in the order of their entries.
     private(set) var candidates: [Candidate] = []
     /// The number of entries that were part of the recovery.
     private(set) var progress = 0
-    private var transferred: [UInt64: [SessionID: ReplicaTable.Row]] = [:]
+    private var transferred: [UInt64: [SessionID: ReplicatedRecord]] = [:]
 
     init(origin: LogPosition) { self.origin = origin }
 
@@ -40,15 +41,15 @@ struct LogRecovery: Sendable {
         case .candidacy(let rank): add(Candidate(nonce: entry.nonce, rank: rank))
         case .transfer(let nonce, let id, let record):
             guard candidates.contains(where: { $0.nonce == nonce }) else { break }
-            transferred[nonce, default: [:]][id] = ReplicaTable.Row(record: record, logged: origin)
+            transferred[nonce, default: [:]][id] = record
             progress += 1
         case .transferComplete(let nonce, let count):
             guard let index = candidates.firstIndex(where: { $0.nonce == nonce }) else { break }
             candidates[index].isComplete = transferred[nonce, default: [:]].count == count
             progress += 1
         case .activate(let nonce, let count):
-            guard candidates.count == count, let rows = rows(of: nonce) else { break }
-            return .activated(rows)
+            guard candidates.count == count, let records = records(of: nonce) else { break }
+            return .activated(records)
         case .origin, .heartbeat: break
         case .create, .commit, .touch, .end, .revoke, .revokeAll, .snapshot: return .refused
         }
@@ -65,7 +66,7 @@ struct LogRecovery: Sendable {
     }
 
     /// Returns the sessions of a complete candidate; none at all for nil, if there are no candidates.
-    private func rows(of nonce: UInt64?) -> [SessionID: ReplicaTable.Row]? {
+    private func records(of nonce: UInt64?) -> [SessionID: ReplicatedRecord]? {
         guard let nonce else { return candidates.isEmpty ? [:] : nil }
         guard candidates.contains(where: { $0.nonce == nonce && $0.isComplete }) else { return nil }
         return transferred[nonce, default: [:]]

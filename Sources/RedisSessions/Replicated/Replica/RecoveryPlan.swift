@@ -41,13 +41,9 @@ struct RecoveryPlan: Sendable {
     private var hasActivated = false
     private var passedOver: Set<UInt64> = []
 
-    /// Creates the plan of one recovery.
+    /// Creates the plan for the recovery of one log.
     ///
-    /// - Parameters:
-    ///   - epoch: the log that is being recovered.
-    ///   - quietPeriod: after this long without progress, all instances that are running have announced their
-    ///     candidacy.
-    ///   - now: the current instant.
+    /// After `quietPeriod` without progress, all running instances are assumed to have announced themselves.
     init(epoch: UInt64, quietPeriod: Duration, now: ContinuousClock.Instant) {
         self.epoch = epoch
         self.quietPeriod = quietPeriod

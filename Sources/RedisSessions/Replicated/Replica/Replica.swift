@@ -68,8 +68,11 @@ struct Replica: Sendable {
         guard case .replaying = phase else { return }
         phase = .live
         pending = PendingEntries()
-        table.sweep(at: now)
+        sweep()
     }
+
+    /// Removes expired sessions; changes no outcome.
+    mutating func sweep() { table.sweep(at: now) }
 
     /// Applies the next entry of the log: the transition function of the strategy.
     ///
@@ -101,16 +104,16 @@ struct Replica: Sendable {
         case .live: return change(entry.content, at: position)
         case .replaying: replay(entry.content, at: position)
         case .recovering(var recovery):
-            // Releases the other reference, so that `apply` does not copy all sessions.
+            // Releases the other reference; otherwise `apply` would copy all sessions.
             phase = .replaying
             let step = recovery.apply(entry)
             phase = .recovering(recovery)
             switch step {
             case .refused: return .refused
             case .noted: break
-            case .activated(let rows):
+            case .activated(let records):
                 phase = .live
-                table = ReplicaTable(rows)
+                table = ReplicaTable(records, logged: recovery.origin)
             }
         }
         return .none
@@ -224,8 +227,7 @@ struct Replica: Sendable {
             for (position, content) in pending.take(id, after: asOf) { _ = change(content, at: position) }
         case .commit(let id, _, _, _), .touch(let id, _), .end(let id, _, _), .revoke(let id, _, _):
             if table[id] == nil { return pending.append(content, of: id, at: position) }
-        case .revokeAll(let user, let kept, let tombstone):
-            pending.appendRevocation(of: user, except: kept, tombstone: tombstone, at: position)
+        case .revokeAll: pending.append(content, at: position)
         case .create, .heartbeat, .origin, .candidacy, .transfer, .transferComplete, .activate: break
         }
         _ = change(content, at: position)
@@ -235,29 +237,24 @@ struct Replica: Sendable {
 /// The changes of sessions that a replaying replica does not know yet.
 private struct PendingEntries: Sendable {
     private var changes: [SessionID: [(LogPosition, LogEntry.Content)]] = [:]
-    private var revocations: [(LogPosition, user: [UInt8], kept: SessionID?, tombstone: Duration)] = []
+    private var revocations: [(LogPosition, LogEntry.Content)] = []
 
     mutating func append(_ content: LogEntry.Content, of id: SessionID, at position: LogPosition) {
         changes[id, default: []].append((position, content))
     }
 
-    mutating func appendRevocation(
-        of user: [UInt8],
-        except kept: SessionID?,
-        tombstone: Duration,
-        at position: LogPosition
-    ) {
-        revocations.append((position, user, kept, tombstone))
+    mutating func append(_ revocation: LogEntry.Content, at position: LogPosition) {
+        revocations.append((position, revocation))
     }
 
     /// Removes and returns the changes of a session after `position`, in order, with the revocations of all
     /// sessions of a user as revocations of this one.
     mutating func take(_ id: SessionID, after position: LogPosition) -> [(LogPosition, LogEntry.Content)] {
-        let userRevocations = revocations.lazy.filter { $0.kept != id }.map {
-            ($0.0, LogEntry.Content.revoke(id, user: $0.user, tombstone: $0.tombstone))
+        var all = changes.removeValue(forKey: id) ?? []
+        for case (let position, .revokeAll(let user, let kept, let tombstone)) in revocations where kept != id
+        {
+            all.append((position, .revoke(id, user: user, tombstone: tombstone)))
         }
-        return ((changes.removeValue(forKey: id) ?? []) + userRevocations)
-            .filter { $0.0 > position }
-            .sorted { $0.0 < $1.0 }
+        return all.filter { $0.0 > position }.sorted { $0.0 < $1.0 }
     }
 }

@@ -4,27 +4,28 @@ import Sessions
 
 /// The sessions of a replica by ID, by user, and by the age of their last full entry in the log.
 struct ReplicaTable: Sendable {
-    struct Row: Hashable, Sendable {
+    private struct Row: Sendable {
         var record: ReplicatedRecord
         /// The position from which on the log must be kept for a new replica to obtain this session.
         var logged: LogPosition
     }
 
-    private(set) var rows: [SessionID: Row] = [:]
+    private var rows: [SessionID: Row] = [:]
     private var idsByUser: [[UInt8]: Set<SessionID>] = [:]
     /// The size of the names and values of all attributes, in bytes.
     private(set) var bytes = 0
     private var queue = RefreshQueue()
 
-    /// Creates a table of the given rows.
-    init(_ rows: [SessionID: Row] = [:]) {
-        for (id, row) in rows.sorted(by: { $0.value.logged < $1.value.logged }) {
-            self[id] = row.record
-            recordLogged(id, from: row.logged)
+    /// Creates a table of sessions all of which the log contains from one position on.
+    init(_ records: [SessionID: ReplicatedRecord] = [:], logged position: LogPosition = .start) {
+        for (id, record) in records {
+            self[id] = record
+            recordLogged(id, from: position)
         }
     }
 
     var count: Int { rows.count }
+    var records: [SessionID: ReplicatedRecord] { rows.mapValues(\.record) }
 
     /// The session with the given ID; nil removes it.
     subscript(id: SessionID) -> ReplicatedRecord? {
@@ -56,7 +57,7 @@ struct ReplicaTable: Sendable {
 
     /// Removes the sessions that expired more than a minute ago; visits all.
     ///
-    /// - Parameter now: the replica's own time, so that no entry to come is decided differently for it.
+    /// - Parameter now: the replica's own time, which no entry to come precedes.
     mutating func sweep(at now: SessionInstant) {
         for id in rows.filter({ Self.isExpired($0.value, at: now) }).keys { self[id] = nil }
     }
@@ -67,7 +68,7 @@ struct ReplicaTable: Sendable {
 
     // MARK: Refreshing the log
 
-    /// Notes that the log contains the whole session for those who read it from `position` on.
+    /// Records that the log contains the whole session for replicas that read it from `position` on.
     mutating func recordLogged(_ id: SessionID, from position: LogPosition) {
         guard let row = rows[id], row.logged < position else { return }
         rows[id]?.logged = position
@@ -80,21 +81,14 @@ struct ReplicaTable: Sendable {
         return queue.first?.position
     }
 
-    /// Takes the sessions whose last full entry is older than `bound`, the oldest first.
+    /// Takes the sessions whose last full entry is before `bound`, the oldest first, without expired ones.
     ///
     /// The same session is not returned again until `retryRefresh` or a newer full entry.
-    ///
-    /// - Parameters:
-    ///   - bound: the position before which a full entry counts as old.
-    ///   - now: the replica's own time; expired sessions are left out.
-    ///   - limit: the maximum number of sessions.
-    /// - Returns: the sessions with their IDs.
     mutating func takeDueForRefresh(
         before bound: LogPosition,
         at now: SessionInstant,
         limit: Int
     ) -> [(id: SessionID, record: ReplicatedRecord)] {
-        _ = oldestNeeded(at: now)
         var due: [(id: SessionID, record: ReplicatedRecord)] = []
         while due.count < limit, let item = queue.next(before: bound) {
             if let row = rows[item.id], isNeeded(item, at: now) { due.append((item.id, row.record)) }

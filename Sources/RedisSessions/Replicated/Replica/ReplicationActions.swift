@@ -38,12 +38,18 @@ enum WaitCondition: Hashable, Sendable {
     case outcome(of: UInt64)
 }
 
+/// The outcome of an appended entry, and its position.
+struct AppendResult: Sendable {
+    let outcome: Replica.Outcome
+    let position: LogPosition
+}
+
 /// What the log reader does after a page: see `ReplicationState.pageRead`.
 enum ReaderAction: Hashable, Sendable {
     case readOn
     /// The end of the log is reached: wait for new entries.
     case awaitEntries
-    /// There is no log, or none of ours; `after` is its last entry.
+    /// The log is missing, or contains no readable entry; `after` is its last one.
     case beginLog(after: LogPosition?)
 }
 

@@ -9,18 +9,12 @@ import Sessions
 struct ReplicationState: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    /// The outcome of an appended entry, and its position.
-    struct AppendResult: Sendable {
-        let outcome: Replica.Outcome
-        let position: LogPosition
-    }
-
     private let options: LogOptions
     /// The replica that applies the log.
     private var current: Replica
     /// The last live replica, which answers reads while `current` is not live.
     private var retained: Replica?
-    /// Whether the log is missing or being recovered, so that nothing can be written.
+    /// Whether the log is missing or being recovered; if so, nothing can be written.
     private var isLost = false
     /// The latest instant at which everything then in the log is known to have been applied.
     private var confirmed: Instant?
@@ -89,14 +83,10 @@ struct ReplicationState: Sendable {
         return .askBounds(applied: serving.applied)
     }
 
-    /// Decides how to serve a read after Redis was asked where the log ends.
+    /// Decides how to serve a read after Redis was asked where the log ends; never `.askBounds`.
     ///
-    /// - Parameters:
-    ///   - bounds: the answer; nil when there was none.
-    ///   - read: the read for which Redis was asked.
-    ///   - applied: the position of the replica before the question; the log reader may be ahead by now.
-    ///   - now: when the answer came, or failed to come.
-    /// - Returns: the next step, not `.askBounds`.
+    /// `bounds` is nil when Redis did not answer. `applied` is the position of the replica before the question;
+    /// the log reader may be ahead by now.
     mutating func boundsReceived(
         _ bounds: LogBounds?,
         for read: ReadRequest,
@@ -249,12 +239,7 @@ struct ReplicationState: Sendable {
 
     /// Removes expired sessions; changes no outcome.
     mutating func sweep() {
-        if current.isLive {
-            let now = current.now
-            current.table.sweep(at: now)
-        } else if let now = retained?.now {
-            retained?.table.sweep(at: now)
-        }
+        if current.isLive { current.sweep() } else { retained?.sweep() }
     }
 
     /// Returns the entries that keep the log usable: a heartbeat if it is idle, otherwise snapshots of the

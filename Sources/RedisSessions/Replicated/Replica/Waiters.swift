@@ -38,12 +38,8 @@ struct Waiters: Sendable {
 
     /// Lets a request wait for a condition that is not met.
     ///
-    /// - Parameters:
-    ///   - condition: the condition.
-    ///   - deadline: when waiting fails.
-    ///   - now: the current instant.
-    ///   - resume: called once, with whether the condition was met.
-    /// - Returns: the wakeup of the request, if it cannot wait.
+    /// `resume` is called once, with whether the condition was met before the deadline; what is returned does so
+    /// for a request that cannot wait.
     mutating func wait(
         for condition: WaitCondition,
         until deadline: Instant,

@@ -15,7 +15,7 @@ struct LogEntry: Hashable, Sendable {
         case commit(SessionID, digest: [UInt8], version: Int, HashedChange)
         case touch(SessionID, digest: [UInt8])
         case end(SessionID, digest: [UInt8], tombstone: Duration)
-        /// Ends a session without its secret; `user`, if present, must be the one who is signed in.
+        /// Ends a session without its secret; `user`, if present, must be the signed-in user.
         case revoke(SessionID, user: [UInt8]?, tombstone: Duration)
         case revokeAll(user: [UInt8], except: SessionID?, tombstone: Duration)
 
@@ -42,7 +42,7 @@ struct LogEntry: Hashable, Sendable {
         case transferComplete(candidacy: UInt64, count: Int)
         /// Makes the sessions of a candidate, or none, those of the new log.
         ///
-        /// Void unless exactly `candidates` candidacies precede it, so that none is overlooked.
+        /// Ignored unless exactly `candidates` candidacies precede it: none may be overlooked.
         case activate(candidacy: UInt64?, candidates: Int)
     }
 
