@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Sessions
-import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionDirectory`.

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Hiredis
-public import ServiceLifecycle
 public import Sessions
-import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionStore`.
@@ -34,7 +32,7 @@ import Synchronization
 /// Needs Redis 6.2, and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
 /// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an
 /// operator loads them.
-public struct ReplicatedSessionStore: SessionStore, Service {
+public struct ReplicatedSessionStore: SessionStore {
     /// All scripts of the store, for operators whose ACL does not let applications load scripts.
     public static let scripts = LogCommands.scripts
 
@@ -96,33 +94,6 @@ public struct ReplicatedSessionStore: SessionStore, Service {
             options: options
         )
     }
-
-    /// The size of the replica, and counts since the store was created.
-    public var statistics: ReplicatedSessionStatistics { log.statistics }
-
-    /// Reads and maintains the log until graceful shutdown or cancellation.
-    public func run() async throws {
-        log.started()
-        defer { log.stopped() }
-        await withTaskGroup { group in
-            group.addTask { [log] in
-                var reader = LogReader(log)
-                await reader.run()
-            }
-            group.addTask { [log] in
-                var maintenance = LogMaintenance(log)
-                await maintenance.run()
-            }
-            group.addTask { [log] in await LogMaintenance.watchDeadlines(log) }
-            try? await gracefulShutdown()
-            group.cancelAll()
-        }
-    }
-
-    /// Runs `hook` before each batch of entries is applied, for tests that delay entries.
-    ///
-    /// A batch for which it throws is read again.
-    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         guard let ticket = SessionToken(credential) else { return .absent(.malformed) }

@@ -173,16 +173,8 @@ struct Replica: Sendable {
         case .absent(let absence): return .gone(absence)
         case .live(let secretStatus):
             do throws(SessionError) {
-                guard
-                    let isRotated = try session.apply(
-                        change,
-                        to: version,
-                        secretStatus: secretStatus,
-                        at: now
-                    )
-                else {
-                    return .conflict(session, secretStatus)
-                }
+                let isRotated = try session.apply(change, to: version, secretStatus: secretStatus, at: now)
+                guard let isRotated else { return .conflict(session, secretStatus) }
                 table[id] = ReplicatedRecord(session: session, changed: position)
                 return .stored(session, isRotated: isRotated)
             } catch { return .invalid(error) }
