@@ -22,8 +22,9 @@ struct ReplicationState: Sendable {
     private var lastFailure: Instant?
     /// The log that this instance began itself.
     private var createdEpoch: UInt64?
-    /// The entries that this instance is appending, by nonce, with their results.
-    private var writes: [UInt64: AppendResult?] = [:]
+    /// The nonces of the entries that this instance is appending, and the results of those applied.
+    private var writes: Set<UInt64> = []
+    private var results: [UInt64: AppendResult] = [:]
     private var clock = ServerClock()
     private var counters = ReplicatedSessionStatistics()
 
@@ -72,11 +73,8 @@ struct ReplicationState: Sendable {
     func readRequested(_ read: ReadRequest) -> ReadAction {
         guard let serving else { return .wait(for: .writable, orFail: .notRead) }
         let hasVersion = serving.applied.version >= read.version
-        if hasVersion, !read.isStrict, isWritable, let confirmed,
-            read.received - confirmed < options.freshness
-        {
-            return .answer(.fresh)
-        }
+        let isConfirmed = confirmed.map { read.received - $0 < options.freshness } ?? false
+        if isConfirmed, isWritable, hasVersion, !read.isStrict { return .answer(.fresh) }
         if let lastFailure, read.received - lastFailure < Self.failureMemory {
             return hasVersion ? .answer(.cutOff) : .fail(.behindClient)
         }
@@ -127,12 +125,15 @@ struct ReplicationState: Sendable {
     }
 
     /// Keeps the result of an entry once it is applied, until `writeFinished`.
-    mutating func writeAnnounced(_ nonce: UInt64) { writes[nonce] = .some(nil) }
+    mutating func writeAnnounced(_ nonce: UInt64) { writes.insert(nonce) }
 
-    mutating func writeFinished(_ nonce: UInt64) { writes[nonce] = nil }
+    mutating func writeFinished(_ nonce: UInt64) {
+        writes.remove(nonce)
+        results[nonce] = nil
+    }
 
     /// Returns the result of an announced entry; nil if it has not been applied.
-    func result(of nonce: UInt64) -> AppendResult? { writes[nonce].flatMap(\.self) }
+    func result(of nonce: UInt64) -> AppendResult? { results[nonce] }
 
     /// Records that an append found no log.
     mutating func logMissed() {
@@ -191,8 +192,8 @@ struct ReplicationState: Sendable {
             outcome = current.apply(entry, at: position)
         }
         counters.applied += 1
-        if writes.keys.contains(entry.nonce) {
-            writes[entry.nonce] = AppendResult(outcome: outcome, position: position)
+        if writes.contains(entry.nonce) {
+            results[entry.nonce] = AppendResult(outcome: outcome, position: position)
         }
         if !wasLive, current.isLive {
             counters.recoveries += 1
