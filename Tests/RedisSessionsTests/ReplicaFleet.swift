@@ -7,7 +7,7 @@ import TestSupport
 
 @testable import RedisSessions
 
-/// Time at the server → time of the sessions: jumps where a test says so, the same for everybody.
+/// Maps the time at the server to that of the sessions, with jumps that tests add; shared by all stores.
 final class TimeJumps: Sendable {
     private let jumps = Mutex<[(from: SessionInstant, total: Duration)]>([])
 
@@ -40,34 +40,25 @@ final class ReplicaFleet: Sendable {
         _ count: Int,
         on server: RedisServer,
         peppers: [SessionPepper] = [],
-        maximumSessions: Int = 100_000,
-        maximumBytes: Int = 256 << 20,
-        options adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
+        options adjust: (inout LogOptions) -> Void = { _ in }
     ) async throws {
         self.server = server
         var options = Self.quickOptions
         options.time = { [jumps] in jumps.map($0) }
         adjust(&options)
         members = try (0..<count).map { [prefix] _ in
-            try Self.member(
-                server.url,
-                prefix,
-                peppers: peppers,
-                maximumSessions: maximumSessions,
-                maximumBytes: maximumBytes,
-                options: options
-            )
+            try Self.member(server.url, prefix, peppers: peppers, options: options)
         }
         for store in stores { try await store.ready() }
     }
 
     deinit { for member in members { member.running.cancel() } }
 
-    /// Patient with a busy machine, and quick to open a new log.
-    static var quickOptions: ReplicatedLog.Options {
-        var options = ReplicatedLog.Options()
-        options.quiet = .milliseconds(60)
-        options.patience = .seconds(20)
+    /// Options for a busy machine: long timeouts, and short quiet periods while a log is recovered.
+    static var quickOptions: LogOptions {
+        var options = LogOptions()
+        options.quietPeriod = .milliseconds(60)
+        options.timeout = .seconds(20)
         return options
     }
 
@@ -75,19 +66,16 @@ final class ReplicaFleet: Sendable {
         _ url: String,
         _ prefix: String,
         peppers: [SessionPepper] = [],
-        maximumSessions: Int = 100_000,
-        maximumBytes: Int = 256 << 20,
-        options: ReplicatedLog.Options = quickOptions
+        options: LogOptions = quickOptions
     ) throws -> Member {
         var configuration = try RedisConfiguration(url: url)
-        configuration.commandTimeout = options.patience
+        configuration.commandTimeout = options.timeout
         let client = RedisClient(configuration)
         let store = try ReplicatedSessionStore(
             client,
             application: prefix,
+            prefix: prefix,
             peppers: peppers,
-            maximumSessions: maximumSessions,
-            maximumBytes: maximumBytes,
             options: options
         )
         return Member(client: client, store: store, running: Task { try? await store.run() })
@@ -99,7 +87,7 @@ final class ReplicaFleet: Sendable {
         for store in stores { try await store.check() }
     }
 
-    /// Lets time pass for everybody at once.
+    /// Advances the time of all stores at once.
     func advance(_ duration: Duration) async throws {
         try await settle()
         let text = try await server.admin("TIME").split(whereSeparator: \.isNewline).compactMap { Int64($0) }
@@ -107,9 +95,9 @@ final class ReplicaFleet: Sendable {
         let before = jumps.map(time + .milliseconds(1))
         jumps.jump(duration, from: time)
         let hasPassed = await poll(seconds: 10) {
-            self.stores.allSatisfy { $0.log.state.withLock { $0.now } >= before + duration }
+            self.stores.allSatisfy { $0.log.now >= before + duration }
         }
-        guard hasPassed else { throw SessionError(.storeUnavailable, "time does not pass") }
+        guard hasPassed else { throw SessionError(.storeUnavailable, "The time does not advance.") }
     }
 
     var harness: SessionStoreHarness {
@@ -130,11 +118,11 @@ extension ReplicatedSessionStore {
     }
 }
 
-/// A client with one cookie jar, whose requests land on any of several stores.
+/// A client with one cookie jar, each of whose requests goes to any of several stores.
 ///
-/// Presents the newest version of each ticket that it was given, as a browser does. Where the answer of a
-/// store brings no new cookie, the news is waited for, because a replicated store promises the others' ends
-/// within a second only.
+/// Presents the newest version of each token that it received, as a browser does. After operations that set no
+/// new cookie it waits until all stores have applied the change, because a replicated store promises that within
+/// a second only.
 struct Router: SessionDirectory {
     let fleet: ReplicaFleet
     private let jar = Jar()
@@ -186,9 +174,11 @@ struct Router: SessionDirectory {
         switch commit {
         case .committed(let id, let version, let credential?, let remaining):
             jar.keep(credential)
-            // The contract counts a credential as new when its secret is; a new version of the same one is
-            // for the jar.
+            // The contract counts a credential as new when its secret is; a new version of the same secret only
+            // concerns the jar.
             guard SessionToken(credential)?.secret == SessionToken(record.credential)?.secret else {
+                // The token with the old secret keeps its old version, so instances may lag for it.
+                try await settle()
                 return commit
             }
             return .committed(id: id, version: version, credential: nil, remaining: remaining)

@@ -8,28 +8,28 @@ import Testing
 
 @testable import RedisSessions
 
-/// What happens when Redis, the log, or parts of it are gone.
+/// Behaviour without Redis, without the log, and without parts of it.
 ///
 /// Each test has a server of its own.
 @Suite struct `Replicated store without its log` {
     private static let unavailable = SessionError(.storeUnavailable, "")
 
-    /// Impatient, because most of what is asked here has no answer.
+    /// Starts stores with short timeouts, because most requests here get no answer.
     private func fleet(
         _ count: Int,
         on server: RedisServer,
-        _ adjust: (inout ReplicatedLog.Options) -> Void = { _ in }
+        _ adjust: (inout LogOptions) -> Void = { _ in }
     ) async throws
         -> ReplicaFleet
     {
         try await ReplicaFleet(count, on: server) { options in
-            options.patience = .seconds(1)
-            options.fresh = .zero
+            options.timeout = .seconds(1)
+            options.freshness = .zero
             adjust(&options)
         }
     }
 
-    @Test func `reads go on while Redis is away, writes fail, and nothing is taken for absent`() async throws
+    @Test func `while Redis is away reads go on, writes fail, and no session counts as absent`() async throws
     {
         let fleet = try await fleet(2, on: try await RedisServer())
         let (first, second) = (fleet.stores[0], fleet.stores[1])
@@ -43,7 +43,7 @@ import Testing
             guard case .absent(.ended(.signOut)) = try await store.load(ended.credential) else {
                 return #expect(Bool(false), "alive")
             }
-            // A session that others may have made meanwhile, and a state that others may have seen.
+            // Another instance may have created the session, and served a newer state of it.
             await #expect(throws: Self.unavailable) { try await store.load(SessionToken().credential) }
             let ahead = try #require(SessionToken(record.credential)).seen(999_999_999_999_999_999)
             await #expect(throws: Self.unavailable) { try await store.load(ahead.credential) }
@@ -63,7 +63,7 @@ import Testing
         #expect(try await first.sessions(of: "ann").map(\.id) == [record.id])
     }
 
-    @Test func `a frozen Redis is like none, and work goes on when it thaws`() async throws {
+    @Test func `a frozen Redis is treated as unavailable until it thaws`() async throws {
         let fleet = try await fleet(1, on: try await RedisServer())
         let record = try await fleet.stores[0].make(["a": [1]])
         fleet.server.freeze()
@@ -74,7 +74,7 @@ import Testing
         try await fleet.stores[0].set("a", 3, record)
     }
 
-    @Test func `after Redis came back empty everything is there again, and what was ended stays ended`()
+    @Test func `after Redis came back empty all sessions are restored, and ended ones stay ended`()
         async throws
     {
         let fleet = try await fleet(3, on: try await RedisServer())
@@ -91,15 +91,15 @@ import Testing
         }
         alive.removeLast(100)
         try await fleet.settle()
-        let before = fleet.stores.map { $0.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) } }
+        let before = fleet.stores.map { $0.log.records }
         try await fleet.server.restart()
         for store in fleet.stores { try await store.ready() }
         try await fleet.settle()
         for (store, before) in zip(fleet.stores, before) {
-            #expect(store.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) } == before)
-            #expect(store.statistics.reseeds == 2)
+            #expect(store.log.records == before)
+            #expect(store.statistics.recoveries == 2)
         }
-        // Somebody who joins now finds it all in the log.
+        // A new instance finds all sessions in the log.
         let late = try ReplicaFleet.member(fleet.server.url, fleet.prefix)
         defer { late.running.cancel() }
         try await late.store.ready()
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test func `an end that one instance saw survives the loss of the log`() async throws {
-        let fleet = try await fleet(3, on: try await RedisServer()) { $0.fresh = .seconds(600) }
+        let fleet = try await fleet(3, on: try await RedisServer()) { $0.freshness = .seconds(600) }
         let record = try await fleet.stores[0].make(["a": [1]])
         let changed = try await fleet.stores[0].make(["a": [1]])
         try await fleet.settle()
@@ -132,10 +132,10 @@ import Testing
         #expect(try await fleet.stores[0].end(record))
         let newer = try await fleet.stores[0].set("a", 2, changed)
         await fleet.server.crash()
-        // The two others lose the news with the connection that brought it.
+        // The two others lose the entries together with their connections.
         gate.open(losing: true)
         guard case .found = try await fleet.stores[1].load(record.credential) else {
-            return #expect(Bool(false), "the news was not held")
+            return #expect(Bool(false), "the entries were not delayed")
         }
         try await fleet.server.restart()
         for store in fleet.stores { try await store.ready() }
@@ -148,7 +148,8 @@ import Testing
         }
     }
 
-    @Test func `an instance that comes back after a new log was opened drops what only it had`() async throws
+    @Test func `an instance that reconnects after a new log was activated drops what only it had`()
+        async throws
     {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
@@ -171,12 +172,11 @@ import Testing
         }
         #expect(try await away.found(second.credential).attributes["b"] == [2])
         #expect(
-            here.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) }
-                == away.log.state.withLock { $0.serving?.table.rows.mapValues(\.copy) }
+            here.log.records == away.log.records
         )
     }
 
-    @Test func `old sessions are logged again before they fall off, so that who joins late has them all`()
+    @Test func `old sessions are logged again before they are trimmed, and a late instance has them all`()
         async throws
     {
         let server = try await RedisServer(["--stream-node-max-entries", "10"])
@@ -188,7 +188,7 @@ import Testing
         #expect(try await fleet.stores[0].end(records[0]))
         let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let last = try #require(LogPosition(fleet.stores[0].statistics.position))
-        // Until nothing is left of what made them, twice over.
+        // Waits until the entries that created them are trimmed, and those that replaced these as well.
         var bound = last
         for _ in 0..<2 {
             let isGone = await poll(seconds: 30) {
@@ -210,10 +210,10 @@ import Testing
             return #expect(Bool(false))
         }
         #expect(try await late.store.sessions(of: "ann").count == 49)
-        #expect(fleet.stores.allSatisfy { $0.statistics.replays == 0 && $0.statistics.reseeds == 1 })
+        #expect(fleet.stores.allSatisfy { $0.statistics.replays == 0 && $0.statistics.recoveries == 1 })
     }
 
-    @Test func `an instance that was away for longer than the log reaches reads everything again`()
+    @Test func `an instance that was cut off for longer than the retention reads everything again`()
         async throws
     {
         let server = try await RedisServer(["--stream-node-max-entries", "2"])
@@ -269,7 +269,7 @@ import Testing
         #expect(try await fleet.stores[1].found(record.credential).attributes["a"] == [1])
     }
 
-    @Test func `entries that nobody can read are counted and change nothing`() async throws {
+    @Test func `unreadable entries are counted and change nothing`() async throws {
         let server = try await RedisServer()
         let fleet = try await fleet(2, on: server)
         let key = "\(fleet.prefix):log:\(fleet.prefix)"
@@ -320,8 +320,7 @@ import Testing
         #expect(try await other.store.found(foreign.credential).attributes["b"] == [2])
     }
 
-    @Test func `a key of another type is refused, and the log is filled again when it is gone`() async throws
-    {
+    @Test func `a key of another type is refused, and the log is recovered when it is gone`() async throws {
         let server = try await RedisServer()
         let fleet = try await fleet(1, on: server)
         let store = fleet.stores[0]

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-/// A log in memory, and somebody who writes everything into it that can be written.
+/// A log in memory, and a random writer of all kinds of changes.
 private struct Script {
     var generator: SplitMix
     var entries: [(position: LogPosition, entry: LogEntry)] = []
@@ -20,7 +20,7 @@ private struct Script {
     }
 
     mutating func append(_ content: LogEntry.Content) {
-        // Time goes slowly, jumps now and then, and stands still.
+        // Time advances slowly, jumps now and then, and stands still.
         time += [0, 0, 1, 20, 400, 5000, 30_000][Int(generator.next() % 7)]
         let sequence =
             entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
@@ -32,11 +32,11 @@ private struct Script {
         )
     }
 
-    /// A new log, opened empty.
+    /// Begins a new log without sessions.
     mutating func begin() {
         epoch += 1
         append(.origin)
-        append(.open(claim: nil, claims: 0))
+        append(.activate(candidacy: nil, candidates: 0))
     }
 
     mutating func step() {
@@ -75,7 +75,7 @@ private struct Script {
                 )
             )
         case 3, 4, 5: append(.touch(id, digest: digest))
-        case 6: append(.tick)
+        case 6: append(.heartbeat)
         default:
             let next = bytes(32)
             var rotation = HashedChange.Rotation.none
@@ -122,7 +122,7 @@ private struct Script {
     }
 }
 
-/// A generator whose numbers a seed decides.
+/// A generator whose numbers depend on its seed only.
 private struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
@@ -136,38 +136,34 @@ private struct SplitMix: RandomNumberGenerator {
 }
 
 extension Replica {
-    /// Feeds what has not been applied yet.
+    /// Applies the entries that have not been applied yet.
     fileprivate mutating func follow(_ entries: some Sequence<(position: LogPosition, entry: LogEntry)>) {
         for (position, entry) in entries where position > applied { _ = apply(entry, at: position) }
     }
 
-    /// All that anybody can see of it.
-    fileprivate mutating func sessions() -> [SessionID: LogEntry.Copy] {
+    /// All sessions that can still be observed.
+    fileprivate mutating func sessions() -> [SessionID: ReplicatedRecord] {
         table.sweep(at: now)
-        return table.rows.mapValues(\.copy)
+        return table.records
     }
 }
 
 @Suite struct `Replica of a log` {
     @Test(arguments: 1...40)
-    func `whoever joins late from a trimmed log is equal to those who were always there`(seed: Int) throws {
+    func `a replica that starts from a trimmed log equals those that were always there`(seed: Int) throws {
         var script = Script(seed: UInt64(seed))
         var established = Replica()
         var helper = Replica()
         for round in 0..<600 {
             script.step()
             established.follow(script.entries.suffix(3))
-            // The helper lags and logs old sessions whole, as of where it is.
+            // The helper lags and appends snapshots of old sessions, as of its own position.
             if round % 5 == 0 { helper.follow(script.entries) }
             if round % 7 == 0 {
                 let applied = helper.applied
-                let age = UInt64(1_800_000)
-                let bound = LogPosition(
-                    milliseconds: applied.milliseconds - min(applied.milliseconds, age),
-                    sequence: 0
-                )
-                for (id, copy) in helper.table.due(before: bound, at: helper.now, limit: 50) {
-                    script.append(.full(id, asOf: applied, copy))
+                let bound = applied.earlier(by: .seconds(1800))
+                for (id, record) in helper.table.takeDueForRefresh(before: bound, at: helper.now, limit: 50) {
+                    script.append(.snapshot(id, asOf: applied, record))
                 }
             }
         }
@@ -176,25 +172,25 @@ extension Replica {
         let expected = established.sessions()
         #expect(expected.count > 3)
         #expect(helper.sessions() == expected)
-        // Whatever is cut off that nobody needs: what is left suffices.
-        let oldest = established.table.oldest(at: established.now)
+        // Entries before the oldest that is needed can be trimmed.
+        let oldest = established.table.oldestNeeded(at: established.now)
         let needed = try #require(oldest)
         let retained = script.entries.filter { $0.position >= needed }
         #expect(retained.count < script.entries.count)
         var late = Replica()
         late.follow(retained)
-        late.joined()
+        late.reachedEnd()
         #expect(late.sessions() == expected)
         #expect(late.epoch == established.epoch)
         for user: [UInt8] in [[1], [2], [3]] {
             #expect(
-                Set(late.table.live(user, at: late.now))
-                    == Set(established.table.live(user, at: established.now))
+                Set(late.table.liveSessions(of: user, at: late.now))
+                    == Set(established.table.liveSessions(of: user, at: established.now))
             )
         }
     }
 
-    @Test func `a state as of a time that the log has forgotten is no state`() {
+    @Test func `a snapshot as of a position that was trimmed is ignored`() {
         var script = Script(seed: 1)
         let id = SessionID()
         let digest = [UInt8](repeating: 1, count: 32)
@@ -215,19 +211,19 @@ extension Replica {
         writer.follow(script.entries)
         let copy = writer.table[id]!
         script.append(.end(id, digest: digest, tombstone: .seconds(300)))
-        script.append(.full(id, asOf: writer.applied, copy))
+        script.append(.snapshot(id, asOf: writer.applied, copy))
         var late = Replica()
         late.follow(script.entries.suffix(1))
-        late.joined()
+        late.reachedEnd()
         #expect(late.table[id] == nil)
         // With the end still in the log it is applied on top.
         late = Replica()
         late.follow(script.entries.suffix(3))
-        late.joined()
+        late.reachedEnd()
         #expect(late.table[id]?.session.endReason == .signOut)
     }
 
-    @Test func `the end of all sessions of a user also ends one that turns up later in the log`() {
+    @Test func `the revocation of all sessions of a user also ends one that a later snapshot shows`() {
         var script = Script(seed: 5)
         let id = SessionID()
         let draft = HashedDraft(
@@ -242,18 +238,45 @@ extension Replica {
         var writer = Replica()
         writer.follow(script.entries)
         let start = script.entries.count
-        script.append(.tick)
+        script.append(.heartbeat)
         writer.follow(script.entries)
         let copy = writer.table[id]!
         script.append(.revokeAll(user: [42], except: nil, tombstone: .seconds(300)))
-        script.append(.full(id, asOf: writer.applied, copy))
+        script.append(.snapshot(id, asOf: writer.applied, copy))
         var late = Replica()
         late.follow(script.entries[start...])
-        late.joined()
+        late.reachedEnd()
         #expect(late.table[id]?.session.endReason == .revocation)
     }
 
-    @Test func `a new log has the sessions of the best claim that is complete, and of no other`() {
+    @Test func `the revocation of all but one session of a user spares that one in a later snapshot`() {
+        var script = Script(seed: 6)
+        let id = SessionID()
+        let draft = HashedDraft(
+            attributes: [:],
+            principal: [1],
+            principalHash: [42],
+            secretHash: [1],
+            idleTimeout: .seconds(600),
+            lifetime: .seconds(3600)
+        )
+        script.append(.create(id, draft))
+        let start = script.entries.count
+        script.append(.heartbeat)
+        var established = Replica()
+        established.follow(script.entries)
+        let (record, asOf) = (established.table[id]!, established.applied)
+        script.append(.revokeAll(user: [42], except: id, tombstone: .seconds(300)))
+        script.append(.snapshot(id, asOf: asOf, record))
+        established.follow(script.entries)
+        var late = Replica()
+        late.follow(script.entries[start...])
+        late.reachedEnd()
+        #expect(late.table[id]?.session.endReason == nil)
+        #expect(late.table[id] == established.table[id])
+    }
+
+    @Test func `a new log has the sessions of the best candidate, once they are complete`() {
         var script = Script(seed: 2)
         for _ in 0..<100 { script.step() }
         var ahead = Replica()
@@ -263,32 +286,34 @@ extension Replica {
         #expect(ahead.sessions() != behind.sessions())
         let origin = LogEntry(epoch: 9, nonce: 9, content: .origin)
         guard case .replaced = ahead.apply(origin, at: LogPosition(milliseconds: .max, sequence: 0)) else {
-            return #expect(Bool(false), "a living replica does not end with its log")
+            return #expect(Bool(false), "a live replica followed another log")
         }
         script.epoch = 9
         let start = script.entries.count
         script.append(.origin)
-        script.append(.claim(rank: behind.applied))
+        script.append(.candidacy(rank: behind.applied))
         let slow = script.entries.last!.entry.nonce
-        script.append(.claim(rank: ahead.applied))
+        script.append(.candidacy(rank: ahead.applied))
         let fast = script.entries.last!.entry.nonce
-        script.append(.open(claim: nil, claims: 0))
-        script.append(.open(claim: slow, claims: 2))
+        script.append(.activate(candidacy: nil, candidates: 0))
+        script.append(.activate(candidacy: slow, candidates: 2))
         script.append(.touch(SessionID(), digest: []))
-        for (claim, replica) in [(slow, behind), (fast, ahead)] {
-            for (id, row) in replica.table.rows { script.append(.seed(claim: claim, id, row.copy)) }
-            script.append(.seeded(claim: claim, count: replica.table.count))
+        for (candidacy, replica) in [(slow, behind), (fast, ahead)] {
+            for (id, record) in replica.table.records {
+                script.append(.transfer(candidacy: candidacy, id, record))
+            }
+            script.append(.transferComplete(candidacy: candidacy, count: replica.table.count))
         }
-        script.append(.open(claim: fast, claims: 1))
+        script.append(.activate(candidacy: fast, candidates: 1))
         var fresh = Replica()
         fresh.follow(script.entries[start...])
-        #expect(!fresh.isLive && fresh.seeding?.claims.first?.nonce == fast)
-        script.append(.open(claim: fast, claims: 2))
-        script.append(.open(claim: slow, claims: 2))
-        script.append(.seed(claim: slow, SessionID(), ahead.table.rows.first!.value.copy))
+        #expect(!fresh.isLive && fresh.recovery?.candidates.first?.nonce == fast)
+        script.append(.activate(candidacy: fast, candidates: 2))
+        script.append(.activate(candidacy: slow, candidates: 2))
+        script.append(.transfer(candidacy: slow, SessionID(), ahead.table.records.first!.value))
         fresh.follow(script.entries)
         #expect(fresh.isLive)
-        #expect(fresh.table.rows.mapValues(\.copy) == ahead.table.rows.mapValues(\.copy))
+        #expect(fresh.table.records == ahead.table.records)
     }
 
     @Test func `an entry written for another log changes nothing`() {
@@ -296,7 +321,7 @@ extension Replica {
         for _ in 0..<50 { script.step() }
         var replica = Replica()
         replica.follow(script.entries)
-        let before = replica.table.rows
+        let before = replica.table.records
         script.epoch = 0
         let count = script.entries.count
         for _ in 0..<50 { script.step() }
@@ -305,11 +330,11 @@ extension Replica {
                 return #expect(Bool(false), "applied")
             }
         }
-        #expect(replica.table.rows == before)
-        // One from a later log tells that this one was left.
+        #expect(replica.table.records == before)
+        // An entry of a newer log shows that this log was replaced.
         guard
             case .replaced = replica.apply(
-                LogEntry(epoch: 7, nonce: 1, content: .tick),
+                LogEntry(epoch: 7, nonce: 1, content: .heartbeat),
                 at: LogPosition(milliseconds: .max, sequence: 0)
             )
         else { return #expect(Bool(false), "not noticed") }
@@ -317,8 +342,8 @@ extension Replica {
 }
 
 @Suite struct `Log entry` {
-    private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogCodec {
-        LogCodec(
+    private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogEntryCodec {
+        LogEntryCodec(
             try RecordCrypto(application: "a", peppers: [SessionPepper(Array(repeating: pepper, count: 32))]),
             prefix: prefix
         )
@@ -329,22 +354,22 @@ extension Replica {
         for _ in 0..<200 { script.step() }
         var replica = Replica()
         replica.follow(script.entries)
-        for (id, row) in replica.table.rows {
-            script.append(.full(id, asOf: replica.applied, row.copy))
-            script.append(.seed(claim: 5, id, row.copy))
+        for (id, record) in replica.table.records {
+            script.append(.snapshot(id, asOf: replica.applied, record))
+            script.append(.transfer(candidacy: 5, id, record))
         }
-        script.append(.claim(rank: replica.applied))
-        script.append(.seeded(claim: 5, count: 3))
-        script.append(.open(claim: 5, claims: 1))
+        script.append(.candidacy(rank: replica.applied))
+        script.append(.transferComplete(candidacy: 5, count: 3))
+        script.append(.activate(candidacy: 5, candidates: 1))
         return script.entries.map(\.entry)
     }
 
-    @Test func `comes back from its bytes`() throws {
+    @Test func `is decoded from its bytes`() throws {
         let codec = try codec()
         for entry in entries { #expect(codec.decode(codec.encode(entry)) == entry) }
     }
 
-    @Test func `is refused when cut, changed, lengthened, or written by somebody else`() throws {
+    @Test func `is refused when cut, changed, lengthened, or written with another prefix or pepper`() throws {
         let codec = try codec()
         let others = [try self.codec("b"), try self.codec(pepper: 2)]
         for entry in entries.suffix(40) {

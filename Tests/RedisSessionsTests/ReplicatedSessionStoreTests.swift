@@ -30,7 +30,7 @@ extension SessionStore {
         return record
     }
 
-    /// Sets an attribute; gives the credential with the new version.
+    /// Sets an attribute; returns the credential with the new version.
     @discardableResult
     func set(_ name: String, _ value: UInt8, _ record: SessionRecord) async throws -> SessionCredential {
         let change = SessionChange(operations: [name: .set([value])], policy: SessionPolicy())
@@ -64,8 +64,8 @@ extension SessionStore {
 
     @Test func `answers reads without a command, and appends once for each change`() async throws {
         let fleet = try await ReplicaFleet(1, on: try await RedisServer()) { options in
-            options.blocking = .seconds(30)
-            options.fresh = .seconds(60)
+            options.blockTimeout = .seconds(30)
+            options.freshness = .seconds(60)
         }
         let store = fleet.stores[0]
         let record = try await store.make(["a": [1]], principal: "ann")
@@ -83,7 +83,7 @@ extension SessionStore {
         #expect(store.statistics.appended == before.0 + 12)
     }
 
-    @Test func `hands out a ticket with the newest version, and only to those who have an older one`()
+    @Test func `sends a token with the newest version, and only to clients with an older one`()
         async throws
     {
         let fleet = try await ReplicaFleet(2, on: try await shared.value)
@@ -115,10 +115,10 @@ extension SessionStore {
         #expect(try await fleet.stores[1].found(renewed).attributes["b"] == [1])
     }
 
-    @Test func `never shows a client less than it has seen, however late the news is`() async throws {
+    @Test func `never shows a client less than it has seen, however late the entries are`() async throws {
         let fleet = try await ReplicaFleet(2, on: try await shared.value) { options in
-            options.fresh = .seconds(600)
-            options.patience = .milliseconds(500)
+            options.freshness = .seconds(600)
+            options.timeout = .milliseconds(500)
         }
         let (quick, slow) = (fleet.stores[0], fleet.stores[1])
         let record = try await quick.make(["a": [1]])
@@ -128,7 +128,7 @@ extension SessionStore {
         gate.close()
         let newer = try await quick.set("a", 2, record)
         #expect(await poll(seconds: 10) { gate.hasWaiters })
-        // Whoever has not seen the change is served what was there.
+        // A client that has not seen the change gets the old state.
         #expect(try await slow.found(record.credential).attributes["a"] == [1])
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await slow.load(newer) }
         async let late = slow.found(newer)
@@ -137,10 +137,10 @@ extension SessionStore {
         #expect(try await slow.found(newer).attributes["a"] == [2])
     }
 
-    @Test func `asks where the log ends when the last proof of being up to date is too old`() async throws {
+    @Test func `asks where the log ends when its end was not reached lately`() async throws {
         let fleet = try await ReplicaFleet(2, on: try await shared.value) { options in
-            options.fresh = .zero
-            options.patience = .milliseconds(500)
+            options.freshness = .zero
+            options.timeout = .milliseconds(500)
         }
         let (quick, slow) = (fleet.stores[0], fleet.stores[1])
         let record = try await quick.make(principal: "ann")
@@ -149,7 +149,7 @@ extension SessionStore {
         slow.beforeApplying(gate.pass)
         gate.close()
         #expect(try await quick.revokeAll(of: "ann", except: nil) == 1)
-        // The holder of an old ticket: rather no answer than a session that was revoked.
+        // An old token gets an error rather than a session that was revoked.
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await slow.load(record.credential) }
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await slow.sessions(of: "ann") }
         gate.open()
@@ -159,7 +159,7 @@ extension SessionStore {
         }
     }
 
-    @Test func `serves a ticket with a made-up version like any other`() async throws {
+    @Test func `serves a token with a forged version like any other`() async throws {
         let fleet = try await ReplicaFleet(1, on: try await shared.value)
         let record = try await fleet.stores[0].make(["a": [1]])
         let ticket = try #require(SessionToken(record.credential))
@@ -203,13 +203,11 @@ extension SessionStore {
         }
     }
 
-    @Test func `is bounded in number and bytes, and says so`() async throws {
-        let fleet = try await ReplicaFleet(
-            1,
-            on: try await shared.value,
-            maximumSessions: 3,
-            maximumBytes: 100
-        )
+    @Test func `throws when the number of sessions or bytes reaches its limit`() async throws {
+        let fleet = try await ReplicaFleet(1, on: try await shared.value) { options in
+            options.maximumSessions = 3
+            options.maximumBytes = 100
+        }
         let store = fleet.stores[0]
         let record = try await store.make(["a": [UInt8](repeating: 1, count: 90)])
         await #expect(throws: SessionError(.storeFull, "")) {
@@ -225,10 +223,10 @@ extension SessionStore {
         let appended = store.statistics.appended
         await #expect(throws: SessionError(.storeFull, "")) { try await store.make() }
         #expect(store.statistics.appended == appended && store.statistics.sessions == 3)
-        // What has expired makes room, once the log's own time says so.
+        // Expired sessions make room once the log's own time has advanced.
         try await fleet.advance(.seconds(2000))
         await #expect(throws: SessionError(.storeFull, "")) { try await store.make() }
-        store.log.submit(.tick)
+        store.log.submit(.heartbeat)
         try await fleet.settle()
         _ = try await store.make()
     }
@@ -249,7 +247,7 @@ extension SessionStore {
         }
     }
 
-    @Test func `refuses options that make no sense`() async throws {
+    @Test func `refuses invalid options`() async throws {
         let client = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1:1"))
         let wrong = SessionError(.invalidConfiguration, "")
         #expect(throws: wrong) {

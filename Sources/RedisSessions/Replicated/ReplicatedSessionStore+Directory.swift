@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Sessions
-import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionDirectory`.
-/// The sessions of a user, from the copies but exact: one round trip shows where the log ends, and that much
-/// is waited for.
+/// Lists and revokes the sessions of a user in the replica, exactly: one round trip asks where the log ends, and
+/// everything up to there is applied first.
 extension ReplicatedSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await check()
-        return log.state.withLock { state -> [SessionSummary] in
-            guard let table = state.serving?.table else { return [] }
-            let ids = crypto.hashes(principal: principal).flatMap { table.live($0, at: state.now) }
-            return ids.compactMap { id in table[id].map { $0.session.summary(id) } }
-        }.sorted { $0.lastUsed > $1.lastUsed }
+        let all = crypto.hashes(principal: principal).flatMap { log.summaries(of: $0) }
+        return all.sorted { $0.lastUsed > $1.lastUsed }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await check()
-        // Only what is there is worth an entry, or any user could fill the log with them.
-        guard let user = log.state.withLock({ $0.serving?.table[id]?.session.principalHash }),
+        // No entry for a session that does not exist, or requests with invented IDs could fill the log.
+        guard let user = log.lookUp(id).record?.session.principalHash,
             crypto.hashes(principal: principal).contains(user)
         else { return false }
         return try await count(.revoke(id, user: user, tombstone: SessionPolicy.tombstone)) == 1
@@ -36,7 +32,7 @@ extension ReplicatedSessionStore: SessionDirectory {
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
         try await check()
-        guard log.state.withLock({ $0.serving?.table[id] != nil }) else { return }
+        guard log.lookUp(id).record != nil else { return }
         _ = try await count(.revoke(id, user: nil, tombstone: SessionPolicy.tombstone))
     }
 }

@@ -1,42 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Hiredis
-public import ServiceLifecycle
 public import Sessions
-import Synchronization
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 // The operations are documented where they are promised: `SessionStore`.
-/// Sessions in the memory of every instance, kept equal by one log in Redis: reads cost no round trip.
+/// Keeps all sessions in the memory of every instance, replicated through one log in Redis; reads need no
+/// round trip.
 ///
-/// Changes are appended to one Redis stream. Every instance, the writer included, applies the stream in
-/// order, so that everywhere the same one of two conflicting changes wins; a change is done when its own
-/// entry has come back. The ticket's version is a place in the log: an instance that is not there yet waits
-/// for it, so that no client sees less than it has seen.
+/// Changes are appended to a Redis stream. Every instance, the writer included, applies the stream in order, so
+/// all instances decide conflicts alike; a change is done when its own entry has come back. The version in a
+/// token is a position in the log: an instance that has not applied it yet waits for it, so no client sees less
+/// than it has seen.
 ///
-/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until it has
+/// Run the store as a service, after its `RedisClient`: `run()` reads the log. `check()` throws until the log has
 /// been read.
 ///
-/// What it declares:
-/// * What others did, an end included, is seen after at most a second, usually after a millisecond. Lists and
-///   revocations are exact: they ask Redis.
-/// * A browser that sends two requests at a time keeps the cookie that comes last, perhaps the older one. For
-///   that moment it may be shown what is older than what its other tab has seen.
-/// * While Redis is away, writes throw `.storeUnavailable` within two seconds. Sessions that this instance
-///   knows are read from its copies, unless the client has seen a newer state; about all others it does not
-///   know, and says so.
-/// * When Redis comes back with a shorter log than it had, what is missing there is undone everywhere.
-/// * When Redis comes back empty, the instance that was furthest fills the log again, the ends of sessions
-///   included. Lost is what only instances knew that died with Redis, or did not come back within a second or
-///   so.
-/// * Whoever may write to Redis can delay, repeat and delete entries, but without the pepper not make any.
+/// Guarantees and limits:
+/// * Changes of other instances, ended sessions included, are visible after at most a second, usually after a
+///   millisecond. Lists and revocations are exact: they ask Redis.
+/// * A browser that sends two requests at a time keeps the cookie that arrives last, perhaps the older one. Until
+///   its next request it may be shown an older state than its other tab has seen.
+/// * While Redis is unavailable, writes throw `.storeUnavailable` within two seconds. Sessions known to this
+///   instance are read from its replica unless the client has seen a newer state; all other reads throw.
+/// * If Redis comes back with a shorter log than it had, the missing changes are undone on all instances.
+/// * If Redis comes back empty, the instance that had applied the most restores the log, ended sessions included.
+///   Changes are lost if the only instances that had applied them stopped together with Redis, or did not
+///   reconnect within about a second.
+/// * With write access to Redis, entries can be delayed, repeated and deleted, but without the pepper not forged.
 ///
-/// Needs Redis 6.2 and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
-/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD`
-/// unless an operator loads them.
-public struct ReplicatedSessionStore: SessionStore, Service {
-    /// All scripts of the store, for operators whose ACL does not let applications load any.
-    public static let scripts = ReplicatedLog.scripts
+/// Needs Redis 6.2, and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
+/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an
+/// operator loads them.
+public struct ReplicatedSessionStore: SessionStore {
+    /// All scripts of the store, for operators whose ACL does not let applications load scripts.
+    public static let scripts = LogCommands.scripts
 
     /// What a load found, carried in the record.
     struct Context: Sendable {
@@ -45,33 +43,27 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         let seen: LogPosition
     }
 
-    let log: ReplicatedLog
+    let log: ReplicationLog
     let crypto: RecordCrypto
-    private let maximumSessions: Int
-    private let maximumBytes: Int
 
     /// Creates a store; opens no connection.
     ///
     /// - Parameters:
     ///   - redis: the client; the store keeps one of its dedicated connections for itself.
-    ///   - application: the name of the application, the same on all instances: 1 to 128 letters, digits or
-    ///     `-_.:/`. It is bound into everything that is stored, so that two applications on one Redis never
-    ///     accept each other's cookies.
-    ///   - prefix: the first part of the log's key, for access rules that need another one than the
-    ///     application's name.
-    ///   - peppers: secrets of the servers that key hashes and prove entries, the same on all instances
+    ///   - application: the name of the application, the same on all instances: 1 to 128 letters, digits or `-_.:/`.
+    ///     It is the first part of the log's key and bound into everything that is stored, so that two applications
+    ///     on one Redis never accept each other's cookies.
+    ///   - peppers: secrets of the servers that key hashes and authenticate entries, the same on all instances
     ///     (R33). The first one writes, all are tried.
-    ///   - retention: how far back the log reaches, the same on all instances; 5 minutes to 7 days. An
-    ///     unchanged session is logged again about twice in this time; an instance that was cut off for
-    ///     longer reads everything again.
-    ///   - maximumSessions: how many sessions there may be, ended ones included for as long as they are
-    ///     remembered.
-    ///   - maximumBytes: how many bytes all attributes together may have.
+    ///   - retention: how far back the log reaches, the same on all instances; 5 minutes to 7 days. An unchanged
+    ///     session is logged again about twice in this time; an instance that was cut off for longer reads
+    ///     everything again.
+    ///   - maximumSessions: the maximum number of sessions, ended ones included as long as they are remembered.
+    ///   - maximumBytes: the maximum size of all attributes, in bytes.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ redis: RedisClient,
         application: String,
-        prefix: String? = nil,
         peppers: [SessionPepper] = [],
         retention: Duration = .seconds(3600),
         maximumSessions: Int = 100_000,
@@ -80,35 +72,47 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
             throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
         }
-        var options = ReplicatedLog.Options()
+        var options = LogOptions()
         options.retention = retention
+        options.maximumSessions = maximumSessions
+        options.maximumBytes = maximumBytes
+        try self.init(
+            redis,
+            application: application,
+            prefix: application,
+            peppers: peppers,
+            options: options
+        )
+    }
+
+    /// Creates a store whose key does not start with the application's name; for tests.
+    package init(
+        _ redis: RedisClient,
+        application: String,
+        prefix: String,
+        peppers: [SessionPepper] = []
+    ) throws(SessionError) {
         try self.init(
             redis,
             application: application,
             prefix: prefix,
             peppers: peppers,
-            maximumSessions: maximumSessions,
-            maximumBytes: maximumBytes,
-            options: options
+            options: LogOptions()
         )
     }
 
     init(
         _ redis: RedisClient,
         application: String,
-        prefix: String? = nil,
+        prefix: String,
         peppers: [SessionPepper] = [],
-        maximumSessions: Int = 100_000,
-        maximumBytes: Int = 256 << 20,
-        options: ReplicatedLog.Options
+        options: LogOptions
     ) throws(SessionError) {
-        guard maximumSessions > 0, maximumBytes > 0 else {
+        guard options.maximumSessions > 0, options.maximumBytes > 0 else {
             throw SessionError(.invalidConfiguration, "maximumSessions and maximumBytes must be above zero.")
         }
-        self.maximumSessions = maximumSessions
-        self.maximumBytes = maximumBytes
         crypto = try RecordCrypto(application: application, peppers: peppers)
-        log = ReplicatedLog(
+        log = ReplicationLog(
             redis,
             schema: try RedisSchema(application: application, prefix: prefix),
             crypto: crypto,
@@ -116,45 +120,10 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         )
     }
 
-    /// What the store holds and has done.
-    public var statistics: ReplicatedSessionStatistics {
-        log.state.withLock { state in
-            var statistics = state.statistics
-            statistics.sessions = state.serving?.table.count ?? 0
-            statistics.bytes = state.serving?.table.bytes ?? 0
-            statistics.position = (state.serving?.applied ?? .start).description
-            return statistics
-        }
-    }
-
-    /// Reads the log and keeps it, until graceful shutdown or cancellation.
-    public func run() async throws {
-        log.state.withLock { $0.started() }
-        defer { log.state.withLock { $0.stopped() }() }
-        await withTaskGroup { group in
-            group.addTask { [log] in
-                var reader = LogReader(log)
-                await reader.run()
-            }
-            group.addTask { [log] in
-                var keeper = LogKeeper(log)
-                await keeper.run()
-            }
-            group.addTask { [log] in await LogKeeper.watch(log) }
-            try? await gracefulShutdown()
-            group.cancelAll()
-        }
-    }
-
-    /// Runs `hook` before each batch of entries is applied; for tests that delay the news.
-    ///
-    /// A batch for which it throws is read again.
-    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { log.beforeApplying = hook }
-
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         guard let token = SessionToken(credential) else { return .absent(.malformed) }
         let freshness = try await log.refresh(for: token.version ?? 0)
-        let (copy, now) = log.state.withLock { ($0.serving?.table[token.id], $0.now) }
+        let (copy, now) = log.lookUp(token.id)
         let hash = copy?.session.known(crypto.hashes(token)) ?? []
         switch copy?.session.status(of: hash, token.id, at: now) ?? .absent(.unknown) {
         case .absent(.unknown) where freshness == .cutOff:
@@ -192,7 +161,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
         let hashed = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             crypto.encrypt(principal: $0, for: fresh)
         }
-        let (copy, now) = log.state.withLock { ($0.serving?.table[record.id], $0.now) }
+        let (copy, now) = log.lookUp(record.id)
         if var session = copy?.session, let changed = copy?.changed {
             switch session.status(of: presented.hash, record.id, at: now) {
             // What is over here is over everywhere.
@@ -240,19 +209,19 @@ public struct ReplicatedSessionStore: SessionStore, Service {
 
     public func check() async throws(SessionError) {
         guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
-            throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being filled.")
+            throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being recovered.")
         }
     }
 
-    // MARK: Inside
+    // MARK: Private
 
-    /// Appends what ends sessions; gives how many.
+    /// Appends an entry that ends sessions; returns how many it ended.
     func count(_ entry: LogEntry.Content) async throws(SessionError) -> Int {
         if case .ended(let count) = try await log.append(entry).outcome { count } else { 0 }
     }
 
     private func result(
-        _ answer: LogState.Answer,
+        _ answer: AppendResult,
         _ presented: PresentedToken,
         fresh: SessionToken
     ) throws(SessionError) -> SessionCommitResult {
@@ -272,7 +241,7 @@ public struct ReplicatedSessionStore: SessionStore, Service {
                 remaining: session.remaining(at: now)
             )
         case .conflict(let session, let status):
-            let now = log.state.withLock { $0.now }
+            let now = log.now
             let record = record(session, presented, status, seen: answer.position, at: now)
             return record.map { .conflict($0) } ?? .gone(.unreadable)
         case .gone(let absence): return .gone(absence)
@@ -304,22 +273,16 @@ public struct ReplicatedSessionStore: SessionStore, Service {
 
     /// Whether the presented secret is, as far as this instance knows, the current one.
     private func isCurrent(_ presented: PresentedToken) -> Bool {
-        let (copy, now) = log.state.withLock { ($0.serving?.table[presented.token.id], $0.now) }
+        let (copy, now) = log.lookUp(presented.token.id)
         return copy?.session.status(of: presented.hash, presented.token.id, at: now) == .live(.current)
     }
 
     private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {
-        let full: (Int, Int)? = log.state.withLock { state in
-            state.tend { table, now in
-                func isFull() -> Bool {
-                    table.count + sessions > maximumSessions || table.bytes + bytes > maximumBytes
-                }
-                if isFull() { table.sweep(at: now) }
-                return isFull() ? (table.count, table.bytes) : nil
-            } ?? nil
-        }
-        if let full {
-            throw SessionError(.storeFull, "The session memory is full: \(full.0) sessions, \(full.1) bytes.")
+        guard log.makeRoom(sessions: sessions, bytes: bytes) else {
+            throw SessionError(
+                .storeFull,
+                "\(log.options.maximumSessions) sessions or \(log.options.maximumBytes) bytes are the limit."
+            )
         }
     }
 }

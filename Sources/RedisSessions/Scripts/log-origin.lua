@@ -1,8 +1,8 @@
--- Begins a log, unless somebody else has appended to it meanwhile.
+-- Begins a log, unless an entry was appended since its bounds were asked.
 -- KEYS 1 log
--- ARGV 1 id of the last entry that was seen, '' for none   2 milliseconds that the new id must exceed   3 entry
+-- ARGV 1 ID of the last entry that was seen, '' for none   2 milliseconds that the new id must exceed   3 entry
 --      4 time to live ms
--- Returns 1, or 0 when the log is another one by now. Repeating it answers 0.
+-- Returns 1, or 0 when the last entry is another one by now. Repeating it returns 0.
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if (last and last[1] or '') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')

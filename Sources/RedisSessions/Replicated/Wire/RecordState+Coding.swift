@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The bytes of whole records, drafts and changes: what a log of sessions consists of.
+import Sessions
+
+/// The encoding of whole records, drafts and changes in log entries.
+///
+/// Each initializer reads the fields in the order in which `encode` writes them; a field that is added to one
+/// of these types must be added here.
+extension ReplicatedRecord {
+    func encode(to writer: inout ByteWriter) {
+        writer.position(changed)
+        session.encode(to: &writer)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+        changed = try reader.position()
+        session = try RecordState(from: &reader)
+    }
+}
+
 extension RecordState {
-    /// Appends the whole state.
-    package func encode(to writer: inout ByteWriter) {
+    func encode(to writer: inout ByteWriter) {
         writer.string(secretHash)
         writer.optional(previousSecretHash)
         writer.instant(previousValidUntil)
@@ -23,8 +39,7 @@ extension RecordState {
         if let tombstoneUntil { writer.instant(tombstoneUntil) }
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         let secretHash = try reader.string()
         let previousSecretHash = try reader.optional()
         let previousValidUntil = try reader.instant()
@@ -60,8 +75,7 @@ extension RecordState {
 }
 
 extension HashedDraft {
-    /// Appends the draft.
-    package func encode(to writer: inout ByteWriter) {
+    func encode(to writer: inout ByteWriter) {
         writer.string(secretHash)
         writer.duration(idleTimeout)
         writer.duration(lifetime)
@@ -70,20 +84,23 @@ extension HashedDraft {
         writer.attributes(attributes)
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        secretHash = try reader.string()
-        idleTimeout = try reader.duration()
-        lifetime = try reader.duration()
-        principal = try reader.optional()
-        principalHash = try reader.optional()
-        attributes = try reader.attributes()
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+        let secretHash = try reader.string()
+        let (idleTimeout, lifetime) = (try reader.duration(), try reader.duration())
+        let (principal, principalHash) = (try reader.optional(), try reader.optional())
+        self.init(
+            attributes: try reader.attributes(),
+            principal: principal,
+            principalHash: principalHash,
+            secretHash: secretHash,
+            idleTimeout: idleTimeout,
+            lifetime: lifetime
+        )
     }
 }
 
 extension HashedChange {
-    /// Appends the change.
-    package func encode(to writer: inout ByteWriter) {
+    func encode(to writer: inout ByteWriter) {
         writer.byte(needsVersion ? 1 : 0)
         writer.number(UInt64(max(maximumBytes, 0)))
         writer.number(UInt64(operations.count))
@@ -121,8 +138,7 @@ extension HashedChange {
         }
     }
 
-    /// Reads what `encode` appended.
-    package init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
+    init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         let needsVersion = try reader.flag()
         let maximumBytes = try reader.count()
         var operations: [String: SessionChange.Operation] = [:]
@@ -168,45 +184,5 @@ extension HashedChange {
             rotation: rotation,
             grace: grace
         )
-    }
-}
-
-extension ByteWriter {
-    /// Appends a byte string that may be missing.
-    package mutating func optional(_ bytes: [UInt8]?) {
-        byte(bytes == nil ? 0 : 1)
-        if let bytes { string(bytes) }
-    }
-
-    /// Appends an instant.
-    package mutating func instant(_ instant: SessionInstant) { signed(instant.milliseconds) }
-
-    /// Appends a duration in whole milliseconds.
-    package mutating func duration(_ duration: Duration) { signed(duration.wholeMilliseconds) }
-}
-
-extension ByteReader {
-    /// The next byte string, if it is there.
-    package mutating func optional() throws(Malformed) -> [UInt8]? { try flag() ? try string() : nil }
-
-    /// The next instant.
-    package mutating func instant() throws(Malformed) -> SessionInstant {
-        SessionInstant(milliseconds: try signed())
-    }
-
-    /// The next duration.
-    package mutating func duration() throws(Malformed) -> Duration { .milliseconds(try signed()) }
-
-    /// The next byte, which is 0 or 1.
-    package mutating func flag() throws(Malformed) -> Bool {
-        let byte = try byte()
-        guard byte < 2 else { throw Malformed() }
-        return byte == 1
-    }
-
-    /// The next number, which fits into an `Int`.
-    package mutating func count() throws(Malformed) -> Int {
-        guard let count = Int(exactly: try number()) else { throw Malformed() }
-        return count
     }
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// The periodic work for the log: recovering a new one, refreshing old sessions, keeping it from expiring.
+struct LogMaintenance {
+    private let log: ReplicationLog
+    private var plan: RecoveryPlan?
+    /// The age at which a session's last full entry is replaced; random for each instance, so usually one
+    /// of them does it for all.
+    private let refreshAge: Duration
+    private var nextUpkeep = ContinuousClock.now
+
+    /// The maximum number of sessions, and of bytes of their attributes, that are appended at a time.
+    private static let batchLimit = (sessions: 256, bytes: 1 << 18)
+
+    init(_ log: ReplicationLog) {
+        self.log = log
+        refreshAge = log.options.retention * Double.random(in: 0.4...0.6)
+    }
+
+    /// Works until the task is cancelled.
+    mutating func run() async {
+        while !Task.isCancelled {
+            if let status = log.recoveryStatus {
+                await recover(status)
+            } else {
+                plan = nil
+                await maintain()
+            }
+            try? await Task.sleep(for: min(.milliseconds(50), log.options.quietPeriod / 4))
+        }
+    }
+
+    /// Fails the requests whose deadlines have passed, until the task is cancelled.
+    static func watchDeadlines(_ log: ReplicationLog) async {
+        while !Task.isCancelled {
+            log.timePassed()
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    // MARK: A new log
+
+    private mutating func recover(_ status: RecoveryStatus) async {
+        let now = ContinuousClock.now
+        var plan =
+            plan.flatMap { $0.epoch == status.epoch ? $0 : nil }
+            ?? RecoveryPlan(epoch: status.epoch, quietPeriod: log.options.quietPeriod, now: now)
+        let action = plan.next(status, nonce: .random(in: .min ... .max), now: now)
+        self.plan = plan
+        switch action {
+        case .wait: break
+        case .announce(let nonce):
+            let candidacy = LogEntry.Content.candidacy(rank: status.rank ?? .start)
+            await log.append(all: [candidacy], epoch: status.epoch, nonce: nonce)
+        case .transfer(let nonce): await transfer(nonce, epoch: status.epoch)
+        case .activate(let nonce, let count):
+            await log.append(all: [.activate(candidacy: nonce, candidates: count)], epoch: status.epoch)
+        }
+    }
+
+    private func transfer(_ nonce: UInt64, epoch: UInt64) async {
+        let records = log.records
+        var batch: [LogEntry.Content] = []
+        var size = 0
+        for (id, record) in records {
+            batch.append(.transfer(candidacy: nonce, id, record))
+            size += record.session.size
+            guard batch.count == Self.batchLimit.sessions || size > Self.batchLimit.bytes else { continue }
+            guard await log.append(all: batch, epoch: epoch) else { return }
+            (batch, size) = ([], 0)
+        }
+        batch.append(.transferComplete(candidacy: nonce, count: records.count))
+        await log.append(all: batch, epoch: epoch)
+    }
+
+    // MARK: A log in use
+
+    private mutating func maintain() async {
+        let due = log.maintenanceDue(age: refreshAge, limit: Self.batchLimit.sessions)
+        if await !log.append(all: due) { log.refreshFailed() }
+        guard nextUpkeep <= .now else { return }
+        nextUpkeep = .now + log.options.idleInterval
+        log.sweep()
+        log.redis.submit(log.commands.keep)
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Hiredis
+import Sessions
+import Synchronization
+
+/// The log as the rest of the store uses it, and the owner of the only lock.
+///
+/// Each event locks, lets `ReplicationState` decide, unlocks, and resumes the requests that no longer have to
+/// wait. Nothing is awaited or resumed under the lock.
+final class ReplicationLog: Sendable {
+    private struct Guarded: Sendable {
+        var state: ReplicationState
+        var waiters = Waiters()
+        var beforeApplying: (@Sendable () async throws -> Void)?
+    }
+
+    let redis: RedisClient
+    let options: LogOptions
+    let commands: LogCommands
+    let codec: LogEntryCodec
+    private let guarded: Mutex<Guarded>
+
+    init(_ redis: RedisClient, schema: RedisSchema, crypto: RecordCrypto, options: LogOptions) {
+        self.redis = redis
+        self.options = options
+        commands = LogCommands(key: schema.log, timeToLive: options.timeToLive)
+        codec = LogEntryCodec(crypto, prefix: schema.prefix)
+        guarded = Mutex(Guarded(state: ReplicationState(options)))
+        redis.preload(LogCommands.scripts)
+    }
+
+    private func update<Value: Sendable>(_ body: (inout ReplicationState) -> Value) -> Value {
+        guarded.withLock { body(&$0.state) }
+    }
+
+    private func wake(_ body: (inout Guarded) -> [Waiters.Wakeup]) {
+        for wakeup in guarded.withLock({ body(&$0) }) { wakeup() }
+    }
+
+    // MARK: Reading
+
+    /// Waits until the replica may answer a client that has seen `version`.
+    ///
+    /// No round trip if the end of the log was reached within `LogOptions.freshness`; otherwise one, and a wait
+    /// until what it shows has been applied.
+    ///
+    /// - Parameters:
+    ///   - version: the version in the client's token; 0 for none.
+    ///   - isStrict: whether everything that is in the log now must have been applied.
+    /// - Returns: whether sessions that are missing in the replica may exist.
+    /// - Throws: `.storeUnavailable` when the replica is older than what the client has seen, or cannot be
+    ///   brought up to date in time.
+    func refresh(for version: Int, isStrict: Bool = false) async throws(SessionError) -> Freshness {
+        let read = ReadRequest(version: version, isStrict: isStrict, received: .now)
+        var action = update { $0.readRequested(read) }
+        while true {
+            switch action {
+            case .answer(let freshness): return freshness
+            case .askBounds(let applied):
+                let reply = try? await redis.send(commands.bounds(), cancellation: .ignore)
+                let bounds = reply.flatMap(LogBounds.init)
+                action = update { $0.boundsReceived(bounds, for: read, applied: applied, at: .now) }
+            case .wait(let condition, let failure):
+                guard await wait(for: condition, until: read.received + options.timeout) else {
+                    throw failure.error
+                }
+                if case .applied = condition { update { $0.readCaughtUp(read) } }
+                return .fresh
+            case .fail(let failure): throw failure.error
+            }
+        }
+    }
+
+    /// Returns a session, live or ended, and the time of the sessions.
+    func lookUp(_ id: SessionID) -> (record: ReplicatedRecord?, now: SessionInstant) {
+        update { ($0.serving?.table[id], $0.now(at: .now) ?? .now) }
+    }
+
+    func summaries(of user: [UInt8]) -> [SessionSummary] {
+        update { state in
+            guard let table = state.serving?.table, let now = state.now(at: .now) else { return [] }
+            return table.liveSessions(of: user, at: now).compactMap { id in table[id]?.session.summary(id) }
+        }
+    }
+
+    /// All sessions that requests see, the ended ones included.
+    var records: [SessionID: ReplicatedRecord] {
+        update { $0.serving?.table }?.records ?? [:]
+    }
+
+    var now: SessionInstant { update { $0.now(at: .now) ?? .now } }
+
+    var statistics: ReplicatedSessionStatistics { update { $0.statistics } }
+
+    /// Returns false if the condition was not met before the deadline.
+    private func wait(for condition: WaitCondition, until deadline: ContinuousClock.Instant) async -> Bool {
+        await withCheckedContinuation { continuation in
+            wake { guarded in
+                guard !guarded.state.isMet(condition) else {
+                    return [{ continuation.resume(returning: true) }]
+                }
+                return guarded.waiters.wait(for: condition, until: deadline, now: .now) {
+                    continuation.resume(returning: $0)
+                }
+            }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Appends an entry and waits until it has been applied here.
+    ///
+    /// One round trip, and the way of the entry through the log reader. Cancellation does not interrupt it.
+    ///
+    /// - Parameter content: the entry.
+    /// - Returns: its outcome and position.
+    /// - Throws: `.storeUnavailable` when the log cannot be written, or when the entry did not come back in
+    ///   time; in that case it may still be applied.
+    func append(_ content: LogEntry.Content) async throws(SessionError) -> AppendResult {
+        let deadline = ContinuousClock.now + options.timeout
+        // Repeated when the entry was certainly not applied, because the log was replaced.
+        while true {
+            guard await wait(for: .writable, until: deadline) else { throw LogFailure.notWritable.error }
+            let nonce = UInt64.random(in: .min ... .max)
+            update { $0.writeAnnounced(nonce) }
+            defer { update { $0.writeFinished(nonce) } }
+            do throws(RedisError) {
+                let command = commands(for: [content], nonce: nonce)[0]
+                guard try await !redis.send(command, cancellation: .ignore).isNull else {
+                    update { $0.logMissed() }
+                    continue
+                }
+            } catch {
+                // With an unknown outcome the entry may be in the log; if it is, it comes back.
+                guard error.outcome == .unknown else { throw RedisSessionStore.unavailable(error) }
+            }
+            _ = await wait(for: .outcome(of: nonce), until: deadline)
+            guard let result = update({ $0.result(of: nonce) }) else { throw LogFailure.unknownOutcome.error }
+            guard case .refused = result.outcome else { return result }
+        }
+    }
+
+    /// Appends entries without waiting until they come back.
+    ///
+    /// - Parameters:
+    ///   - contents: the entries.
+    ///   - epoch: the log they are for; nil for the one that the replica follows.
+    ///   - nonce: the nonce of a single entry; nil for random ones.
+    /// - Returns: false when it is not certain that all of them are in the log.
+    @discardableResult
+    func append(all contents: [LogEntry.Content], epoch: UInt64? = nil, nonce: UInt64? = nil) async -> Bool {
+        guard !contents.isEmpty else { return true }
+        let commands = commands(for: contents, epoch: epoch, nonce: nonce)
+        guard let replies = try? await redis.send(commands, cancellation: .ignore) else { return false }
+        return replies.allSatisfy { $0.error == nil && !$0.isNull }
+    }
+
+    /// Appends an entry in the background, if the log can be written; errors are ignored.
+    func submit(_ content: LogEntry.Content) {
+        guard update({ $0.isMet(.writable) }) else { return }
+        redis.submit(commands(for: [content])[0])
+    }
+
+    private func commands(for contents: [LogEntry.Content], epoch: UInt64? = nil, nonce: UInt64? = nil)
+        -> [RedisCommand]
+    {
+        let target = update { $0.appendRequested() }
+        let entries = contents.map { content in
+            codec.encode(
+                LogEntry(
+                    epoch: epoch ?? target.epoch,
+                    nonce: nonce ?? .random(in: .min ... .max),
+                    content: content
+                )
+            )
+        }
+        update { $0.entriesEncoded(entries) }
+        return entries.map { commands.append($0, trimmingBefore: target.trimBound) }
+    }
+
+    /// Returns whether there is room for more sessions and bytes of attributes.
+    func makeRoom(sessions: Int, bytes: Int) -> Bool {
+        update { $0.makeRoom(sessions: sessions, bytes: bytes) }
+    }
+
+    // MARK: The log reader
+
+    /// The position up to which the log has been read.
+    var applied: LogPosition { update { $0.applied } }
+
+    func started() { guarded.withLock { $0.waiters.started() } }
+
+    func stopped() {
+        wake { guarded in
+            guarded.state.readerStopped()
+            return guarded.waiters.stopped()
+        }
+    }
+
+    func pageRead(_ page: LogPage) -> ReaderAction {
+        var action = ReaderAction.readOn
+        wake { guarded in
+            action = guarded.state.pageRead(page)
+            return guarded.waiters.conditionsChanged(guarded.state.isMet)
+        }
+        return action
+    }
+
+    func readRefused() { update { $0.readRefused() } }
+
+    /// Begins a new log, unless another instance was faster; throws the error of Redis.
+    func begin(after last: LogPosition?, serverTime: Int64) async throws(RedisError) {
+        let random = UInt64.random(in: .min ... .max)
+        let log = update { $0.newLog(serverTime: serverTime, random: random) }
+        let origin = codec.encode(LogEntry(epoch: log.epoch, nonce: log.epoch, content: .origin))
+        let command = commands.begin(after: last, notBefore: log.notBefore, origin: origin)
+        if try await redis.send(command).integer == 1 { update { $0.logBegun(log.epoch) } }
+    }
+
+    /// Runs before each page is applied, for tests that delay entries; a page for which it throws is read again.
+    var beforeApplying: (@Sendable () async throws -> Void)? {
+        get { guarded.withLock { $0.beforeApplying } }
+        set { guarded.withLock { $0.beforeApplying = newValue } }
+    }
+
+    // MARK: Maintenance
+
+    /// Fails the requests whose deadlines have passed.
+    func timePassed() { wake { $0.waiters.timePassed(.now) } }
+
+    /// What `RecoveryPlan` needs to know; nil while no log is being recovered.
+    var recoveryStatus: RecoveryStatus? { update { $0.recoveryStatus } }
+
+    func maintenanceDue(age: Duration, limit: Int) -> [LogEntry.Content] {
+        update { $0.maintenanceDue(age: age, limit: limit, at: .now) }
+    }
+
+    func refreshFailed() { update { $0.refreshFailed() } }
+
+    func sweep() { update { $0.sweep() } }
+}

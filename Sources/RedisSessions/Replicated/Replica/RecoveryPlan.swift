@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// The state of a recovery as `RecoveryPlan` needs it.
+struct RecoveryStatus: Sendable {
+    let epoch: UInt64
+    /// Whether this instance began the log.
+    let isCreator: Bool
+    /// The position up to which this instance has applied the old log; nil if it never was live.
+    let rank: LogPosition?
+    /// See `LogRecovery.candidates`.
+    let candidates: [LogRecovery.Candidate]
+    /// Changes with each entry that is part of the recovery.
+    let progress: Int
+}
+
+/// What this instance contributes to the recovery of a log.
+///
+/// Times and random numbers are passed in. All instances announce their candidacy; after a while without a new
+/// one, the best candidate transfers its sessions and activates them. A candidate that makes no progress is
+/// passed over; if it was only slow, both transfer, and whichever is activated first counts.
+struct RecoveryPlan: Sendable {
+    enum Action: Equatable, Sendable {
+        case wait
+        /// Announce the candidacy with this nonce.
+        case announce(UInt64)
+        /// Transfer all sessions of this instance, whose candidacy has this nonce.
+        case transfer(UInt64)
+        case activate(UInt64?, candidates: Int)
+    }
+
+    /// The log that is being recovered.
+    let epoch: UInt64
+    private let quietPeriod: Duration
+    private let started: ContinuousClock.Instant
+    private var progress = 0
+    private var progressed: ContinuousClock.Instant
+    private var own: UInt64?
+    private var hasTransferred = false
+    private var hasActivated = false
+    private var passedOver: Set<UInt64> = []
+
+    /// Creates the plan for the recovery of one log.
+    ///
+    /// After `quietPeriod` without progress, all running instances are assumed to have announced themselves.
+    init(epoch: UInt64, quietPeriod: Duration, now: ContinuousClock.Instant) {
+        self.epoch = epoch
+        self.quietPeriod = quietPeriod
+        started = now
+        progressed = now
+    }
+
+    /// Decides the next action; called several times in each quiet period.
+    ///
+    /// - Parameters:
+    ///   - status: the state of the recovery.
+    ///   - nonce: a random number, which becomes that of the candidacy.
+    ///   - now: the current instant.
+    /// - Returns: the action, which the plan takes as done.
+    mutating func next(_ status: RecoveryStatus, nonce: UInt64, now: ContinuousClock.Instant) -> Action {
+        if status.progress != progress {
+            progress = status.progress
+            progressed = now
+            hasActivated = false
+        }
+        let isQuiet = now - progressed >= quietPeriod
+        let isStuck = now - progressed >= quietPeriod * 3
+        if isStuck { repeatLostEntries(status) }
+        if status.rank != nil, own == nil {
+            (own, progressed) = (nonce, now)
+            return .announce(nonce)
+        }
+        guard now - started >= quietPeriod * 2, !hasActivated else { return .wait }
+        if status.candidates.isEmpty {
+            guard status.isCreator && isQuiet || isStuck else { return .wait }
+            hasActivated = true
+            return .activate(nil, candidates: 0)
+        }
+        if status.candidates.allSatisfy({ passedOver.contains($0.nonce) }) { passedOver = [] }
+        guard let best = status.candidates.first(where: { !passedOver.contains($0.nonce) }) else {
+            return .wait
+        }
+        if best.isComplete, best.nonce == own || isStuck {
+            hasActivated = true
+            return .activate(best.nonce, candidates: status.candidates.count)
+        }
+        if best.nonce == own, !hasTransferred, isQuiet {
+            hasTransferred = true
+            return .transfer(best.nonce)
+        }
+        if isStuck, best.nonce != own {
+            passedOver.insert(best.nonce)
+            progressed = now
+        }
+        return .wait
+    }
+
+    /// Forgets what this instance sent and the log does not contain.
+    private mutating func repeatLostEntries(_ status: RecoveryStatus) {
+        hasActivated = false
+        if let candidate = status.candidates.first(where: { $0.nonce == own }) {
+            hasTransferred = hasTransferred && candidate.isComplete
+        } else {
+            own = nil
+        }
+    }
+}

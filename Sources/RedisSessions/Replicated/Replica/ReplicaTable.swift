@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+
+/// The sessions of a replica by ID, by user, and by the age of their last full entry in the log.
+struct ReplicaTable: Sendable {
+    private struct Row: Sendable {
+        var record: ReplicatedRecord
+        /// The position from which on the log must be kept for a new replica to obtain this session.
+        var logged: LogPosition
+    }
+
+    private var rows: [SessionID: Row] = [:]
+    private var idsByUser: [[UInt8]: Set<SessionID>] = [:]
+    /// The size of the names and values of all attributes, in bytes.
+    private(set) var bytes = 0
+    private var queue = RefreshQueue()
+
+    /// Creates a table of sessions all of which the log contains from one position on.
+    init(_ records: [SessionID: ReplicatedRecord] = [:], logged position: LogPosition = .start) {
+        for (id, record) in records {
+            self[id] = record
+            recordLogged(id, from: position)
+        }
+    }
+
+    var count: Int { rows.count }
+    var records: [SessionID: ReplicatedRecord] { rows.mapValues(\.record) }
+
+    /// The session with the given ID; nil removes it.
+    subscript(id: SessionID) -> ReplicatedRecord? {
+        get { rows[id]?.record }
+        set {
+            let old = rows[id]
+            if let old {
+                bytes -= old.record.session.size
+                if let user = old.record.session.principalHash, user != newValue?.session.principalHash {
+                    idsByUser[user]?.remove(id)
+                    if idsByUser[user]?.isEmpty == true { idsByUser[user] = nil }
+                }
+            }
+            guard let newValue else {
+                rows[id] = nil
+                return
+            }
+            bytes += newValue.session.size
+            rows[id] = Row(record: newValue, logged: old?.logged ?? .start)
+            if let user = newValue.session.principalHash, user != old?.record.session.principalHash {
+                idsByUser[user, default: []].insert(id)
+            }
+        }
+    }
+
+    func liveSessions(of user: [UInt8], at now: SessionInstant) -> [SessionID] {
+        (idsByUser[user] ?? []).filter { rows[$0]?.record.session.isAlive(at: now) ?? false }
+    }
+
+    /// Removes the sessions that expired more than a minute ago; visits all.
+    ///
+    /// - Parameter now: the replica's own time, which no entry to come precedes.
+    mutating func sweep(at now: SessionInstant) {
+        for id in rows.filter({ Self.isExpired($0.value, at: now) }).keys { self[id] = nil }
+    }
+
+    private static func isExpired(_ row: Row, at now: SessionInstant) -> Bool {
+        row.record.session.expiry + .seconds(60) <= now
+    }
+
+    // MARK: Refreshing the log
+
+    /// Records that the log contains the whole session for replicas that read it from `position` on.
+    mutating func recordLogged(_ id: SessionID, from position: LogPosition) {
+        guard let row = rows[id], row.logged < position else { return }
+        rows[id]?.logged = position
+        queue.append(RefreshQueue.Item(id: id, position: position))
+    }
+
+    /// Returns the position from which on the log must be kept; nil when no session depends on it.
+    mutating func oldestNeeded(at now: SessionInstant) -> LogPosition? {
+        while let item = queue.first, !isNeeded(item, at: now) { queue.removeFirst() }
+        return queue.first?.position
+    }
+
+    /// Takes the sessions whose last full entry is before `bound`, the oldest first, without expired ones.
+    ///
+    /// The same session is not returned again until `retryRefresh` or a newer full entry.
+    mutating func takeDueForRefresh(
+        before bound: LogPosition,
+        at now: SessionInstant,
+        limit: Int
+    ) -> [(id: SessionID, record: ReplicatedRecord)] {
+        var due: [(id: SessionID, record: ReplicatedRecord)] = []
+        while due.count < limit, let item = queue.next(before: bound) {
+            if let row = rows[item.id], isNeeded(item, at: now) { due.append((item.id, row.record)) }
+        }
+        return due
+    }
+
+    /// Makes all sessions due again that were taken and whose full entries have not been applied since.
+    mutating func retryRefresh() { queue.rewind() }
+
+    private func isNeeded(_ item: RefreshQueue.Item, at now: SessionInstant) -> Bool {
+        rows[item.id].map { $0.logged == item.position && !Self.isExpired($0, at: now) } ?? false
+    }
+}
+
+/// The full entries of sessions in the log, the oldest first, with a cursor behind those taken for refresh.
+private struct RefreshQueue: Sendable {
+    struct Item: Sendable {
+        let id: SessionID
+        let position: LogPosition
+    }
+
+    private var items: [Item] = []
+    private var head = 0
+    private var cursor = 0
+
+    var first: Item? { head < items.count ? items[head] : nil }
+
+    mutating func append(_ item: Item) { items.append(item) }
+
+    mutating func removeFirst() {
+        head += 1
+        cursor = max(cursor, head)
+        guard head > 1024, head > items.count / 2 else { return }
+        items.removeFirst(head)
+        (head, cursor) = (0, cursor - head)
+    }
+
+    mutating func next(before bound: LogPosition) -> Item? {
+        guard cursor < items.count, items[cursor].position < bound else { return nil }
+        cursor += 1
+        return items[cursor - 1]
+    }
+
+    mutating func rewind() { cursor = head }
+}

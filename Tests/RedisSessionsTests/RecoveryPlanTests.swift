@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sessions
+import Testing
+
+@testable import RedisSessions
+
+/// One instance during a recovery, with a clock and random numbers that only the test advances.
+///
+/// Times are in quiet periods since the plan was made.
+private struct Instance {
+    private static let quietPeriod = Duration.milliseconds(100)
+    private static let start = ContinuousClock.now
+
+    private var plan = RecoveryPlan(epoch: 3, quietPeriod: quietPeriod, now: start)
+    var recovery = LogRecovery(origin: .start)
+    var isCreator = false
+    /// Nil for an instance that was never live.
+    var rank: LogPosition? = Instance.position(5)
+
+    static func position(_ number: UInt64) -> LogPosition { LogPosition(milliseconds: number, sequence: 0) }
+
+    mutating func next(nonce: UInt64 = 0, at periods: Double) -> RecoveryPlan.Action {
+        let status = RecoveryStatus(
+            epoch: 3,
+            isCreator: isCreator,
+            rank: rank,
+            candidates: recovery.candidates,
+            progress: recovery.progress
+        )
+        return plan.next(status, nonce: nonce, now: Self.start + Self.quietPeriod * periods)
+    }
+
+    @discardableResult mutating func apply(_ content: LogEntry.Content, nonce: UInt64 = 0) -> LogRecovery.Step
+    {
+        recovery.apply(LogEntry(epoch: 3, nonce: nonce, content: content))
+    }
+}
+
+@Suite struct `Recovery plan` {
+    @Test func `the only candidate announces, transfers after a quiet period and activates`() {
+        var instance = Instance()
+        #expect(instance.next(nonce: 1, at: 0) == .announce(1))
+        #expect(instance.next(nonce: 2, at: 0.5) == .wait)
+        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
+        #expect(instance.next(at: 1) == .wait)
+        #expect(instance.next(at: 1.99) == .wait, "others may still announce themselves")
+        #expect(instance.next(at: 2) == .transfer(1))
+        #expect(instance.next(at: 2.1) == .wait)
+        instance.apply(.transferComplete(candidacy: 1, count: 0))
+        #expect(instance.next(at: 2.2) == .activate(1, candidates: 1))
+        #expect(instance.next(at: 2.3) == .wait)
+    }
+
+    @Test func `a better candidate goes first, and is passed over when it makes no progress`() {
+        var instance = Instance()
+        _ = instance.next(nonce: 1, at: 0)
+        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.position(6)), nonce: 9)
+        #expect(instance.recovery.candidates.map(\.nonce) == [9, 1])
+        #expect(instance.next(at: 1) == .wait)
+        #expect(instance.next(at: 3.9) == .wait)
+        #expect(instance.next(at: 4) == .wait, "passes over")
+        #expect(instance.next(at: 4.5) == .wait)
+        #expect(instance.next(at: 5) == .transfer(1))
+        instance.apply(.transferComplete(candidacy: 1, count: 0))
+        #expect(instance.next(at: 5.1) == .activate(1, candidates: 2))
+    }
+
+    @Test func `progress of a better candidate restarts the wait for it`() {
+        var instance = Instance()
+        _ = instance.next(nonce: 1, at: 0)
+        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.position(6)), nonce: 9)
+        _ = instance.next(at: 1)
+        let record = ReplicatedRecord(
+            session: RecordState(
+                HashedDraft(
+                    attributes: [:],
+                    principal: nil,
+                    principalHash: nil,
+                    secretHash: [],
+                    idleTimeout: .seconds(1),
+                    lifetime: .seconds(1)
+                ),
+                now: SessionInstant(milliseconds: 0)
+            ),
+            changed: .start
+        )
+        instance.apply(.transfer(candidacy: 9, SessionID(), record))
+        #expect(instance.next(at: 3.9) == .wait)
+        #expect(instance.next(at: 6.8) == .wait)
+        // Complete, but its own instance does not activate it.
+        instance.apply(.transferComplete(candidacy: 9, count: 1))
+        #expect(instance.next(at: 6.9) == .wait)
+        #expect(instance.next(at: 9.8) == .wait)
+        #expect(instance.next(at: 9.9) == .activate(9, candidates: 2))
+    }
+
+    @Test
+    func `the creator activates an empty log if no instance is a candidate, others only if it does not`() {
+        var creator = Instance()
+        (creator.isCreator, creator.rank) = (true, nil)
+        var other = creator
+        other.isCreator = false
+        #expect(creator.next(at: 1.9) == .wait)
+        #expect(creator.next(at: 2) == .activate(nil, candidates: 0))
+        #expect(creator.next(at: 2.1) == .wait)
+        #expect(other.next(at: 2.9) == .wait)
+        #expect(other.next(at: 3) == .activate(nil, candidates: 0))
+    }
+
+    @Test func `what did not reach the log is sent again`() {
+        var instance = Instance()
+        #expect(instance.next(nonce: 1, at: 0) == .announce(1))
+        #expect(instance.next(nonce: 2, at: 2.9) == .wait)
+        #expect(instance.next(nonce: 2, at: 3) == .announce(2))
+        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 2)
+        #expect(instance.next(at: 3.5) == .wait)
+        #expect(instance.next(at: 4.5) == .transfer(2))
+        #expect(instance.next(at: 6.4) == .wait)
+        #expect(instance.next(at: 6.5) == .transfer(2))
+        instance.apply(.transferComplete(candidacy: 2, count: 0))
+        #expect(instance.next(at: 6.6) == .activate(2, candidates: 1))
+        #expect(instance.next(at: 9.5) == .wait)
+        #expect(instance.next(at: 9.6) == .activate(2, candidates: 1))
+    }
+
+    @Test func `when all candidates were passed over it starts again with the best`() {
+        var instance = Instance()
+        instance.rank = nil
+        for nonce: UInt64 in [7, 8] { instance.apply(.candidacy(rank: Instance.position(1)), nonce: nonce) }
+        #expect(instance.recovery.candidates.map(\.nonce) == [7, 8], "the earlier of equal rank is better")
+        for periods in [0, 3, 6, 9] { #expect(instance.next(at: Double(periods)) == .wait) }
+        instance.apply(.transferComplete(candidacy: 7, count: 0))
+        #expect(instance.next(at: 10) == .wait)
+        #expect(instance.next(at: 13) == .wait, "passes over the other one again")
+        #expect(instance.next(at: 16) == .activate(7, candidates: 2))
+    }
+}
+
+@Suite struct `Log recovery` {
+    @Test func `is activated only for a complete candidate, and only with all candidates counted`() {
+        var instance = Instance()
+        #expect(instance.apply(.activate(candidacy: nil, candidates: 1)) == .noted)
+        #expect(instance.apply(.activate(candidacy: nil, candidates: 0)) == .activated([:]))
+        instance.apply(.candidacy(rank: .start), nonce: 4)
+        instance.apply(.candidacy(rank: .start), nonce: 4)
+        #expect(instance.recovery.candidates.count == 1 && instance.recovery.progress == 1)
+        #expect(instance.apply(.activate(candidacy: nil, candidates: 1)) == .noted)
+        #expect(instance.apply(.activate(candidacy: 4, candidates: 1)) == .noted)
+        instance.apply(.transferComplete(candidacy: 4, count: 1))
+        #expect(instance.apply(.activate(candidacy: 4, candidates: 1)) == .noted, "a session is missing")
+        instance.apply(.transferComplete(candidacy: 4, count: 0))
+        #expect(instance.apply(.activate(candidacy: 5, candidates: 1)) == .noted)
+        #expect(instance.apply(.activate(candidacy: 4, candidates: 1)) == .activated([:]))
+    }
+
+    @Test func `refuses changes of sessions`() {
+        var instance = Instance()
+        let changes: [LogEntry.Content] = [
+            .touch(SessionID(), digest: []), .end(SessionID(), digest: [], tombstone: .zero),
+            .revoke(SessionID(), user: nil, tombstone: .zero),
+            .revokeAll(user: [], except: nil, tombstone: .zero),
+        ]
+        for change in changes { #expect(instance.apply(change) == .refused) }
+        #expect(instance.apply(.heartbeat) == .noted && instance.recovery.progress == 0)
+    }
+}
+
+@Suite struct `Server clock` {
+    @Test func `follows the highest estimate among the last twenty answers`() {
+        let start = ContinuousClock.now
+        var clock = ServerClock()
+        #expect(clock.now(at: start) == nil)
+        clock.observed(1_000_000, at: start)
+        #expect(clock.now(at: start + .milliseconds(5)) == SessionInstant(milliseconds: 1005))
+        // Five seconds late.
+        clock.observed(1_100_000, at: start + .milliseconds(5100))
+        #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 6100))
+        // The server's clock was set back by a second.
+        for _ in 0..<18 { clock.observed(5_100_000, at: start + .milliseconds(5100)) }
+        #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 6100))
+        clock.observed(5_100_000, at: start + .milliseconds(5100))
+        #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 5100))
+    }
+}
