@@ -50,7 +50,10 @@ final class Balancer: Listener {
     /// Starts it and waits until it forwards requests.
     ///
     /// - Parameters:
+    ///   - pinning: which of the sample configurations.
+    ///   - servers: the instances, in the order of the configuration's names for them.
     ///   - plainHTTP: whether the documented switch for development without TLS is thrown.
+    /// - Throws: `Failure` when it does not serve, and errors of the file system.
     init(_ pinning: Pinning, before servers: [any Listener], plainHTTP: Bool = false) async throws {
         self.pinning = pinning
         port = try freePort()

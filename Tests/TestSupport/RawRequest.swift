@@ -2,6 +2,10 @@
 
 import Foundation
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Sends bytes that no HTTP client would send, over a plain socket, and reads the answer to its end.
 ///
 /// Ask for `Connection: close` in the bytes. An empty text means that the server closed without an answer.
