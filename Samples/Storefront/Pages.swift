@@ -113,7 +113,7 @@ enum Page {
         return """
             <li><div><strong>\(device[.device] ?? "Unknown device")</strong>\(mark)
             <p>Signed in \(spell(now - device.created)) ago, \(used) · <code>\(device.id.description)</code></p></div>
-            <form method="post" action="/devices/sign-out"><input type="hidden" name="handle" value="\(device.id.description)">
+            <form method="post" action="/devices/sign-out"><input type="hidden" name="id" value="\(device.id.description)">
             <button class="quiet">Sign out</button></form></li>
             """
     }

@@ -53,7 +53,7 @@ import Testing
         for form in ["", "name=", "name=%20", "name=\(String(repeating: "x", count: 41))"] {
             #expect(try await shop.status("--data", form, "/sign-in") == "400", "\(form)")
         }
-        #expect(try await shop.status("--data", "handle=x", "/devices/sign-out") == "303")
+        #expect(try await shop.status("--data", "id=x", "/devices/sign-out") == "303")
         #expect(try await shop.redis.keys().isEmpty)
     }
 
@@ -65,14 +65,14 @@ import Testing
         }
         let devices = try await shop.curl("/devices")
         #expect(devices.contains("id=\"device-count\">2<"))
-        let ids = devices.matches(of: /name="handle" value="([^"]+)"/).map { String($0.1) }
+        let ids = devices.matches(of: /name="id" value="([^"]+)"/).map { String($0.1) }
         let own = try #require(devices.firstMatch(of: /this device.*\n.*<code>([^<]+)/)).1
         let other = try #require(ids.first { $0 != own })
 
-        #expect(try await shop.status("--data", "handle=\(other)", "/devices/sign-out") == "303")
+        #expect(try await shop.status("--data", "id=\(other)", "/devices/sign-out") == "303")
         #expect(try await shop.curl(jar: phone, "/").contains("action=\"/sign-in\""))
         #expect(try await shop.curl("/").contains("id=\"user\">Ada<"))
-        #expect(try await shop.status("--data", "handle=\(own)", "/devices/sign-out") == "303")
+        #expect(try await shop.status("--data", "id=\(own)", "/devices/sign-out") == "303")
         #expect(try await shop.curl("/").contains("action=\"/sign-in\""))
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
+import NIOCore
+import NIOPosix
 import Synchronization
 
 /// The children that run now.
@@ -127,17 +129,12 @@ public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ c
 
 /// A loopback port that was free a moment ago.
 public func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
+    let listener = try ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .bind(host: "127.0.0.1", port: 0)
+        .wait()
+    defer { try? listener.close().wait() }
+    guard let port = listener.localAddress?.port else {
+        throw ChildProcess.Failure(description: "no free loopback port")
     }
-    guard bound else { throw ChildProcess.Failure(description: "no free loopback port") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    return port
 }

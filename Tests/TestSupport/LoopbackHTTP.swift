@@ -50,25 +50,27 @@ public struct LoopbackHTTP: Sendable {
             promise.fail(Failure(description: "no answer within \(timeout.nanoseconds / 1_000_000_000) s"))
             channel.close(promise: nil)
         }
-        defer { timer.cancel() }
         let call = Call(head: Self.head(request, body), body: ByteBuffer(bytes: body), promise: promise)
-        return try await withTaskCancellationHandler {
-            channel.writeAndFlush(call).whenFailure { promise.fail($0) }
-            do {
-                let answer = try await promise.futureResult.get()
-                if answer.isKeepAlive {
-                    Self.pool.keep(channel, for: endpoint)
-                } else {
-                    try? await channel.close()
-                }
-                return (answer.response, Array(buffer: answer.body))
-            } catch {
-                try Task.checkCancellation()
-                throw error
+        let answer: Answer
+        do {
+            defer { timer.cancel() }
+            answer = try await withTaskCancellationHandler {
+                channel.writeAndFlush(call).whenFailure { promise.fail($0) }
+                return try await promise.futureResult.get()
+            } onCancel: {
+                channel.close(promise: nil)
             }
-        } onCancel: {
+        } catch {
+            try Task.checkCancellation()
+            throw error
+        }
+        // A request that was cancelled has closed its connection, or is about to.
+        if answer.isKeepAlive, !Task.isCancelled {
+            Self.pool.keep(channel, for: endpoint)
+        } else {
             channel.close(promise: nil)
         }
+        return (answer.response, Array(buffer: answer.body))
     }
 
     private static func head(_ request: HTTPRequest, _ body: [UInt8]) -> HTTPRequestHead {
@@ -146,11 +148,13 @@ private final class CallHandler: ChannelDuplexHandler {
     typealias OutboundOut = HTTPClientRequestPart
 
     private var promise: EventLoopPromise<Answer>?
+    private var isKeepAlive = true
     private var answer: Answer?
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let call = unwrapOutboundIn(data)
         self.promise = call.promise
+        isKeepAlive = call.head.isKeepAlive
         context.write(wrapOutboundOut(.head(call.head)), promise: nil)
         if call.body.readableBytes > 0 {
             context.write(wrapOutboundOut(.body(.byteBuffer(call.body))), promise: nil)
@@ -166,7 +170,7 @@ private final class CallHandler: ChannelDuplexHandler {
                 guard let name = HTTPField.Name(name) else { continue }
                 response.headerFields.append(HTTPField(name: name, value: value))
             }
-            answer = Answer(response: response, isKeepAlive: head.isKeepAlive)
+            answer = Answer(response: response, isKeepAlive: isKeepAlive && head.isKeepAlive)
         case .body(var part): answer?.body.writeBuffer(&part)
         case .end:
             if let answer { promise?.succeed(answer) }
