@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare benchmarks test check format lint layers build packages
+.PHONY: help demo compare benchmarks test check format lint layers footprint build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev pkg-config zlib1g-dev
@@ -67,6 +67,9 @@ lint: ## Says what `make format` would change.
 
 layers: ## Checks who imports whom.
 	@Scripts/layers.sh
+
+footprint: ## Counts the packages that users resolve, by trait.
+	@Scripts/footprint.sh
 
 build: packages ## Builds everything, tests included.
 	swift build --build-tests
