@@ -2,7 +2,6 @@
 
 public import Foundation
 import NIOCore
-import NIOPosix
 import Synchronization
 
 /// The children that run now.
@@ -129,12 +128,17 @@ public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ c
 
 /// A loopback port that was free a moment ago.
 public func freePort() throws -> Int {
-    let listener = try ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .bind(host: "127.0.0.1", port: 0)
-        .wait()
-    defer { try? listener.close().wait() }
-    guard let port = listener.localAddress?.port else {
-        throw ChildProcess.Failure(description: "no free loopback port")
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    let isBound = try SocketAddress(ipAddress: "127.0.0.1", port: 0).withSockAddr { address, size in
+        bind(descriptor, address, socklen_t(size)) == 0
     }
-    return port
+    // The third and fourth byte of an internet address are the port, in network order.
+    var bytes = [UInt8](repeating: 0, count: 16)
+    var length = socklen_t(bytes.count)
+    let isNamed = bytes.withUnsafeMutableBytes {
+        getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length) == 0
+    }
+    guard isBound, isNamed else { throw ChildProcess.Failure(description: "no free loopback port") }
+    return Int(bytes[2]) << 8 | Int(bytes[3])
 }
