@@ -145,6 +145,22 @@ final class Balancer: Listener {
         #expect(answer.trimmingCharacters(in: .whitespacesAndNewlines) == "")
     }
 
+    /// Waits until HAProxy's health check has noticed that an instance is gone: until then it passes the
+    /// instance's visitors on one by one, and not always to where they will stay.
+    ///
+    /// nginx has no health check and learns it from the requests.
+    func notice(endOf server: any Listener) async throws {
+        guard pinning.isHAProxy else { return }
+        let name = try #require(settings.first { $0.value == "127.0.0.1:\(server.port)" }).key.lowercased()
+        let isNoticed = await poll(seconds: 10, every: .milliseconds(50)) {
+            let rows = (try? await sendRaw(Array("show stat\n".utf8), port: self.orders)) ?? ""
+            return rows.split(separator: "\n").contains {
+                $0.hasPrefix("instances,\(name),") && $0.contains(",DOWN")
+            }
+        }
+        #expect(isNoticed)
+    }
+
     /// What `envsubst` does.
     private static func fill(_ text: String, _ settings: [String: String]) -> String {
         settings.reduce(text) { $0.replacing("${\($1.key)}", with: $1.value) }

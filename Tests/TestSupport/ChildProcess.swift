@@ -126,8 +126,20 @@ public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ c
     return await condition()
 }
 
-/// A loopback port that was free a moment ago.
+/// The ports that `freePort` has returned: what will listen there may not have started yet.
+private let givenPorts = Mutex<Set<Int>>([])
+
+/// Returns a loopback port that was free a moment ago, a different one with each call.
 public func freePort() throws -> Int {
+    for _ in 0..<100 {
+        let port = try unboundPort()
+        if givenPorts.withLock({ $0.insert(port).inserted }) { return port }
+    }
+    throw ChildProcess.Failure(description: "no free loopback port")
+}
+
+/// Returns a port that the system finds for a moment.
+private func unboundPort() throws -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
     let isBound = try SocketAddress(ipAddress: "127.0.0.1", port: 0).withSockAddr { address, size in
