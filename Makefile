@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare test check docs format lint layers hiredis build packages
+.PHONY: help demo compare benchmarks test check docs format lint layers footprint hiredis build packages
 
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
@@ -38,8 +38,14 @@ demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a s
 compare: ## All strategies under one workload and one plan of faults: tables, and a report with plots.
 	@Scripts/install.sh $(DEMO_PACKAGES)
 	swift build -c $(CONFIG) --product fixture-app
-	swift build -c $(CONFIG) --product compare
-	@"$$(swift build -c $(CONFIG) --show-bin-path)/compare" --output .build/compare-report.html $(ARGS)
+	swift build --package-path Benchmarks -c $(CONFIG) --product compare
+	@FIXTURE_APP="$$(swift build -c $(CONFIG) --show-bin-path)/fixture-app" \
+		"$$(swift build --package-path Benchmarks -c $(CONFIG) --show-bin-path)/compare" --output .build/compare-report.html $(ARGS)
+
+# Not part of `make test`: the package in Benchmarks has a build folder of its own.
+benchmarks: packages ## Builds the package in Benchmarks and tests compare.
+	swift build --product fixture-app
+	swift test --package-path Benchmarks --filter '^CompareTests\.'
 
 # One suite after the other: the client's and the servers' tests watch deadlines and would take each other's processor time.
 test: build ## Every test; FILTER=name for some.
@@ -68,6 +74,9 @@ layers: ## Checks who imports whom.
 hiredis: ## Tests the C parser with the installed hiredis and with 1.5, with sanitizers; SEED=7 ROUNDS=1000000.
 	@Scripts/install.sh $(BUILD_PACKAGES) gcc
 	@Scripts/hiredis.sh $(SEED) $(ROUNDS)
+
+footprint: ## Counts the packages that users resolve, by trait.
+	@Scripts/footprint.sh
 
 build: packages ## Builds everything, tests included.
 	swift build --build-tests

@@ -3,6 +3,9 @@
 
 import PackageDescription
 
+let hummingbird: TargetDependencyCondition? = .when(traits: ["Hummingbird"])
+let redis: TargetDependencyCondition? = .when(traits: ["Redis"])
+
 let package = Package(
     name: "swift-sessions",
     platforms: [.macOS(.v15)],
@@ -13,6 +16,12 @@ let package = Package(
         .library(name: "Hiredis", targets: ["Hiredis"]),
         .library(name: "SessionsTesting", targets: ["SessionsTesting"]),
     ],
+    // What a trait guards is not even resolved by those who leave it out; see Docs/Decisions/0008.
+    traits: [
+        .trait(name: "Hummingbird", description: "The adapter, HummingbirdSessions."),
+        .trait(name: "Redis", description: "The Redis client and the stores on it: Hiredis, RedisSessions."),
+        .default(enabledTraits: ["Hummingbird", "Redis"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
@@ -21,7 +30,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
-        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.7.0"),
     ],
     targets: [
@@ -38,7 +46,7 @@ let package = Package(
             name: "RedisSessions",
             dependencies: [
                 "Hiredis", "Sessions",
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: redis),
             ],
             resources: [.embedInCode("Scripts")]
         ),
@@ -46,7 +54,7 @@ let package = Package(
             name: "HummingbirdSessions",
             dependencies: [
                 "Sessions",
-                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Hummingbird", package: "hummingbird", condition: hummingbird),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
@@ -67,10 +75,10 @@ let package = Package(
                 "CHiredisParser",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "NIOCore", package: "swift-nio", condition: redis),
+                .product(name: "NIOPosix", package: "swift-nio", condition: redis),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: redis),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: redis),
             ]
         ),
         .target(
@@ -87,10 +95,15 @@ let package = Package(
             ],
             path: "Samples/Hello"
         ),
+        .target(
+            name: "GracefulDrain",
+            dependencies: [.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")],
+            path: "Samples/GracefulDrain"
+        ),
         .executableTarget(
             name: "Storefront",
             dependencies: [
-                "HummingbirdSessions", "RedisSessions",
+                "GracefulDrain", "HummingbirdSessions", "RedisSessions",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -103,7 +116,7 @@ let package = Package(
         .executableTarget(
             name: "fixture-app",
             dependencies: [
-                "HummingbirdSessions", "RedisSessions",
+                "GracefulDrain", "HummingbirdSessions", "RedisSessions",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -113,28 +126,16 @@ let package = Package(
             ],
             path: "Tests/fixture-app"
         ),
-        .executableTarget(
-            name: "compare",
-            dependencies: [
-                "SessionsTesting", "TestSupport",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOFoundationCompat", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-            ],
-            path: "Benchmarks/Compare"
-        ),
 
         // Tests.
         .target(
             name: "TestSupport",
             dependencies: [
                 "SessionsTesting",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/TestSupport"
         ),
@@ -174,7 +175,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FixtureTests",
-            dependencies: ["fixture-app", "compare", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
         ),
     ]
 )

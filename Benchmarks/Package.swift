@@ -7,8 +7,20 @@ import PackageDescription
 let package = Package(
     name: "benchmarks",
     platforms: [.macOS(.v15)],
-    dependencies: [.package(name: "swift-sessions", path: "..")],
+    dependencies: [
+        .package(name: "swift-sessions", path: "..", traits: ["Redis"]),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    ],
     targets: [
+        .executableTarget(
+            name: "compare",
+            dependencies: [
+                "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
         .executableTarget(
             name: "redis-throughput",
             dependencies: [.product(name: "Hiredis", package: "swift-sessions")]
@@ -17,5 +29,28 @@ let package = Package(
             name: "replicated-costs",
             dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
         ),
+        .testTarget(name: "CompareTests", dependencies: ["compare", "TestSupport"]),
+
+        // A link to the folder in the root package, which does not offer it to other packages.
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "SessionsTesting", package: "swift-sessions"),
+            ],
+            path: "TestSupport"
+        ),
     ]
 )
+
+for target in package.targets {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .treatAllWarnings(as: .error),
+    ]
+}

@@ -15,7 +15,7 @@ func send(_ request: HTTPRequest, _ body: [UInt8]) async throws -> (HTTPResponse
         let store = FaultyStore(try MemorySessionStore(now: { clock.now }))
         let sessions = try SessionManager(store: store)
 
-        let visitor = CookieJarClient(host: "shop.example") { try await send($0, $1) }
+        let visitor = Visitor(host: "shop.example") { try await send($0, $1) }
         let (response, _) = try await visitor.send(.post, "/cart/tea")
 
         clock.advance(by: .seconds(31 * 60))  // the session has expired

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GracefulDrain
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
@@ -15,7 +16,7 @@ struct Shop: Sendable {
     let sessions: SessionManager
     let strategy: Strategy
     let instance: String
-    let departure: Departure
+    let drain: GracefulDrain
 
     func router() -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
@@ -64,7 +65,7 @@ struct Shop: Sendable {
         }
 
         router.get("/healthz") { _, _ in
-            departure.isLeaving ? Response(status: .serviceUnavailable) : Self.plain("ok")
+            drain.isDraining ? Response(status: .serviceUnavailable) : Self.plain("ok")
         }
         router.get("/readyz") { _, _ in
             do { try await sessions.store.check() } catch {

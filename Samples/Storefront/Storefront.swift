@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import GracefulDrain
 import Hummingbird
 import HummingbirdSessions
 import Logging
@@ -50,12 +51,13 @@ struct Storefront: AsyncParsableCommand {
         let cookie = settings.isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
         let (store, services) = try settings.strategy.store(with: settings, cookie: cookie)
         let sessions = try SessionManager(store: store, cookie: cookie)
-        let departure = Departure()
+        // Longer than two failed checks of `haproxy.cfg`.
+        let drain = GracefulDrain(notice: .seconds(2))
         let shop = Shop(
             sessions: sessions,
             strategy: settings.strategy,
             instance: settings.instance,
-            departure: departure
+            drain: drain
         )
 
         var app = Application(
@@ -70,7 +72,7 @@ struct Storefront: AsyncParsableCommand {
         // Told to stop, a group stops its last service first: requests are served until the balancer looks
         // elsewhere.
         let group = ServiceGroup(
-            services: [app, departure],
+            services: [app, drain],
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: app.logger
         )

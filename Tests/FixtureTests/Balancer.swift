@@ -50,7 +50,10 @@ final class Balancer: Listener {
     /// Starts it and waits until it forwards requests.
     ///
     /// - Parameters:
+    ///   - pinning: which of the sample configurations.
+    ///   - servers: the instances, in the order of the configuration's names for them.
     ///   - plainHTTP: whether the documented switch for development without TLS is thrown.
+    /// - Throws: `Failure` when it does not serve, and errors of the file system.
     init(_ pinning: Pinning, before servers: [any Listener], plainHTTP: Bool = false) async throws {
         self.pinning = pinning
         port = try freePort()
@@ -140,6 +143,22 @@ final class Balancer: Listener {
         let name = try #require(settings.first { $0.value == "127.0.0.1:\(server.port)" }).key.lowercased()
         let answer = try await sendRaw(Array("set server instances/\(name) state drain\n".utf8), port: orders)
         #expect(answer.trimmingCharacters(in: .whitespacesAndNewlines) == "")
+    }
+
+    /// Waits until HAProxy's health check has noticed that an instance is gone: until then it passes the
+    /// instance's visitors on one by one, and not always to where they will stay.
+    ///
+    /// nginx has no health check and learns it from the requests.
+    func notice(endOf server: any Listener) async throws {
+        guard pinning.isHAProxy else { return }
+        let name = try #require(settings.first { $0.value == "127.0.0.1:\(server.port)" }).key.lowercased()
+        let isNoticed = await poll(seconds: 10, every: .milliseconds(50)) {
+            let rows = (try? await sendRaw(Array("show stat\n".utf8), port: self.orders)) ?? ""
+            return rows.split(separator: "\n").contains {
+                $0.hasPrefix("instances,\(name),") && $0.contains(",DOWN")
+            }
+        }
+        #expect(isNoticed)
     }
 
     /// What `envsubst` does.

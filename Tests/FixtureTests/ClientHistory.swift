@@ -19,9 +19,10 @@ struct ClientHistory: Sendable {
     /// The events of each client in the order in which that client lived them.
     var clients: [[Event]] = []
 
-    /// A sentence for each violation; empty when there is none.
+    /// Returns a sentence for each violation.
     ///
     /// - Parameter final: what a last read, after everything, showed.
+    /// - Returns: the sentences; empty when there is no violation.
     func violations(final: (list: [String], counter: Int)) -> [String] {
         var found: [String] = []
         for (client, events) in clients.enumerated() { found += violations(of: events, client) }

@@ -243,17 +243,8 @@ private func hex(_ bytes: [UInt8]) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-private func base64URLDecoded(_ text: String) -> [UInt8]? {
-    var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-    while base64.count % 4 != 0 { base64 += "=" }
-    return Data(base64Encoded: base64).map(Array.init)
-}
-
 /// Random text in the alphabet of tickets.
-func randomTicketText(bytes: Int) -> String {
-    Data((0..<bytes).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
-        .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
-}
+func randomTicketText(bytes: Int) -> String { randomBase64URL(bytes: bytes) }
 
 /// A well-formed ticket that no server ever made.
 func madeUpTicket(id: String? = nil) -> String {
@@ -289,8 +280,9 @@ final class Tally: Sendable {
 /// Tries an interleaving with ever slower requests, until one was really under way while something else
 /// happened.
 ///
-/// - Parameter attempt: gets how long the slow request takes in milliseconds; false when it was over too
-///   early.
+/// - Parameter attempt: gets how long the slow request takes in milliseconds; returns false when it was over
+///   too early.
+/// - Throws: what `attempt` throws.
 func untilUnderWay(_ attempt: (Int) async throws -> Bool) async throws {
     for milliseconds in [400, 1000, 2500, 6000] where try await attempt(milliseconds) { return }
     Issue.record("the slow request was never under way")

@@ -72,6 +72,7 @@ import Testing
             #expect(!lost.isEmpty && lost.count < users.count)
 
             // They live on elsewhere, pinned as before.
+            try await site.balancer.notice(endOf: victim)
             for user in lost {
                 let home = try await user.moveIn()
                 #expect(home != victim.instance)

@@ -183,9 +183,7 @@ private func readings(_ route: String) -> [String] {
     let compact = route.replacing("-", with: "")
     var forms = [route, compact]
     for text in [route, compact] {
-        var padded = text.replacing("-", with: "+").replacing("_", with: "/")
-        while padded.count % 4 != 0 { padded += "=" }
-        if let data = Data(base64Encoded: padded) { forms.append(String(decoding: data, as: UTF8.self)) }
+        if let bytes = base64URLDecoded(text) { forms.append(String(decoding: bytes, as: UTF8.self)) }
     }
     let bytes = stride(from: 0, to: compact.count - 1, by: 2).compactMap {
         UInt8(compact.dropFirst($0).prefix(2), radix: 16)

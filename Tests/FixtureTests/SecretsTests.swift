@@ -81,9 +81,7 @@ import Testing
             let bytes = stride(from: 0, to: text.count, by: 2).compactMap {
                 UInt8(text.dropFirst($0).prefix(2), radix: 16)
             }
-            let base64 = Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
-                .replacing("=", with: "")
-            for secret in [String(decoding: bytes, as: UTF8.self), base64, text]
+            for secret in [String(decoding: bytes, as: UTF8.self), base64URL(bytes), text]
             where secret.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
                 let thief = Browser()
                 let reply = try await thief.send(

@@ -88,9 +88,7 @@ import Testing
     }
 
     @Test func `with sealed cookies there is no list of devices, and the page says so`() async throws {
-        let key = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
-        let keys = "demo:\(key.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: ""))"
-        let shop = try await Shop(store: "sealed", "--seal-keys", keys)
+        let shop = try await Shop(store: "sealed", "--seal-keys", sealKey("demo"))
         #expect(try await shop.status("--data", "name=Ada", "/sign-in") == "303")
         let page = try await shop.curl("--include", "/devices")
         #expect(page.hasPrefix("HTTP/1.1 501 ") && page.contains("<h1>No list here</h1>"))

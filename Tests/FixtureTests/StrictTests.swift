@@ -109,10 +109,9 @@ extension SharedFleet {
                 let reply = try await browser.post("/set", ["k": "k", "v": "v"], on: server)
                 #expect(reply.status == 200 && reply.setCookies.count == 1, "\(presented.prefix(80))")
                 let fresh = try #require(browser.ticket)
-                #expect(
-                    fresh != presented && !presented.contains(browser.id ?? "")
-                        && !presented.contains(browser.secret ?? "")
-                )
+                // Shorter parts, like the version of a sealed cookie, may occur in random text by chance.
+                let parts = [browser.id, browser.secret].compactMap(\.self).filter { $0.count >= 20 }
+                #expect(fresh != presented && !parts.contains(where: presented.contains))
             }
         }
 

@@ -40,8 +40,8 @@ extension SessionKey where Value == [String] {
     }
 
     /// A visitor whose requests go through Hummingbird's test client.
-    private func visitor(_ client: any TestClientProtocol) -> CookieJarClient {
-        CookieJarClient { request, body in
+    private func visitor(_ client: any TestClientProtocol) -> Visitor {
+        Visitor { request, body in
             let response = try await client.execute(
                 uri: request.path ?? "/",
                 method: request.method,

@@ -53,37 +53,45 @@ struct Site: Sendable {
     /// The kinds of all events since the last call.
     func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 
-    func open(_ cookie: String?) -> RequestSession {
-        RequestSession(
-            cookie.map { [.cookie: "\(manager.cookie.name)=\($0)"] } ?? [:],
-            manager: manager
-        )
-    }
+    func open(_ cookie: String?) -> RequestSession { RequestSession(fields(cookie), manager: manager) }
 
     /// One request from its first to its last byte.
     @discardableResult
     func send(
         _ cookie: String? = nil,
         status: HTTPResponse.Status = .ok,
-        _ handler: (Session) async throws -> Void = { _ in }
+        _ handler: nonisolated(nonsending) (Session) async throws -> Void = { _ in }
     ) async throws -> Answer {
-        let exchange = open(cookie)
-        try await handler(try await exchange.session())
-        return try await close(exchange, cookie, status: status)
+        let visitor = Visitor(manager, jar: jar(cookie))
+        let response = try await visitor.send(fields(cookie), status: status, handler)
+        return answer(response, visitor.cookies)
     }
 
     func close(_ exchange: RequestSession, _ cookie: String?, status: HTTPResponse.Status = .ok) async throws
         -> Answer
     {
-        var answer = Answer(response: HTTPResponse(status: status), cookie: cookie)
-        try await exchange.close(&answer.response)
-        guard let line = answer.setCookie else { return answer }
-        let prefix = "\(manager.cookie.name)="
-        #expect(line.hasPrefix(prefix))
-        let value = String(line.dropFirst(prefix.count).prefix { $0 != ";" })
-        answer.cookie = value.isEmpty ? nil : value
-        return answer
+        var response = HTTPResponse(status: status)
+        try await exchange.close(&response)
+        var jar = jar(cookie)
+        jar.receive(response.headerFields, from: place)
+        return answer(response, jar)
     }
+
+    private func fields(_ cookie: String?) -> HTTPFields {
+        cookie.map { [.cookie: "\(manager.cookie.name)=\($0)"] } ?? [:]
+    }
+
+    private func jar(_ cookie: String?) -> CookieJar {
+        var jar = CookieJar()
+        if let cookie { jar.receive("\(manager.cookie.name)=\(cookie); Path=/; Secure", from: place) }
+        return jar
+    }
+
+    private func answer(_ response: HTTPResponse, _ jar: CookieJar) -> Answer {
+        Answer(response: response, cookie: jar.value(manager.cookie.name, for: place))
+    }
+
+    private var place: CookieJar.Location { CookieJar.Location(host: "localhost", isSecure: true) }
 
     /// A browser with a fresh session; leaves no event behind.
     func start(

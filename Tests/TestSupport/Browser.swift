@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import AsyncHTTPClient
 import Foundation
 import HTTPTypes
-import NIOCore
-import NIOHTTP1
 import SessionsTesting
-import Synchronization
 
 /// What a server answered.
 public struct Reply: Sendable {
@@ -52,66 +48,60 @@ public protocol Listener: Sendable {
 
 /// A visitor with a cookie jar that talks to any number of instances, as if a balancer stood between.
 ///
-/// The jar is verified (`CookieJarTests`) and treats the connection as secure, as behind a proxy that ends
-/// TLS. `clone()` is a second tab, or a thief who copied the cookies.
+/// It treats the connection as secure, as behind a proxy that ends TLS. `clone()` is a second tab, or a thief
+/// who copied the cookies.
 public final class Browser: Sendable {
-    /// One client for all browsers; keeps connections alive as a balancer does.
-    public static let client: HTTPClient = {
-        var configuration = HTTPClient.Configuration()
-        configuration.httpVersion = .http1Only
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
-        configuration.connectionPool.idleTimeout = .seconds(5)
-        // A dead instance is told at once, and found again as soon as it is back.
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.timeout.connect = .seconds(5)
-        configuration.redirectConfiguration = .disallow
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
-
     /// The name of the session cookie that this browser looks for.
     public let cookieName: String
-    private let jar: Mutex<CookieJar>
+    private let visitor: Visitor
     private let isSecure: Bool
-    private let source: String?
     private let received: (@Sendable (String) -> Void)?
 
-    /// A browser with an empty jar.
+    /// Creates a browser with an empty jar.
     ///
     /// - Parameters:
     ///   - cookieName: the session cookie's name.
     ///   - isSecure: whether cookies are kept and sent as over TLS.
     ///   - source: the address to connect from, of this machine; nil for the usual one.
+    ///   - seconds: how long a request may take.
     ///   - received: told every session ticket that a server hands out.
-    public init(
+    public convenience init(
         cookieName: String = "__Host-session",
         isSecure: Bool = true,
         source: String? = nil,
+        seconds: Int64 = 30,
         received: (@Sendable (String) -> Void)? = nil
     ) {
-        self.cookieName = cookieName
-        self.isSecure = isSecure
-        self.source = source
-        self.received = received
-        jar = Mutex(CookieJar())
+        let http = LoopbackHTTP(source: source, seconds: seconds)
+        let visitor = Visitor(host: "127.0.0.1", isSecure: isSecure) { try await http.send($0, $1) }
+        self.init(visitor, cookieName: cookieName, isSecure: isSecure, received: received)
     }
 
-    private init(copy other: Browser) {
-        cookieName = other.cookieName
-        isSecure = other.isSecure
-        source = other.source
-        received = other.received
-        let copied = other.jar.withLock { $0 }
-        jar = Mutex(copied)
+    private init(
+        _ visitor: Visitor,
+        cookieName: String,
+        isSecure: Bool,
+        received: (@Sendable (String) -> Void)?
+    ) {
+        self.visitor = visitor
+        self.cookieName = cookieName
+        self.isSecure = isSecure
+        self.received = received
     }
 
     /// Another browser that holds the same cookies now.
-    public func clone() -> Browser { Browser(copy: self) }
+    public func clone() -> Browser {
+        Browser(visitor.clone(), cookieName: cookieName, isSecure: isSecure, received: received)
+    }
 
     /// The session cookie's value in the jar.
-    public var ticket: String? { jar.withLock { $0.value(cookieName, for: place) } }
+    public var ticket: String? { cookie(cookieName) }
 
-    /// The value of any cookie in the jar.
-    public func cookie(_ name: String) -> String? { jar.withLock { $0.value(name, for: place) } }
+    /// The `Cookie` field of the next request; nil without cookies.
+    public var cookieField: String? { visitor.cookies.cookieField(for: place) }
+
+    /// Returns the value of any cookie in the jar.
+    public func cookie(_ name: String) -> String? { visitor.cookies.value(name, for: place) }
 
     /// The part of the ticket that may be shown.
     public var id: String? { ticket.map { String($0.prefix { $0 != "." }) } }
@@ -126,57 +116,86 @@ public final class Browser: Sendable {
     /// Puts a ticket into the jar, as if a server had sent it.
     public func present(_ ticket: String) {
         let attributes = isSecure ? "; Path=/; Secure; HttpOnly" : "; Path=/; HttpOnly"
-        jar.withLock { _ = $0.receive("\(cookieName)=\(ticket)\(attributes)", from: place) }
+        visitor.cookies.receive("\(cookieName)=\(ticket)\(attributes)", from: place)
     }
 
     /// Sends a `GET`.
+    ///
+    /// - Parameters:
+    ///   - path: the path without a query.
+    ///   - query: names and values of the query.
+    ///   - app: where the request goes.
+    /// - Returns: the answer.
+    /// - Throws: what `LoopbackHTTP.send` throws.
     @discardableResult
     public func get(
         _ path: String,
         _ query: KeyValuePairs<String, String> = [:],
-        on app: any Listener,
-        cookies: [String]? = nil
+        on app: any Listener
     ) async throws -> Reply {
-        try await send("GET", path, query, on: app, cookies: cookies)
+        try await send("GET", path, query, on: app)
     }
 
     /// Sends a `POST` without a body.
+    ///
+    /// - Parameters:
+    ///   - path: the path without a query.
+    ///   - query: names and values of the query.
+    ///   - app: where the request goes.
+    /// - Returns: the answer.
+    /// - Throws: what `LoopbackHTTP.send` throws.
     @discardableResult
     public func post(
         _ path: String,
         _ query: KeyValuePairs<String, String> = [:],
-        on app: any Listener,
-        cookies: [String]? = nil
+        on app: any Listener
     ) async throws -> Reply {
-        try await send("POST", path, query, on: app, cookies: cookies)
+        try await send("POST", path, query, on: app)
     }
 
-    /// Sends a request with the jar's cookies, or with exactly these `Cookie` fields, and takes in what comes
-    /// back.
+    /// Sends a request with the jar's cookies and takes in those of the answer.
+    ///
+    /// - Parameters:
+    ///   - method: the method.
+    ///   - path: the path, with or without a query.
+    ///   - query: names and values of the query.
+    ///   - app: where the request goes.
+    ///   - cookies: `Cookie` fields that take the place of the jar's cookies; none for the jar's.
+    ///   - headers: further fields.
+    /// - Returns: the answer.
+    /// - Throws: what `LoopbackHTTP.send` throws.
     public func send(
         _ method: String,
         _ path: String,
         _ query: KeyValuePairs<String, String> = [:],
         on app: any Listener,
-        cookies: [String]? = nil,
-        headers: KeyValuePairs<String, String> = [:],
-        seconds: Int64 = 30
+        cookies: [String] = [],
+        headers: KeyValuePairs<String, String> = [:]
     ) async throws -> Reply {
-        var request = HTTPClientRequest(url: "http://127.0.0.1:\(app.port)\(path)\(Self.encode(query))")
-        request.method = .init(rawValue: method)
-        request.localAddress = source
-        for (name, value) in headers { request.headers.add(name: name, value: value) }
-        let kept = jar.withLock { $0.cookieField(for: place) }
-        for field in cookies ?? kept.map({ [$0] }) ?? [] { request.headers.add(name: "Cookie", value: field) }
-        let response = try await Self.client.execute(request, timeout: .seconds(seconds))
-        let fields = response.headers.map { (name: $0.name.lowercased(), value: $0.value) }
-        let newCookies = response.headers["set-cookie"]
-        jar.withLock { jar in
-            for value in newCookies { jar.receive(value, from: place) }
+        guard let method = HTTPRequest.Method(method) else {
+            throw LoopbackHTTP.Failure(description: "\(method) is not a method")
         }
-        if !newCookies.isEmpty, let received, let ticket { received(ticket) }
-        let body = try await response.body.collect(upTo: 8 << 20)
-        return Reply(status: Int(response.status.code), fields: fields, body: String(buffer: body))
+        var request = HTTPRequest(
+            method: method,
+            scheme: nil,
+            authority: "127.0.0.1:\(app.port)",
+            path: path + Self.encode(query)
+        )
+        for (name, value) in headers + cookies.map({ (key: "Cookie", value: $0) }) {
+            guard let name = HTTPField.Name(name), HTTPField.isValidValue(value) else {
+                throw LoopbackHTTP.Failure(description: "\(name) cannot be sent with this value")
+            }
+            request.headerFields.append(HTTPField(name: name, value: value))
+        }
+        let (response, body) = try await visitor.send(request)
+        let fields = response.headerFields.map { (name: $0.name.canonicalName, value: $0.value) }
+        let reply = Reply(
+            status: response.status.code,
+            fields: fields,
+            body: String(decoding: body, as: UTF8.self)
+        )
+        if !reply.setCookies.isEmpty, let received, let ticket { received(ticket) }
+        return reply
     }
 
     private var place: CookieJar.Location { CookieJar.Location(host: "127.0.0.1", isSecure: isSecure) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
+import NIOCore
 import Synchronization
 
 /// The children that run now.
@@ -125,19 +126,31 @@ public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ c
     return await condition()
 }
 
-/// A loopback port that was free a moment ago.
+/// The ports that `freePort` has returned: what will listen there may not have started yet.
+private let givenPorts = Mutex<Set<Int>>([])
+
+/// Returns a loopback port that was free a moment ago, a different one with each call.
 public func freePort() throws -> Int {
+    for _ in 0..<100 {
+        let port = try unboundPort()
+        if givenPorts.withLock({ $0.insert(port).inserted }) { return port }
+    }
+    throw ChildProcess.Failure(description: "no free loopback port")
+}
+
+/// Returns a port that the system finds for a moment.
+private func unboundPort() throws -> Int {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-        }
+    let isBound = try SocketAddress(ipAddress: "127.0.0.1", port: 0).withSockAddr { address, size in
+        bind(descriptor, address, socklen_t(size)) == 0
     }
-    guard bound else { throw ChildProcess.Failure(description: "no free loopback port") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    // The third and fourth byte of an internet address are the port, in network order.
+    var bytes = [UInt8](repeating: 0, count: 16)
+    var length = socklen_t(bytes.count)
+    let isNamed = bytes.withUnsafeMutableBytes {
+        getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length) == 0
+    }
+    guard isBound, isNamed else { throw ChildProcess.Failure(description: "no free loopback port") }
+    return Int(bytes[2]) << 8 | Int(bytes[3])
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
 public import Foundation
-import NIOCore
-import NIOHTTP1
 import Synchronization
 
 /// One running `fixture-app`: its own process on its own loopback port, stopped by its own pid.
@@ -118,10 +115,13 @@ public final class FixtureApp: Listener {
     private func healthy() async throws {
         let isHealthy = await poll(seconds: 20, every: .milliseconds(20)) {
             guard self.exitCode == nil else { return true }
-            var request = HTTPClientRequest(url: "http://127.0.0.1:\(self.port)/healthz")
-            request.headers.add(name: "connection", value: "close")
-            let reply = try? await Browser.client.execute(request, timeout: .seconds(2))
-            return reply?.status.code == 200
+            let reply = try? await Browser(seconds: 2).send(
+                "GET",
+                "/healthz",
+                on: self,
+                headers: ["Connection": "close"]
+            )
+            return reply?.status == 200
         }
         guard isHealthy, exitCode == nil else {
             throw ChildProcess.Failure(
@@ -130,16 +130,22 @@ public final class FixtureApp: Listener {
         }
     }
 
-    private static var executable: String { builtProduct("fixture-app") }
+    private static let executable =
+        ProcessInfo.processInfo.environment["FIXTURE_APP"] ?? builtProduct("fixture-app")
 }
 
-/// The path of a program of this package: built products lie beside the test bundle.
+/// Returns the path of a program of this repository: beside the running one, or in the root package's build
+/// folder of the same configuration.
 public func builtProduct(_ name: String) -> String {
-    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
-        path: name
-    )
+    let program = URL(fileURLWithPath: CommandLine.arguments[0])
+    let beside = program.deletingLastPathComponent().appending(path: name)
     if FileManager.default.isExecutableFile(atPath: beside.path) { return beside.path }
+    // `Tests/TestSupport`, or the link to it in `Benchmarks`: two folders below the root.
     var root = URL(fileURLWithPath: #filePath)
     for _ in 0..<3 { root.deleteLastPathComponent() }
-    return root.appending(path: ".build/debug/\(name)").path
+    #if DEBUG
+        return root.appending(path: ".build/debug/\(name)").path
+    #else
+        return root.appending(path: ".build/release/\(name)").path
+    #endif
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import NIOCore
 
 /// Sends bytes that no HTTP client would send, over a plain socket, and reads the answer to its end.
 ///
@@ -49,14 +50,8 @@ public func hangUp(after bytes: [UInt8], port: Int) throws {
 /// A socket that is connected to a loopback port; the caller closes it.
 private func connected(_ port: Int) throws -> Int32 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    address.sin_port = UInt16(port).bigEndian
-    let isConnected = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-        }
+    let isConnected = try SocketAddress(ipAddress: "127.0.0.1", port: port).withSockAddr { address, size in
+        connect(descriptor, address, socklen_t(size)) == 0
     }
     guard isConnected else {
         close(descriptor)

@@ -29,6 +29,7 @@ public final class RedisServer: Sendable {
     ///     "…"]`.
     ///   - adminAuth: what `redis-cli` needs to get in, for example `["-a", "x", "--no-auth-warning"]`.
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
+    /// - Throws: `ChildProcess.Failure` when it does not start, and errors of the file system.
     public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil) async throws {
         directory = FileManager.default.temporaryDirectory.appending(
             path: "redis-\(UUID().uuidString.prefix(8))"

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import GracefulDrain
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
@@ -90,8 +91,8 @@ struct FixtureApp: AsyncParsableCommand {
         let router = Router(context: BasicSessionsRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
         router.add(middleware: SessionsMiddleware(sessions))
-        let departure = Departure(notice: .seconds(noticeSeconds))
-        addRoutes(to: router, limits: sessions.limits, departure: departure, hold: backend.hold)
+        let drain = GracefulDrain(notice: .seconds(noticeSeconds))
+        addRoutes(to: router, limits: sessions.limits, drain: drain, hold: backend.hold)
         let app = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: nil),
@@ -100,7 +101,7 @@ struct FixtureApp: AsyncParsableCommand {
         )
         // Told to stop, a group stops its last service first: requests are served until the notice is over.
         let services = ServiceGroup(
-            services: [app, departure],
+            services: [app, drain],
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         )

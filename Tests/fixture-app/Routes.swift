@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GracefulDrain
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
@@ -9,14 +10,14 @@ import HummingbirdSessions
 func addRoutes(
     to router: Router<BasicSessionsRequestContext>,
     limits: SessionLimits,
-    departure: Departure,
+    drain: GracefulDrain,
     hold: (@Sendable (Duration) async throws -> Void)?
 ) {
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
     router.get("/healthz") { _, _ in
-        json(["ok": .bool(!departure.isLeaving)], status: departure.isLeaving ? .serviceUnavailable : .ok)
+        json(["ok": .bool(!drain.isDraining)], status: drain.isDraining ? .serviceUnavailable : .ok)
     }
     router.post("/hold") { request, _ in
         guard let hold else { throw SessionError(.unsupported, "This store has no local copies.") }

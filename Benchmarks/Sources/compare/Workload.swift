@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOHTTP1
+import TestSupport
 
 /// The visitors, and the ways in which they load the site.
 struct Workload: Sendable {
@@ -70,7 +70,8 @@ struct Workload: Sendable {
     /// happens.
     func arrival(at instance: Int, _ site: Site, _ log: PhaseLog, until end: Double) async -> Double? {
         while log.now < end {
-            if let answer = try? await site.send(.GET, "/none", cookies: nil), answer.instance == instance {
+            if let answer = try? await site.send("GET", "/none", by: newcomer()), answer.instance == instance
+            {
                 return log.now
             }
             try? await Task.sleep(for: .milliseconds(10))
@@ -95,12 +96,15 @@ struct Workload: Sendable {
             for worker in 0..<min(plan.concurrency, max(1, sessions)) {
                 group.addTask {
                     for _ in stride(from: worker, to: sessions, by: plan.concurrency) {
-                        _ = try? await site.send(.POST, path, cookies: nil)
+                        _ = try? await site.send("POST", path, by: newcomer())
                     }
                 }
             }
         }
     }
+
+    /// A browser without cookies.
+    private func newcomer() -> Browser { Browser(seconds: plan.requestSeconds) }
 
     /// Runs `body` for every visitor, `concurrency` of them at a time.
     func each(_ body: @escaping @Sendable (Visitor) async -> Void) async {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
 import Foundation
-import NIOCore
 import TestSupport
 
 /// A private HAProxy in front of the instances, and what it counts.
@@ -22,15 +20,15 @@ final class Balancer: Sendable {
     let port: Int
     private let statsPort: Int
     private let child: ChildProcess
-    private let client: HTTPClient
 
     /// Starts HAProxy and waits until it knows which of the servers are up.
     ///
     /// - Parameters:
+    ///   - balancing: how an instance is chosen.
     ///   - ports: of all servers, those included that are not started yet.
     ///   - running: how many of them run.
-    init(_ balancing: Strategy.Balancing, ports: [Int], running: Int, client: HTTPClient) async throws {
-        self.client = client
+    /// - Throws: `Failure` when it does not start, and errors of the file system.
+    init(_ balancing: Strategy.Balancing, ports: [Int], running: Int) async throws {
         port = try freePort()
         statsPort = try freePort()
         let file = FileManager.default.temporaryDirectory.appending(
@@ -85,9 +83,7 @@ final class Balancer: Sendable {
     ]
 
     private func rows() async throws -> [[String: String]] {
-        let request = HTTPClientRequest(url: "http://127.0.0.1:\(statsPort)/stats;csv")
-        let response = try await client.execute(request, timeout: .seconds(2))
-        let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
+        let text = try await Browser(seconds: 2).get("/stats;csv", on: Site(port: statsPort)).body
         let lines = text.split(separator: "\n").map {
             $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
 
 /// The same workload and the same faults for all strategies; prints tables and writes one HTML report.
@@ -79,18 +78,16 @@ struct Compare: AsyncParsableCommand {
         )
         let workplace = try Workplace()
         defer { workplace.remove() }
-        let client = Site.client(connections: visitors + concurrency)
         let progress = Progress()
         let chosen = try chosen
         let start = ContinuousClock.now
         var entries: [Entry] = []
         for (index, strategy) in chosen.enumerated() {
             progress.strategy(index + 1, of: chosen.count, strategy)
-            let entry = await Experiment(plan: plan, client: client, progress: progress).run(strategy)
+            let entry = await Experiment(plan: plan, progress: progress).run(strategy)
             if case .unavailable(_, let reason) = entry { progress.write("      not available: \(reason)\n") }
             entries.append(entry)
         }
-        try await client.shutdown()
         for table in Tables.all(entries) {
             progress.write(
                 "\n" + table.lines(isTerminal: isatty(STDOUT_FILENO) == 1).joined(separator: "\n") + "\n"

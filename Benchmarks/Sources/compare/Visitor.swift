@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import NIOCore
-import NIOFoundationCompat
-import NIOHTTP1
-import SessionsTesting
+import TestSupport
 
-/// One visitor with a cookie jar and a memory: sends one request after the other and checks each session that
+/// One visitor with a browser and a memory: sends one request after the other and checks each session that
 /// it reads.
 actor Visitor {
     /// What a visitor does on the site.
@@ -25,20 +22,21 @@ actor Visitor {
 
     let role: Role
     private let payload: String
+    private let browser: Browser
     private var history: History
-    private var jar = CookieJar()
     private var generator: SeededGenerator
     private var doubts = 0
 
     init(number: Int, plan: Plan) {
         role = number % 5 == 0 ? .guest : number % 5 < 3 ? .shopper : .member
         history = History(user: "v\(number)")
+        browser = Browser(seconds: plan.requestSeconds)
         payload = String(repeating: "x", count: plan.payloadBytes)
         generator = SeededGenerator(seed: plan.seed &* 1_000_003 &+ UInt64(number))
     }
 
     /// How many bytes of cookies each request carries.
-    var cookieBytes: Int { cookies?.utf8.count ?? 0 }
+    var cookieBytes: Int { browser.cookieField?.utf8.count ?? 0 }
     /// Whether a session of this visitor is expected to be there.
     var hasSession: Bool { history.isBorn == .yes }
     /// Whether the visitor is expected to be signed in.
@@ -116,7 +114,7 @@ actor Visitor {
 
     /// What a copy of this visitor's cookies shows on `site`; the visitor itself learns nothing from it.
     func copyKnows(_ site: Site) async -> Bool? {
-        guard let answer = try? await site.send(.GET, "/whoami", cookies: cookies), answer.status == 200,
+        guard let answer = try? await site.send("GET", "/whoami", by: browser.clone()), answer.status == 200,
             let sight = Self.sight(answer.body)
         else { return nil }
         return sight.birth == history.mark && history.judge(sight) != .gone
@@ -127,12 +125,11 @@ actor Visitor {
     /// Returns how many of the two were acknowledged.
     func writeInTwoTabs(_ site: Site, _ log: PhaseLog) async -> Int {
         let items = [history.nextItem, history.nextItem + 1]
-        let cookies = cookies
-        async let left = site.send(.POST, "/append?k=items&v=\(items[0])", cookies: cookies)
-        async let right = site.send(.POST, "/append?k=items&v=\(items[1])", cookies: cookies)
+        let cookies = browser.cookieField
+        async let left = site.send("POST", "/append?k=items&v=\(items[0])", by: browser, cookies: cookies)
+        async let right = site.send("POST", "/append?k=items&v=\(items[1])", by: browser, cookies: cookies)
         var acknowledged = 0
         for (item, answer) in zip(items, [try? await left, try? await right]) {
-            for cookie in answer?.setCookies ?? [] { jar.receive(cookie, from: Site.location) }
             if answer?.status == 200 {
                 acknowledged += 1
                 history.acknowledged(.append(item))
@@ -144,22 +141,22 @@ actor Visitor {
         return acknowledged
     }
 
-    /// Whether somebody who holds these cookies is signed in with them.
-    static func opensSignedInSession(_ cookies: String, _ site: Site) async -> Bool {
-        guard let answer = try? await site.send(.GET, "/whoami", cookies: cookies), answer.status == 200
+    /// Whether a thief's copy of a browser is signed in.
+    static func opensSignedInSession(_ thief: Browser, _ site: Site) async -> Bool {
+        guard let answer = try? await site.send("GET", "/whoami", by: thief), answer.status == 200
         else { return false }
         return sight(answer.body)?.principal != nil
     }
 
-    /// Signs out and hands over a copy of the cookies from before, as a thief would have them.
-    func signOutKeepingCopy(_ site: Site, _ log: PhaseLog) async -> String? {
-        let copy = cookies
+    /// Signs out and returns a copy of the browser from before, as a thief would have it.
+    func signOutKeepingCopy(_ site: Site, _ log: PhaseLog) async -> Browser {
+        let copy = browser.clone()
         await write(.signOut, site, log)
         return copy
     }
 
     private func touchNothing(_ site: Site, _ log: PhaseLog) async {
-        _ = await send(.GET, "/none", .untouched, site, log)
+        _ = await send("GET", "/none", .untouched, site, log)
     }
 
     private func write(_ write: History.Write, _ site: Site, _ log: PhaseLog) async {
@@ -174,7 +171,7 @@ actor Visitor {
             case .signOut: "/logout"
             }
         let kind: Sample.Kind = write == .signIn || write == .signOut ? .signIn : .write
-        if await send(.POST, path, kind, site, log) != nil {
+        if await send("POST", path, kind, site, log) != nil {
             history.acknowledged(write)
         } else {
             history.leftOpen(write)
@@ -182,20 +179,19 @@ actor Visitor {
     }
 
     private func look(_ site: Site, _ log: PhaseLog) async -> History.Sight? {
-        await send(.GET, "/whoami", .read, site, log).flatMap { Self.sight($0.body) }
+        await send("GET", "/whoami", .read, site, log).flatMap { Self.sight($0.body) }
     }
 
     /// One request, measured; nil unless it went well.
     private func send(
-        _ method: HTTPMethod,
+        _ method: String,
         _ path: String,
         _ kind: Sample.Kind,
         _ site: Site,
         _ log: PhaseLog
-    ) async -> Site.Answer? {
+    ) async -> Reply? {
         let start = log.now
-        let answer = try? await site.send(method, path, cookies: cookies)
-        for cookie in answer?.setCookies ?? [] { jar.receive(cookie, from: Site.location) }
+        let answer = try? await site.send(method, path, by: browser)
         let outcome: Sample.Outcome =
             answer?.status == 200
             ? .good : answer?.status == 503 && answer?.instance != 0 ? .refused : .failed
@@ -229,8 +225,6 @@ actor Visitor {
         }
     }
 
-    private var cookies: String? { jar.cookieField(for: Site.location) }
-
     private struct WhoAmI: Decodable {
         struct Values: Decodable {
             var mark: String?
@@ -242,8 +236,8 @@ actor Visitor {
         var values: Values
     }
 
-    private static func sight(_ body: ByteBuffer) -> History.Sight? {
-        guard let answer = try? JSONDecoder().decode(WhoAmI.self, from: body) else { return nil }
+    private static func sight(_ body: String) -> History.Sight? {
+        guard let answer = try? JSONDecoder().decode(WhoAmI.self, from: Data(body.utf8)) else { return nil }
         return History.Sight(
             principal: answer.principal,
             birth: answer.values.mark,

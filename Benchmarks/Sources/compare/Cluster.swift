@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
 import Foundation
 import Synchronization
 import TestSupport
@@ -19,13 +18,13 @@ final class Cluster: Sendable {
     private let sparePort: Int
 
     /// Starts everything; throws with the instance's own words when it does not know the strategy.
-    init(_ strategy: Strategy, plan: Plan, client: HTTPClient) async throws {
+    init(_ strategy: Strategy, plan: Plan) async throws {
         self.strategy = strategy
         let redis = try await RedisServer()
         self.redis = redis
         var options = FixtureApp.Options(store: strategy.store)
         if strategy.usesRedis { options.redis = redis.url }
-        if strategy.usesSealKeys { options.extra = ["--seal-keys", "k1:\(Self.key())"] }
+        if strategy.usesSealKeys { options.extra = ["--seal-keys", "k1:\(randomBase64URL(bytes: 32))"] }
         self.options = options
         var started: [FixtureApp] = []
         do {
@@ -36,8 +35,7 @@ final class Cluster: Sendable {
             balancer = try await Balancer(
                 strategy.balancing,
                 ports: started.map(\.port) + [sparePort],
-                running: started.count,
-                client: client
+                running: started.count
             )
         } catch {
             for instance in started { await instance.kill9() }
@@ -45,7 +43,7 @@ final class Cluster: Sendable {
             throw error
         }
         instances = Mutex(started)
-        site = Site(client: client, port: balancer.port, timeoutSeconds: plan.requestSeconds)
+        site = Site(port: balancer.port)
     }
 
     /// The processes of the instances that run.
@@ -64,7 +62,7 @@ final class Cluster: Sendable {
     /// The number of the instance that was added, in `X-Instance`.
     var spareNumber: Int { instances.withLock { $0.count } }
     /// The added instance itself, past the balancer.
-    var spare: Site { site.at(port: sparePort) }
+    var spare: Site { Site(port: sparePort) }
 
     /// Stops all processes.
     func stop() async {
@@ -72,13 +70,5 @@ final class Cluster: Sendable {
         for instance in instances.withLock({ $0 }) { await instance.kill9() }
         redis.thaw()
         await redis.crash()
-    }
-
-    private static func key() -> String {
-        var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        return Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-")
-            .replacingOccurrences(of: "/", with: "_")
-            .replacingOccurrences(of: "=", with: "")
     }
 }

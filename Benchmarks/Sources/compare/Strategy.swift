@@ -69,8 +69,8 @@ struct Strategy: Sendable, Identifiable {
         Strategy(
             id: "sealed-revocable",
             family: .client,
-            summary: "sealed data, and a small record in Redis that can end it",
-            namedCost: "bytes on every request, and a hop to the store that removes the replay",
+            summary: "sealed data, and a list of revocations in Redis that can end it",
+            namedCost: "bytes on every request, and a hop to the store that can end it",
             balancing: .roundRobin,
             store: "sealed-revocable",
             usesRedis: true,

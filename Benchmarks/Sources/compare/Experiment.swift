@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
 import Foundation
 import TestSupport
 
 /// The phases that every strategy goes through, in the same order and with the same sizes.
 struct Experiment: Sendable {
     let plan: Plan
-    let client: HTTPClient
     let progress: Progress
 
     /// Runs one strategy from the start of its cluster to the end.
@@ -15,7 +13,7 @@ struct Experiment: Sendable {
         let cluster: Cluster
         do {
             cluster = try await progress.phase("start") {
-                (try await Cluster(strategy, plan: plan, client: client), "")
+                (try await Cluster(strategy, plan: plan), "")
             }
         } catch {
             return .unavailable(strategy, reason: Self.reason(error))
@@ -184,9 +182,9 @@ struct Experiment: Sendable {
         copies.tabs.total = acknowledged.value
         copies.tabs.part = log.findings.lostUpdates
         copies.stale = log.findings.staleReads
-        var stolen: [String] = []
+        var stolen: [Browser] = []
         for visitor in workload.visitors.prefix(100) where await visitor.isSignedIn {
-            if let copy = await visitor.signOutKeepingCopy(site, log) { stolen.append(copy) }
+            stolen.append(await visitor.signOutKeepingCopy(site, log))
         }
         // Local copies may serve another holder for a second; a replay that works later works for good.
         try? await Task.sleep(for: .milliseconds(1200))
