@@ -15,14 +15,17 @@ public protocol SessionsRequestContext: RequestContext {
 extension SessionsRequestContext {
     /// Returns the session of this request; the same object each time.
     ///
-    /// One round trip to the store at the first call, none for a client without a cookie. See `RequestSession.session()`.
+    /// One round trip to the store at the first call, none for a client without a cookie. See
+    /// `RequestSession.session()`.
     ///
     /// - Returns: the session, anonymous if the client has none.
-    /// - Throws: `.storeUnavailable`, which becomes a 503 with `Retry-After` if it is not handled; `.invalidConfiguration`
-    ///   when no `SessionsMiddleware` stands before the route, which becomes a 500.
+    /// - Throws: `.storeUnavailable`, which becomes a 503 with `Retry-After` if it is not handled;
+    ///   `.invalidConfiguration` when no `SessionsMiddleware` stands before the route, which becomes a 500.
     public func session() async throws(SessionError) -> Session { try await present().session() }
 
-    /// The manager, for lists of sessions and revocations. Throws as `session()` does.
+    /// The manager, for lists of sessions and revocations.
+    ///
+    /// Throws as `session()` does.
     public var sessionManager: SessionManager {
         get throws(SessionError) { try present().manager }
     }

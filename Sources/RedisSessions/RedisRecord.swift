@@ -20,8 +20,9 @@ struct RedisRecord {
     private let attributes: [String: [UInt8]]
     private let fields: [RedisSchema.Field: [UInt8]]
 
-    /// Reads a record. Anything missing, malformed or contradictory makes all of it unreadable, never half of
-    /// it.
+    /// Reads a record.
+    ///
+    /// Anything missing, malformed or contradictory makes all of it unreadable, never half of it.
     ///
     /// - Parameters:
     ///   - hash: the reply to `HGETALL`.

@@ -27,8 +27,9 @@ import Sessions
 /// | end | `end.lua`: `HMGET`, `TIME`, `PTTL`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
 struct RedisSchema: Sendable {
-    /// The fields of a session's hash besides its attributes, which are `a:NAME`. Times are milliseconds
-    /// since 1970.
+    /// The fields of a session's hash besides its attributes, which are `a:NAME`.
+    ///
+    /// Times are milliseconds since 1970.
     enum Field: String, CaseIterable {
         /// `1`; a record of another format is left untouched.
         case format = "@format"

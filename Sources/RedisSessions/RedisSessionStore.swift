@@ -88,7 +88,7 @@ public struct RedisSessionStore: SessionStore {
             command.append(value)
         }
         let reply = try await write(command, to: token.id, signingIn: draft.principal, draft.policy)
-        return try result(reply, presented: token, fresh: token)
+        return try SessionCommitResult(reply, presented: token, fresh: token, crypto)
     }
 
     public func commit(
@@ -102,7 +102,7 @@ public struct RedisSessionStore: SessionStore {
         var signingIn: String?
         if case .signIn(let principal, _) = change.rotation { signingIn = principal }
         let reply = try await write(command, to: record.id, signingIn: signingIn, change.policy)
-        return try result(reply, presented: presented.token, fresh: fresh)
+        return try SessionCommitResult(reply, presented: presented.token, fresh: fresh, crypto)
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
@@ -187,49 +187,6 @@ public struct RedisSessionStore: SessionStore {
                 record.times.lastUsed = record.now
             }
             return .found(record)
-        }
-    }
-
-    private func result(
-        _ reply: RedisReply,
-        presented: SessionToken,
-        fresh: SessionToken
-    ) throws(SessionError) -> SessionCommitResult {
-        if let error = reply.error {
-            guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
-            return .gone(.unreadable)
-        }
-        switch reply.count > 0 ? reply[0].string : nil {
-        case "ok" where reply.count == 4:
-            return .committed(
-                id: presented.id,
-                version: reply[1].integer ?? 0,
-                credential: reply[2].integer == 1 ? fresh.credential : nil,
-                remaining: .milliseconds(reply[3].integer ?? 0)
-            )
-        case "conflict" where reply.count == 3:
-            switch RedisRecord.read(reply[1], ttl: reply[2].integer ?? -2) {
-            case .absent(let absence): return .gone(absence)
-            case .live(let stored):
-                switch stored.open(presented, crypto) {
-                case .found(let record): return .conflict(record)
-                case .absent(let absence): return .gone(absence)
-                }
-            }
-        case "gone" where reply.count == 2:
-            switch reply[1].string {
-            case "signed-out": return .gone(.ended(.signOut))
-            case "revoked": return .gone(.ended(.revocation))
-            case "superseded": return .gone(.superseded(presented.id, replay: false))
-            case "unreadable": return .gone(.unreadable)
-            default: return .gone(.unknown)
-            }
-        case "invalid": throw SessionError(.invalidValue, "Only integers can be incremented, within 64 bits.")
-        default:
-            throw SessionError(
-                .storeUnavailable,
-                "Redis answered in a form that the session scripts do not use."
-            )
         }
     }
 

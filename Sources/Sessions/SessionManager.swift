@@ -180,7 +180,9 @@ public final class SessionManager: Sendable {
     /// Returns the session of a client without a credential.
     func anonymous() -> Session { Session(nil, credential: nil, limits: limits, events: events) }
 
-    /// Stores what a handler did; see `CommitLoop.run`. The session takes no change from now on.
+    /// Stores what a handler did; see `CommitLoop.run`.
+    ///
+    /// The session takes no change from now on.
     func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
         let action = try await commits.run(session.close(), canSetCookie: canSetCookie)
         if case .send(let credential, _) = action { session.committed(credential) }

@@ -28,7 +28,9 @@ public struct SessionPepper: Sendable, CustomStringConvertible, CustomDebugStrin
 
     private init() { bytes = Array("swift-sessions without pepper".utf8) }
 
-    /// No secret. As the last of several: accepts the records from before there was a pepper.
+    /// No secret.
+    ///
+    /// As the last of several: accepts the records from before there was a pepper.
     public static let none = SessionPepper()
 
     /// The text for logs and messages; holds no secret.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Names a session record. Not a credential.
+/// Names a session record.
 ///
-/// 128 random bits, printed as 22 characters of base64url. It may be logged, shown on a "your devices" page and used as
-/// a key in the store: who knows it can name the session, not use it. It stays the same through sign-in and renewal.
+/// Not a credential.
+///
+/// 128 random bits, printed as 22 characters of base64url. It may be logged, shown on a "your devices" page
+/// and used as a key in the store: who knows it can name the session, not use it. It stays the same through
+/// sign-in and renewal.
 public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64

@@ -147,7 +147,9 @@ package struct RecordState: Hashable, Sendable {
     /// Returns the time to the absolute deadline.
     package func remaining(at now: SessionInstant) -> Duration { times.deadline - now }
 
-    /// Restarts the idle timeout. Presenting the current secret invalidates the previous one.
+    /// Restarts the idle timeout.
+    ///
+    /// Presenting the current secret invalidates the previous one.
     package mutating func touch(_ status: SecretStatus, at now: SessionInstant) {
         times.lastUsed = now
         if status == .current { previousValidUntil = min(previousValidUntil, now) }
@@ -183,7 +185,9 @@ package struct RecordState: Hashable, Sendable {
         return isRotated
     }
 
-    /// Ends the record. It is remembered as ended until the given instant.
+    /// Ends the record.
+    ///
+    /// It is remembered as ended until the given instant.
     package mutating func markEnded(_ reason: SessionEndReason, until: SessionInstant) {
         endReason = reason
         tombstoneUntil = until

@@ -120,8 +120,9 @@ public struct SealedSessionStore: SessionStore {
         return try credential(payload, within: maximumBytes)
     }
 
-    /// Returns whether there is a session to sign out of. The caller deletes the cookie; nothing else
-    /// happens.
+    /// Returns whether there is a session to sign out of.
+    ///
+    /// The caller deletes the cookie; nothing else happens.
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
         try record.context(Context.self).payload.absence(at: now()) == nil
     }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One entry of a "your devices" list.
+public struct SessionSummary: Identifiable, Sendable {
+    /// The session's ID, safe to show and to send back for a revocation.
+    public let id: SessionID
+    /// When the session was created.
+    public let created: SessionInstant
+    /// When it was last used, exact to the touch fraction of the policy.
+    public let lastUsed: SessionInstant
+    private let attributes: [String: [UInt8]]
+
+    /// What the application stored in that session, for example a device name.
+    public subscript<Value>(key: SessionKey<Value>) -> Value? {
+        attributes[key.name].flatMap { try? SessionCodec.decode(Value.self, from: $0) }
+    }
+
+    /// Creates an entry; for stores.
+    public init(
+        id: SessionID,
+        created: SessionInstant,
+        lastUsed: SessionInstant,
+        attributes: [String: [UInt8]]
+    ) {
+        self.id = id
+        self.created = created
+        self.lastUsed = lastUsed
+        self.attributes = attributes
+    }
+}
