@@ -189,10 +189,15 @@ for target in package.targets where target.type != .system {
     ]
 }
 
-// Asynchronous functions of the client run in the isolation of their callers; unsafe code is marked.
-for target in package.targets where target.name == "Hiredis" {
-    target.swiftSettings? += [
-        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-        .strictMemorySafety(),
-    ]
+// In the libraries unsafe code is marked.
+for target in package.targets
+where ["Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting"].contains(target.name)
+{
+    target.swiftSettings? += [.strictMemorySafety()]
+}
+
+// Asynchronous functions run in the isolation of their callers. Hummingbird's protocols do not allow it for the adapter.
+for target in package.targets
+where ["Sessions", "RedisSessions", "Hiredis", "SessionsTesting"].contains(target.name) {
+    target.swiftSettings? += [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 }

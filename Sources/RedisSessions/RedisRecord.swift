@@ -33,11 +33,11 @@ struct RedisRecord {
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }
         var attributes: [String: [UInt8]] = [:]
         var fields: [RedisSchema.Field: [UInt8]] = [:]
-        hash.forEachPair { field, value in
-            if let name = RedisSchema.attribute(field) {
-                attributes[name] = Array(value)
-            } else if let field = RedisSchema.Field(rawValue: String(decoding: field, as: UTF8.self)) {
-                fields[field] = Array(value)
+        unsafe hash.forEachPair { field, value in
+            if let name = unsafe RedisSchema.attribute(field) {
+                attributes[name] = unsafe Array(value)
+            } else if let field = unsafe RedisSchema.Field(rawValue: String(decoding: field, as: UTF8.self)) {
+                fields[field] = unsafe Array(value)
             }
         }
         if let reason = fields[.gone] {

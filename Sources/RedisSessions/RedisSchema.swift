@@ -101,10 +101,11 @@ struct RedisSchema: Sendable {
 
     /// Returns the attribute of a field; nil for the record's own fields.
     static func attribute(_ field: UnsafeRawBufferPointer) -> String? {
-        guard field.count > 2, field[0] == UInt8(ascii: "a"), field[1] == UInt8(ascii: ":") else {
+        guard field.count > 2, unsafe field[0] == UInt8(ascii: "a"), unsafe field[1] == UInt8(ascii: ":")
+        else {
             return nil
         }
-        return String(decoding: field[2...], as: UTF8.self)
+        return unsafe String(decoding: field[2...], as: UTF8.self)
     }
 
     private static func text(_ bytes: [UInt8]) -> String {

@@ -289,9 +289,11 @@ private struct Device {
     /// Returns the entries of a list as `HGETALL` returns it.
     static func read(_ reply: RedisReply) -> [Device] {
         var devices: [Device] = []
-        reply.forEachPair { field, value in
-            guard let id = SessionID(String(decoding: field, as: UTF8.self)) else { return }
-            if let device = Device(id, String(decoding: value, as: UTF8.self)) { devices.append(device) }
+        unsafe reply.forEachPair { field, value in
+            guard let id = unsafe SessionID(String(decoding: field, as: UTF8.self)) else { return }
+            if let device = unsafe Device(id, String(decoding: value, as: UTF8.self)) {
+                devices.append(device)
+            }
         }
         return devices
     }

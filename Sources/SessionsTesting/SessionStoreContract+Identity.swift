@@ -177,7 +177,7 @@ extension SessionStoreContract {
             let credential = try await harness.create()
             let record = try await harness.found(credential)
             let task = Task {
-                withUnsafeCurrentTask { $0?.cancel() }
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
                 return try await harness.commit(["a": .text("1")], to: record)
             }
             let commit = try await task.value

@@ -83,7 +83,7 @@ package struct CookieParser {
         self.init(name: name)
         for field in fields where field.name == .cookie {
             // The raw bytes: `field.value` would allocate for a field that is not UTF-8.
-            field.withUnsafeBytesOfValue { read($0) }
+            unsafe field.withUnsafeBytesOfValue { unsafe read($0) }
         }
     }
 

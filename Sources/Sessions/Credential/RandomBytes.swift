@@ -9,5 +9,7 @@ enum RandomBytes {
     }
 
     /// Returns the 8 bytes of a word, the most significant first.
-    static func bytes(of word: UInt64) -> [UInt8] { withUnsafeBytes(of: word.bigEndian) { Array($0) } }
+    static func bytes(of word: UInt64) -> [UInt8] {
+        unsafe withUnsafeBytes(of: word.bigEndian) { unsafe Array($0) }
+    }
 }

@@ -126,13 +126,13 @@ package struct CookieSealer: Sendable {
         var info = ByteWriter()
         info.string("swift-sessions data key".utf8)
         info.string(Self.purpose.utf8)
-        let bytes = HKDF<SHA256>.deriveKey(
+        let derived = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: key.secret,
             salt: salt,
             info: info.bytes,
             outputByteCount: 44
         )
-        .withUnsafeBytes { Array($0) }
+        let bytes = unsafe derived.withUnsafeBytes { unsafe Array($0) }
         return (SymmetricKey(data: bytes.prefix(32)), nonce: Array(bytes.suffix(12)))
     }
 
