@@ -60,6 +60,14 @@ struct RedisSchema: Sendable {
         case gone = "@gone"
     }
 
+    /// The fields of a user's list of sessions in cookies besides its entries, which are session IDs.
+    enum ListField: String, CaseIterable {
+        /// Sign-ins up to this time are ended, in milliseconds since 1970.
+        case endedBefore = "@before"
+        /// The session that is not.
+        case spared = "@except"
+    }
+
     let application: String
     let prefix: String
 
