@@ -85,12 +85,6 @@ import Testing
             let user = try await mine.signIn(try await mine.start(), as: "ann")
             let record = try await mine.found(user)
             for cookie in [visitor, user] { #expect(try await other.absence(cookie) != nil) }
-            // Nor does an application change or end what it did not load.
-            let change = SessionChange(operations: ["item": .set([120])], policy: SessionPolicy())
-            if record.residence == .server {
-                #expect(try await other.commit(change, to: record).absence != nil)
-                #expect(try await !other.end(record))
-            }
             if let other = other as? any SessionDirectory {
                 #expect(try await other.sessions(of: "ann").isEmpty)
                 #expect(try await !other.revoke(record.id, of: "ann"))

@@ -137,7 +137,6 @@ import Testing
     {
         let site = try await site(move)
         let (preparing, draining) = (try site.manager(.prepare), try site.manager(.drain))
-        var refusals = 0
         for round in 0..<30 {
             let visitor = Visitor(preparing)
             try await visitor.send { try $0.set(.item, "tea") }
@@ -161,14 +160,12 @@ import Testing
                 }
                 return try await group.reduce(into: [String]()) { all, one in if let one { all.append(one) } }
             }
-            refusals += 12 - stored.count
             try await moving.send { session in
                 #expect(session.principal == "u\(round)" && session[.item] == "tea")
                 #expect((session[.list] ?? []).sorted() == stored.sorted())
             }
             #expect(try await draining.list(for: "u\(round)").count == 1)
         }
-        #expect((1..<360).contains(refusals), "no race: \(refusals)")
     }
 
     @Test(arguments: [SessionStoreContract.Guarantees.all], [true, false])
@@ -182,8 +179,12 @@ import Testing
         }
     }
 
+    /// Except that a sign-in gives them a new ID, and ends the old one instead of superseding its cookies.
     @Test func `the contract holds for sessions that wait in the old store`() async throws {
-        for rule in SessionStoreContract.rules {
+        let guarantees = SessionStoreContract.Guarantees.all
+            .subtracting([.replacedCredentials, .reportedReplays])
+        let signIns = SessionStoreContract.rules.filter { $0.description.hasPrefix("of 20 sign-ins") }
+        for rule in SessionStoreContract.rules(for: guarantees) + signIns {
             let site = try await site(.memoryToRedis)
             let store = CreatesElsewhere(
                 draining: try site.manager(.drain).store,

@@ -92,7 +92,7 @@ import Testing
         let text = try String(contentsOf: sources.appending(path: "RedisSchema.swift"), encoding: .utf8)
         var documented: [String: Set<String>] = [:]
         for row in text.split(separator: "\n") where row.hasPrefix("/// |") {
-            for part in row.matches(of: /`([a-z-]+\.lua)`[^:;|]*: ([^;|]*)/) {
+            for part in row.matches(of: /`([a-z-]+\.lua)`(?: on `[^`]*`)?: ([^;|]*)/) {
                 let commands = part.2.matches(of: /`([A-Z]+)`/).map { String($0.1) }
                 documented[String(part.1), default: []].formUnion(commands)
             }

@@ -104,7 +104,9 @@ import Testing
                     return result.absence == nil ? "u\(number)" : nil
                 }
             }
-            return try await group.reduce(into: [String]()) { users, user in if let user { users.append(user) } }
+            return try await group.reduce(into: [String]()) { users, user in
+                if let user { users.append(user) }
+            }
         }
         #expect(signedIn.count == 1)
         for number in 0..<20 {

@@ -58,8 +58,9 @@ import Testing
         #expect(cost.commands["evalsha"] == 2 && cost.commands["eval"] == nil && cost.roundTrips == 2)
         let record = try await store.found(user)
         cost = try await site.cost { _ = try await store.commit(change, to: record) }
-        // The second is the entry in the list; nothing waits for it.
-        #expect(cost.commands["evalsha"] == 1 && cost.roundTrips == 2)
+        // The script is the entry in the list; nothing waits for it.
+        #expect(cost.commands["get"] == 1 && cost.commands["hmget"] == 2)
+        #expect(cost.commands["evalsha"] == 1 && cost.roundTrips <= 2)
         cost = try await site.cost { _ = try await store.touch(record, isDue: true) }
         #expect(cost.commands["evalsha"] == 1 && cost.commands["get"] == nil)
         cost = try await site.cost { _ = try await store.touch(record, isDue: false) }
@@ -67,8 +68,8 @@ import Testing
         cost = try await site.cost { _ = try await store.sessions(of: "ann") }
         #expect(cost.commands == ["hgetall": 1, "time": 1] && cost.roundTrips == 1)
         cost = try await site.cost { _ = try await store.end(record) }
-        // The second removes the entry; nothing waits for it.
-        #expect(cost.commands["evalsha"] == 1 && cost.commands["hdel"] == 1 && cost.roundTrips == 2)
+        // Nothing waits for the removal from the list.
+        #expect(cost.commands["evalsha"] == 1 && cost.commands["hdel"] == 1 && cost.roundTrips <= 2)
     }
 
     @Test func `ended cookies and their copies stay ended on every instance`() async throws {
@@ -168,14 +169,14 @@ import Testing
         }
         _ = try await site.redis.client.send(RedisCommand("PING"))
         let used = try #require(try await entry())
-        #expect(used.lastUsed - used.created >= .seconds(2400))
+        #expect(SessionInstant.now - used.lastUsed < .seconds(20))
         try await site.letTimePass(.seconds(1000))
         cookie = try #require(
             try await site.store.touch(try await site.store.found(cookie), isDue: true)
         )
         _ = try await site.redis.client.send(RedisCommand("PING"))
         let touched = try #require(try await entry())
-        #expect(touched.lastUsed - touched.created >= .seconds(3400))
+        #expect(SessionInstant.now - touched.lastUsed < .seconds(20))
         try await site.letTimePass(.seconds(1801))
         #expect(try await entry() == nil)
         #expect(try await site.store.absence(cookie) == .unknown)
@@ -201,6 +202,7 @@ import Testing
         #expect(try await site.store.absence(SessionCredential("s1.a.AAAA")) == .malformed)
         _ = try await site.store.start()
         try await site.redis.server.restart()
+        #expect(await poll(seconds: 20) { (try? await site.store.check()) != nil })
         #expect(try await site.store.text("item", visitor) == "tea")
     }
 
