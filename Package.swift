@@ -158,10 +158,17 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        // Wrappers as others write them: only what is public compiles.
+        .target(
+            name: "ThirdPartyStores",
+            dependencies: ["Sessions"],
+            path: "Tests/ThirdPartyStores",
+            packageAccess: false
+        ),
         .testTarget(
             name: "RedisSessionsTests",
             dependencies: [
-                "RedisSessions", "SessionsTesting", "TestSupport",
+                "RedisSessions", "SessionsTesting", "TestSupport", "ThirdPartyStores",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]
         ),

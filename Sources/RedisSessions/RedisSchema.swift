@@ -21,11 +21,21 @@ import Sessions
 /// | --- | --- |
 /// | load | `HGETALL s:{ID}`, `PTTL s:{ID}` |
 /// | create | `create.lua`: `EXISTS`, `TIME`, `HSET`, `PEXPIRE` |
-/// | commit | `commit.lua`: `HMGET`, `TIME`, `PTTL`, `HGETALL` (only in a conflict), `HSET`, `HDEL`, `HINCRBY`, `PEXPIRE` |
-/// | sign-in | `index.lua` on `u:{USER}`: `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`; then create or commit |
-/// | touch | `touch.lua`: `HMGET`, `TIME`, `PTTL`, `PEXPIRE`, `HSET` |
-/// | end | `end.lua`: `HMGET`, `TIME`, `PTTL`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
+/// | commit | `commit.lua`: `HMGET`, `PTTL`, `TIME`, `HGETALL` (only in a conflict), `HSET`, `HGET`, `HINCRBY`, `HKEYS`, `HDEL`, `PEXPIRE` |
+/// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`; then create or commit |
+/// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
+/// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+///
+/// And what `RevocableSessionStore` sends for the sessions in cookies:
+///
+/// | operation | commands, each line one round trip |
+/// | --- | --- |
+/// | load, commit | `GET r:{ID}`, for a user `HMGET d:{USER} @before @except` |
+/// | renewal, sign-in, end | `revocation.lua` on `r:{ID}`: `TIME`, `GET`, `PTTL`, `PEXPIRE`, `SET`; with the `HMGET` |
+/// | sign-in | `device.lua` on `d:{USER}`: `TIME`, `HMGET`, `PTTL`, `HSET`, `HGETALL`, `HDEL`, `PEXPIREAT` |
+/// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
+/// | list | `TIME`, `HGETALL d:{USER}` |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///
@@ -59,6 +69,14 @@ struct RedisSchema: Sendable {
         case previousPrincipal = "@old-principal"
         /// In a tombstone, its only field: `signed-out` or `revoked`.
         case gone = "@gone"
+    }
+
+    /// The fields of a user's list of sessions in cookies besides its entries, which are session IDs.
+    enum ListField: String, CaseIterable {
+        /// Sign-ins up to this time are ended, in milliseconds since 1970.
+        case endedBefore = "@before"
+        /// The session that is not.
+        case spared = "@except"
     }
 
     let application: String

@@ -42,8 +42,9 @@ public struct RedisSessionStore: SessionStore {
     ///     It is the first part of every key and bound into everything that is stored, so that two applications on
     ///     one Redis never accept each other's cookies.
     ///   - peppers: secrets of the servers that key the hashes in Redis, the same on all instances (R33). The
-    ///     first one writes, all are tried. To introduce one: `[new, .none]` on all instances, and `[new]`
-    ///     after the longest lifetime.
+    ///     first one writes, all are tried. To introduce one while instances run: `[.none, new]` on all of
+    ///     them, then `[new, .none]`, and `[new]` after the longest lifetime; `[old, new]` and so on to
+    ///     replace one. A user whose session still has the old one is signed out by the last step.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ redis: RedisClient,

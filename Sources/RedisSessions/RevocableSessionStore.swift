@@ -8,25 +8,34 @@ import Sessions
 /// Sessions that live in sealed cookies, with a list in Redis of what was revoked.
 ///
 /// Signing out, revocations and the list of a user's sessions work as with a store on the server; what the
-/// sessions hold stays with the browsers. Redis holds a few bytes for each signed-in session and each one
-/// that was ended, and nothing for the others.
+/// sessions hold stays with the browsers. Redis holds a few bytes for each signed-in session, and for each one
+/// that was ended or got a new secret until its cookies expire, and nothing for the others. The site's cookies
+/// from a time with `SealedSessionStore` are accepted; those of users are listed from the next sign-in on.
 ///
 /// * **What was ended stays ended**, for every copy of its cookie, while Redis remembers it. If Redis loses
 ///   its data, cookies that were revoked are valid again until their deadline.
-/// * **A sign-in invalidates the session's earlier cookies**; a renewal does so after the grace.
+/// * **A sign-in invalidates the session's earlier cookies**; a renewal does so after the grace, by the clock
+///   of Redis. Until then an earlier cookie is as good as the new one and is exchanged for one of its kind, so
+///   that of parallel requests any response may come last. Returning cookies are not reported as replays.
 /// * **Old cookies of one sign-in roll back**, and of two parallel writes the response that arrives last
 ///   wins, as with `SealedSessionStore`. `TieredSessionStore` has neither limit for users.
 ///
-/// Cost: load 1 round trip (`GET`, `HMGET`), commit 1, a sign-in 2, a sign-out 2, a touch none. A cookie that
-/// does not open costs none. The lists do not show what the sessions hold.
+/// Cost: load 1 round trip (`GET`, and `HMGET` for a user), 2 for an earlier cookie in its grace; commit,
+/// renewal and end 1, a sign-in 2, a touch none. A cookie that does not open costs none. The lists do not show
+/// what the sessions hold.
+///
+/// The ACL must allow `GET HMGET HGET HGETALL HDEL EVALSHA PING TIME`, what the scripts call (`SET HSET PTTL
+/// PEXPIRE PEXPIREAT`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`.
 public struct RevocableSessionStore: SessionDirectory {
     private static let deviceScript = RedisScript(PackageResources.device_lua)
-    private static let endScript = RedisScript(PackageResources.devices_end_lua)
+    private static let endAllScript = RedisScript(PackageResources.devices_end_lua)
+    private static let revocationScript = RedisScript(PackageResources.revocation_lua)
 
     /// All scripts of the store, for operators whose ACL does not let applications load any.
-    public static let scripts = [deviceScript, endScript]
+    public static let scripts = [deviceScript, endAllScript, revocationScript]
 
-    /// How long the end of all sessions of a user is remembered: the longest that a browser keeps a cookie.
+    /// How long an end is remembered that concerns cookies unknown to the store: the longest that a browser
+    /// keeps one.
     private static let memory = Duration.seconds(400 * 86_400)
 
     private let sealed: SealedSessionStore
@@ -42,8 +51,8 @@ public struct RevocableSessionStore: SessionDirectory {
     ///   - application: the name of the application; see `RedisSessionStore`.
     ///   - prefix: the first part of every key, for access rules that need another one than the application's
     ///     name.
-    ///   - peppers: secrets of the servers that key the hashes of user names in Redis. The first one writes,
-    ///     all are tried.
+    ///   - peppers: secrets of the servers that key the hashes of user names in Redis; see
+    ///     `RedisSessionStore`.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ sealed: SealedSessionStore,
@@ -60,16 +69,17 @@ public struct RevocableSessionStore: SessionDirectory {
     }
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
-        guard case .found(var record) = sealed.open(credential) else { return sealed.open(credential) }
-        if let absence = try await revocation(of: record) { return .absent(absence) }
-        record.residence = .revocableCookie
-        return .found(record)
+        let load = sealed.open(credential)
+        guard case .found(let record) = load else { return load }
+        return try await checked(record, cancellation: .abandon)
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         var payload = SealedPayload(draft, now: sealed.time)
-        _ = try sealed.seal(payload)
-        if draft.principal != nil { payload.authenticated = try await signedIn(payload, marking: nil) }
+        if payload.principal != nil {
+            try requireRoom(for: payload)
+            payload.authenticated = try await enter(payload, leaving: nil)
+        }
         return try sealed.seal(payload)
     }
 
@@ -77,45 +87,55 @@ public struct RevocableSessionStore: SessionDirectory {
         _ change: SessionChange,
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
+        var change = change
+        // An earlier cookie in its grace does not renew: it is exchanged for one like the current one.
+        if change.rotation == .renew, record.secretStatus == .previous { change.rotation = .none }
+        let before = try sealedPayload(of: record)
         var payload: SealedPayload
         switch try sealed.changed(change, record) {
         case .absent(let absence): return .gone(absence)
         case .live(let changed): payload = changed
         }
-        // Before anything is written: a session that does not fit must not invalidate its earlier cookies.
-        let result = try sealed.seal(payload)
-        if let absence = try await revocation(of: record) { return .gone(absence) }
+        // First: a session that does not fit must not invalidate its earlier cookies.
+        try requireRoom(for: payload)
         switch change.rotation {
         case .none:
-            if payload.times.lastUsed - record.times.lastUsed >= payload.times.idleTimeout / 10 {
-                used(payload)
+            switch try await checked(record, cancellation: .ignore) {
+            case .absent(let absence): return .gone(absence)
+            case .found(let now): payload.times.rotated = now.times.rotated
             }
-            return result
-        case .renew:
-            let mark = mark(payload, over: record, from: payload.issued + change.policy.renewalGrace)
-            _ = try await send([mark])
-            return result
-        case .signIn:
-            payload.authenticated = try await signedIn(
-                payload,
-                marking: mark(payload, over: record, from: nil)
-            )
-            return try sealed.seal(payload)
+            moveLastUse(payload)
+        case .renew, .signIn:
+            switch try await begin(payload, change, after: before) {
+            case .absent(let absence): return .gone(absence)
+            case .valid(let generation): payload.times.rotated = generation
+            }
+            // In the list before the cookie is sent, so that a revocation cannot miss it.
+            guard case .signIn = change.rotation else { break }
+            payload.authenticated = try await enter(payload, leaving: before.principal)
         }
+        return try sealed.seal(payload)
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
-        if isDue { used(try record.context(SealedSessionStore.Context.self).payload) }
+        // An earlier cookie is exchanged at once: when its grace is over, its holder would be signed out.
+        let isDue = isDue || record.secretStatus == .previous
+        if isDue { moveLastUse(try sealedPayload(of: record)) }
         return try await sealed.touch(record, isDue: isDue)
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard try await sealed.end(record), try await revocation(of: record) == nil else { return false }
-        _ = try await send([end(record.id, "signed-out", until: record.times.deadline)])
-        guard let principal = record.principal else { return true }
-        for hash in crypto.hashes(principal: principal) {
-            redis.submit(RedisCommand("HDEL", schema.devices(hash), "\(record.id)"))
-        }
+        guard try await sealed.end(record) else { return false }
+        let payload = try sealedPayload(of: record)
+        let end = revocation(
+            of: payload.id,
+            "signed-out",
+            presented: payload.times.rotated,
+            until: payload.times.deadline
+        )
+        guard case .valid = try await apply(end, to: payload) else { return false }
+        guard let principal = payload.principal else { return true }
+        for list in lists(of: principal) { redis.submit(RedisCommand("HDEL", list, "\(payload.id)")) }
         return true
     }
 
@@ -126,112 +146,175 @@ public struct RevocableSessionStore: SessionDirectory {
     public func validate(for cookie: SessionCookie) throws(SessionError) { try sealed.validate(for: cookie) }
 
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let now = sealed.time
-        var summaries: [SessionSummary] = []
-        let lists = crypto.hashes(principal: principal).map {
-            RedisCommand("HGETALL", schema.devices($0), readOnly: true)
-        }
-        for reply in try await send(lists) {
-            for entry in Device.read(reply) where entry.isAlive(at: now) { summaries.append(entry.summary) }
-        }
-        return summaries.sorted { $0.lastUsed > $1.lastUsed }
+        let lists = lists(of: principal).map { RedisCommand("HGETALL", $0, readOnly: true) }
+        let replies = try await send([Self.askTime] + lists)
+        let now = try Self.time(replies[0])
+        return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)
+            .sorted { $0.lastUsed > $1.lastUsed }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
-        for hash in crypto.hashes(principal: principal) {
-            let key = schema.devices(hash)
-            let listed = try await send([RedisCommand("HGET", key, "\(id)", readOnly: true)])[0]
-            guard let device = listed.string.flatMap({ Device(id, $0) }), device.isAlive(at: sealed.time)
-            else { continue }
-            _ = try await send([
-                end(id, "revoked", until: device.deadline), RedisCommand("HDEL", key, "\(id)"),
+        for list in lists(of: principal) {
+            let replies = try await send([
+                Self.askTime, RedisCommand("HGET", list, "\(id)", readOnly: true),
             ])
-            return true
+            guard let device = replies[1].string.flatMap({ Device(id, $0) }) else { continue }
+            let now = try Self.time(replies[0])
+            // Also if it looks expired: its last use may have been lost.
+            let end = revocation(of: id, "revoked", for: device.deadline - now)
+            let isEnded = Self.isApplied(try await send([end, RedisCommand("HDEL", list, "\(id)")])[0])
+            return isEnded && device.isAlive(at: now)
         }
         return false
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        var commands: [RedisCommand] = []
-        for hash in crypto.hashes(principal: principal) {
-            var command = RedisCommand(script: Self.endScript, keys: [schema.devices(hash)])
+        let commands = lists(of: principal).map { list in
+            var command = RedisCommand(script: Self.endAllScript, keys: [list])
             command.append(kept?.description ?? "")
             command.append(Int(Self.memory.wholeMilliseconds))
-            commands.append(command)
+            return command
         }
         return try await send(commands).reduce(0) { $0 + ($1.integer ?? 0) }
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await send([end(id, "revoked", until: sealed.time + Self.memory)])
+        _ = try await send([revocation(of: id, "revoked", for: Self.memory)])
     }
 
-    // MARK: Inside
+    // MARK: What was revoked
 
-    /// Returns why a cookie that opened is not valid; nil when it is. One round trip.
-    private func revocation(of record: SessionRecord) async throws(SessionError) -> SessionAbsence? {
-        var commands = [RedisCommand("GET", schema.revocation(record.id), readOnly: true)]
-        let authenticated = try record.context(SealedSessionStore.Context.self).payload.authenticated
-        if let principal = record.principal {
-            commands += crypto.hashes(principal: principal).map {
-                RedisCommand("HMGET", schema.devices($0), "@before", "@except", readOnly: true)
-            }
-        }
-        let replies = try await send(commands, cancellation: .abandon)
-        switch replies[0].string {
-        case nil: break
-        case "signed-out"?: return .ended(.signOut)
-        case "revoked"?: return .ended(.revocation)
-        case let mark?:
-            // Cookies that were sealed before this secret: invalid, from the end of the grace on.
-            let parts = mark.split(separator: ":").compactMap { Int64($0) }
-            guard parts.count == 2 else { return .unreadable }
-            let isOld = record.times.rotated < SessionInstant(milliseconds: parts[0])
-            if isOld, record.now >= SessionInstant(milliseconds: parts[1]) {
-                return .superseded(record.id, replay: false)
-            }
-        }
-        for reply in replies.dropFirst() where reply.count == 2 {
-            guard let before = reply[0].string.flatMap({ Int64($0) }) else { continue }
-            let isEarlier = (authenticated?.milliseconds ?? 0) <= before
-            if isEarlier, reply[1].string != record.id.description { return .ended(.revocation) }
-        }
-        return nil
+    /// Whether a cookie is valid, and what generation of its session's cookies it may be exchanged for.
+    private enum Validity {
+        case valid(SessionInstant)
+        case absent(SessionAbsence)
     }
 
-    /// Enters a sign-in into the user's list, before its cookie is sent, so that a revocation cannot miss it.
+    /// Returns the record if its cookie was not revoked; an earlier cookie in its grace as one of the current
+    /// generation.
+    private func checked(
+        _ record: SessionRecord,
+        cancellation: RedisCancellation
+    ) async throws(SessionError) -> SessionLoadResult {
+        var context = try record.context(SealedSessionStore.Context.self)
+        let get = RedisCommand("GET", schema.revocation(record.id), readOnly: true)
+        let replies = try await send([get] + askEnds(for: context.payload), cancellation: cancellation)
+        if isEnded(context.payload, replies.dropFirst()) { return .absent(.ended(.revocation)) }
+        var record = record
+        record.residence = .revocableCookie
+        guard let text = replies[0].string else { return .found(record) }
+        if let reason = Self.reason(text) { return .absent(.ended(reason)) }
+        let parts = text.split(separator: ":").compactMap { Int64($0) }.map(SessionInstant.init)
+        guard parts.count == 3 else { return .absent(.unreadable) }
+        let (current, previous, validUntil) = (parts[0], parts[1], parts[2])
+        guard context.payload.times.rotated < current else { return .found(record) }
+        guard context.payload.times.rotated >= previous,
+            try Self.time(try await send([Self.askTime], cancellation: cancellation)[0]) < validUntil
+        else { return .absent(.superseded(record.id, replay: false)) }
+        context.payload.times.rotated = current
+        record.times.rotated = current
+        record.storeContext = context
+        record.secretStatus = .previous
+        return .found(record)
+    }
+
+    /// Begins a generation of cookies with a new secret.
+    private func begin(
+        _ payload: SealedPayload,
+        _ change: SessionChange,
+        after before: SealedPayload
+    ) async throws(SessionError) -> Validity {
+        let isRenewal = change.rotation == .renew
+        let command = revocation(
+            of: payload.id,
+            isRenewal ? "renew" : "sign-in",
+            presented: before.times.rotated,
+            fresh: payload.times.rotated,
+            grace: change.policy.renewalGrace,
+            until: max(before.times.deadline, payload.times.deadline)
+        )
+        return try await apply(command, to: before)
+    }
+
+    /// Sends a call of `revocation.lua`, together with the question whether all the user's sessions were ended.
+    private func apply(
+        _ command: RedisCommand,
+        to payload: SealedPayload
+    ) async throws(SessionError) -> Validity {
+        let replies = try await send([command] + askEnds(for: payload))
+        if isEnded(payload, replies.dropFirst()) { return .absent(.ended(.revocation)) }
+        guard replies[0].count == 2 else { throw Self.unexpected }
+        if Self.isApplied(replies[0]), let generation = replies[0][1].integer {
+            return .valid(SessionInstant(milliseconds: Int64(generation)))
+        }
+        let text = replies[0][1].string ?? ""
+        if let reason = Self.reason(text) { return .absent(.ended(reason)) }
+        return .absent(text == "superseded" ? .superseded(payload.id, replay: false) : .unreadable)
+    }
+
+    private func askEnds(for payload: SealedPayload) -> [RedisCommand] {
+        guard let principal = payload.principal else { return [] }
+        return lists(of: principal).map { RedisCommand("HMGET", $0, "@before", "@except", readOnly: true) }
+    }
+
+    /// Whether all sessions of the user were ended after this one signed in.
+    private func isEnded(_ payload: SealedPayload, _ replies: ArraySlice<RedisReply>) -> Bool {
+        replies.contains { reply in
+            guard reply.count == 2, let before = reply[0].string.flatMap({ Int64($0) }) else { return false }
+            // Without a time it was sealed before there was a revocation list.
+            let isEarlier = payload.authenticated.map { $0.milliseconds <= before } ?? true
+            return isEarlier && reply[1].string != payload.id.description
+        }
+    }
+
+    private static func reason(_ text: String) -> SessionEndReason? {
+        switch text {
+        case "signed-out": .signOut
+        case "revoked": .revocation
+        default: nil
+        }
+    }
+
+    private static func isApplied(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[0].string == "ok" }
+
+    // MARK: A user's list
+
+    /// Enters a sign-in into its user's list.
     ///
     /// - Parameters:
     ///   - payload: the session.
-    ///   - mark: invalidates the session's earlier cookies.
+    ///   - principal: the user whose session it was before.
     /// - Returns: the server's time, against which the end of all the user's sessions is compared.
     /// - Throws: `.storeUnavailable`.
-    private func signedIn(
+    private func enter(
         _ payload: SealedPayload,
-        marking mark: RedisCommand?
+        leaving principal: String?
     ) async throws(SessionError) -> SessionInstant? {
-        guard let command = device(payload, "new") else { return nil }
-        let time = try await send([command] + (mark.map { [$0] } ?? []))[0].integer
-        guard let time else {
-            throw SessionError(
-                .storeUnavailable,
-                "Redis answered in a form that the session scripts do not use."
-            )
-        }
+        guard let user = payload.principal else { return nil }
+        let lists = lists(of: user)
+        var commands = [device(payload, in: lists[0], "new")]
+        // It is the new user's alone, and listed under one pepper.
+        var others = Set(lists.dropFirst())
+        if let principal, principal != user { others.formUnion(self.lists(of: principal)) }
+        others.remove(lists[0])
+        for list in others { commands.append(RedisCommand("HDEL", list, "\(payload.id)")) }
+        guard let time = try await send(commands)[0].integer else { throw Self.unexpected }
         return SessionInstant(milliseconds: Int64(time))
     }
 
     /// Moves the last use in the user's list, without waiting.
-    private func used(_ payload: SealedPayload) {
-        if let command = device(payload, "used") { redis.submit(command) }
+    private func moveLastUse(_ payload: SealedPayload) {
+        guard let principal = payload.principal else { return }
+        for list in lists(of: principal) { redis.submit(device(payload, in: list, "used")) }
     }
 
-    private func device(_ payload: SealedPayload, _ mode: String) -> RedisCommand? {
-        guard let principal = payload.principal else { return nil }
-        var command = RedisCommand(
-            script: Self.deviceScript,
-            keys: [schema.devices(crypto.hash(principal: principal))]
-        )
+    /// The lists of a user, one for each pepper.
+    private func lists(of principal: String) -> [String] {
+        crypto.hashes(principal: principal).map(schema.devices)
+    }
+
+    private func device(_ payload: SealedPayload, in list: String, _ mode: String) -> RedisCommand {
+        var command = RedisCommand(script: Self.deviceScript, keys: [list])
         command.append("\(payload.id)")
         command.append(Int(payload.times.created.milliseconds))
         command.append(Int((payload.times.deadline - sealed.time).wholeMilliseconds))
@@ -240,33 +323,75 @@ public struct RevocableSessionStore: SessionDirectory {
         return command
     }
 
-    private func end(_ id: SessionID, _ reason: String, until deadline: SessionInstant) -> RedisCommand {
-        // A minute more, because clocks differ.
-        let memory = max(deadline - sealed.time, .zero) + SealedPayload.skew
-        return RedisCommand("SET", schema.revocation(id), reason, "PX", "\(memory.wholeMilliseconds)")
+    // MARK: Inside
+
+    private func sealedPayload(of record: SessionRecord) throws(SessionError) -> SealedPayload {
+        try record.context(SealedSessionStore.Context.self).payload
     }
 
-    /// Invalidates the cookies that were sealed before `payload` got its secret.
-    private func mark(_ payload: SealedPayload, over record: SessionRecord, from: SessionInstant?)
-        -> RedisCommand
-    {
-        let value = "\(payload.times.rotated.milliseconds):\(from?.milliseconds ?? 0)"
-        return end(record.id, value, until: max(record.times.deadline, payload.times.deadline))
+    /// - Throws: `.tooLarge` when the session does not fit into a cookie.
+    private func requireRoom(for payload: SealedPayload) throws(SessionError) {
+        var payload = payload
+        // As long as the server's time, which takes its place.
+        if payload.principal != nil { payload.authenticated = payload.authenticated ?? payload.issued }
+        _ = try sealed.seal(payload)
     }
+
+    private func revocation(
+        of id: SessionID,
+        _ action: String,
+        presented: SessionInstant,
+        fresh: SessionInstant? = nil,
+        grace: Duration = .zero,
+        until deadline: SessionInstant
+    ) -> RedisCommand {
+        let memory = deadline - sealed.time
+        return revocation(of: id, action, presented: presented, fresh: fresh, grace: grace, for: memory)
+    }
+
+    private func revocation(
+        of id: SessionID,
+        _ action: String,
+        presented: SessionInstant? = nil,
+        fresh: SessionInstant? = nil,
+        grace: Duration = .zero,
+        for memory: Duration
+    ) -> RedisCommand {
+        var command = RedisCommand(script: Self.revocationScript, keys: [schema.revocation(id)])
+        command.append(action)
+        command.append(presented.map { "\($0.milliseconds)" } ?? "")
+        command.append(Int(fresh?.milliseconds ?? 0))
+        command.append(Int(grace.wholeMilliseconds))
+        // A minute more, because clocks differ.
+        command.append(Int((max(memory, .zero) + SealedPayload.skew).wholeMilliseconds))
+        return command
+    }
+
+    private static let askTime = RedisCommand("TIME", readOnly: true)
+
+    /// Returns the server's time from its reply to `TIME`.
+    private static func time(_ reply: RedisReply) throws(SessionError) -> SessionInstant {
+        guard reply.count == 2, let seconds = reply[0].string.flatMap({ Int64($0) }),
+            let microseconds = reply[1].string.flatMap({ Int64($0) })
+        else { throw unexpected }
+        return SessionInstant(milliseconds: seconds * 1000 + microseconds / 1000)
+    }
+
+    private static let unexpected = SessionError(
+        .storeUnavailable,
+        "Redis answered in a form that the session scripts do not use."
+    )
 
     private func send(
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
-        do {
-            let replies = try await redis.send(commands, cancellation: cancellation)
-            for reply in replies { if let error = reply.error { throw RedisSessionStore.unavailable(error) } }
-            return replies
-        } catch let error as RedisError { throw RedisSessionStore.unavailable(error) } catch let error
-            as SessionError
-        {
-            throw error
-        } catch { throw SessionError(.storeUnavailable, "Redis could not be asked.") }
+        let replies: [RedisReply]
+        do { replies = try await redis.send(commands, cancellation: cancellation) } catch {
+            throw RedisSessionStore.unavailable(error)
+        }
+        for reply in replies { if let error = reply.error { throw RedisSessionStore.unavailable(error) } }
+        return replies
     }
 }
 
@@ -274,6 +399,7 @@ public struct RevocableSessionStore: SessionDirectory {
 private struct Device {
     let id: SessionID
     let created, lastUsed, deadline: SessionInstant
+    /// Zero when the session was ended.
     let idleTimeout: Duration
 
     init?(_ id: SessionID, _ text: String) {
@@ -298,9 +424,8 @@ private struct Device {
         return devices
     }
 
-    /// Whether the session may be alive: its last use is moved only when a tenth of its idle timeout has
-    /// passed.
-    func isAlive(at now: SessionInstant) -> Bool { now < min(lastUsed + idleTimeout * 1.2, deadline) }
+    /// Whether the session is alive at the server's time.
+    func isAlive(at now: SessionInstant) -> Bool { now < min(lastUsed + idleTimeout, deadline) }
 
     var summary: SessionSummary {
         SessionSummary(id: id, created: created, lastUsed: lastUsed, attributes: [:])

@@ -37,10 +37,12 @@ public enum SessionStoreContract {
         public static let mergedWrites = Guarantees(rawValue: 16)
         /// The list of a user's sessions shows what they hold.
         public static let listedAttributes = Guarantees(rawValue: 32)
+        /// A replaced credential that is presented after its grace is reported as a replay.
+        public static let reportedReplays = Guarantees(rawValue: 64)
         /// All of them: what a store on a server promises.
         public static let all: Guarantees = [
             .finalEnds, .replacedCredentials, .gracefulRenewal, .detectedConflicts, .mergedWrites,
-            .listedAttributes,
+            .listedAttributes, .reportedReplays,
         ]
     }
 

@@ -10,7 +10,7 @@ import Testing
 private let shared = Task { try await RedisServer() }
 
 /// A client that gives a busy machine time; nothing here is about deadlines.
-private func patientClient(_ url: String) throws -> RedisClient {
+func patientClient(_ url: String) throws -> RedisClient {
     var configuration = try RedisConfiguration(url: url)
     configuration.commandTimeout = .seconds(20)
     return RedisClient(configuration)
@@ -31,8 +31,8 @@ struct RedisFixture: Sendable {
 
     var harness: SessionStoreHarness { SessionStoreHarness(store: store) { try await letTimePass($0) } }
 
-    /// Ages all records instead of waiting: every time in them moves into the past, every time to live
-    /// shrinks.
+    /// Ages all records instead of waiting: every time of the server in them moves into the past, every time
+    /// to live shrinks.
     func letTimePass(_ duration: Duration) async throws {
         try await Self.letTimePass(duration, server: server, client: client, prefix: prefix)
     }
@@ -44,12 +44,24 @@ struct RedisFixture: Sendable {
         _ = try await client.send(RedisCommand("PING"))
         let script = """
             for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
-              local ms = tonumber(ARGV[2])
-              if redis.call('TYPE', key).ok == 'hash' then
+              local ms, type = tonumber(ARGV[2]), redis.call('TYPE', key).ok
+              if type == 'hash' then
                 for _, field in ipairs({'@created', '@used', '@rotated', '@deadline', '@old-until', '@old-replay'}) do
                   if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ms) end
                 end
-              else
+                if string.find(key, ARGV[1] .. ':d:', 1, true) then
+                  for _, id in ipairs(redis.call('HKEYS', key)) do
+                    local times = '^(%d+):(%d+):(%d+):(%d+)$'
+                    local created, used, deadline, idle = string.match(redis.call('HGET', key, id), times)
+                    if created then
+                      redis.call('HSET', key, id, table.concat({created - ms, used - ms, deadline - ms, idle}, ':'))
+                    end
+                  end
+                end
+              elseif type == 'string' then
+                local generations, valid = string.match(redis.call('GET', key), '^(.*:)(%d+)$')
+                if generations then redis.call('SET', key, generations .. math.max(valid - ms, 0), 'KEEPTTL') end
+              elseif type == 'zset' then
                 for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
               end
               redis.call('PEXPIRE', key, redis.call('PTTL', key) - ms)

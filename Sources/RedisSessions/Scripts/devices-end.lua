@@ -1,17 +1,29 @@
 -- Ends all sessions of a user that live in cookies: those that signed in up to now, listed or not.
--- KEYS 1 list, see device.lua   ARGV 1 session ID to spare or ''   2 ms for which the end must be remembered
--- Returns how many listed sessions were ended. Repeat-safe.
+-- KEYS 1 list, see device.lua: '@before' becomes the time up to which sign-ins are ended, '@except' the session that is not
+-- ARGV 1 session ID to spare or ''   2 ms for which the end must be remembered at least
+-- Returns how many live listed sessions were ended. Repeat-safe.
 local key, spared, memory = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local count, entries = 0, redis.call('HGETALL', key)
-redis.call('HSET', key, '@before', now, '@except', spared)
+memory = math.max(memory, redis.call('PTTL', key))
+local entries = redis.call('HGETALL', key)
+-- First, because a full Redis allows it, and with it what follows.
+redis.call('PEXPIRE', key, memory)
+-- Later than every sign-in before, even if the clock was set back since: see device.lua.
+local before = math.max(now, (tonumber(redis.call('HGET', key, '@before')) or 0) + 1)
+local count = 0
 for i = 1, #entries, 2 do
-    local ends = tonumber(string.match(entries[i + 1], '^%d+:%d+:(%d+):%d+$'))
-    if ends and entries[i] ~= spared then
-        redis.call('HDEL', key, entries[i])
-        if ends > now then count = count + 1 end
+    local id = entries[i]
+    local created, used, deadline, idle = string.match(entries[i + 1], '^(%d+):(%d+):(%d+):(%d+)$')
+    if created and id == spared then
+        -- What an earlier call has ended is not spared.
+        if idle == '0' then spared = '' end
+    elseif created then
+        before = math.max(before, tonumber(used))
+        if now < math.min(used + idle, tonumber(deadline)) then count = count + 1 end
+        redis.call('HSET', key, id, table.concat({created, used, deadline, 0}, ':'))
     end
 end
+redis.call('HSET', key, '@before', before, '@except', spared)
 redis.call('PEXPIRE', key, memory)
 return count

@@ -20,7 +20,7 @@ public struct TieredSessionStore: SessionDirectory {
     ///
     /// - Parameters:
     ///   - anonymous: seals the sessions of visitors.
-    ///   - backing: keeps those of users.
+    ///   - backing: keeps those of users, on the server.
     ///   - spillAbove: the longest cookie value of an anonymous session; a longer one moves to the backing.
     ///     256 to 8,000 bytes, 3,000 by default.
     /// - Throws: `.invalidConfiguration`.
@@ -47,8 +47,9 @@ public struct TieredSessionStore: SessionDirectory {
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         guard draft.principal == nil else { return try await backing.create(draft) }
-        do { return try anonymous.seal(SealedPayload(draft, now: anonymous.time), within: spillAbove) } catch
-        {
+        do throws(SessionError) {
+            return try anonymous.seal(SealedPayload(draft, now: anonymous.time), within: spillAbove)
+        } catch {
             guard error.code == .tooLarge else { throw error }
             return try await backing.create(draft)
         }
@@ -58,7 +59,7 @@ public struct TieredSessionStore: SessionDirectory {
         _ change: SessionChange,
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
-        guard record.residence == .cookie else { return try await backing.commit(change, to: record) }
+        guard isAnonymous(record) else { return try await backing.commit(change, to: record) }
         let payload: SealedPayload
         switch try anonymous.changed(change, record) {
         case .absent(let absence): return .gone(absence)
@@ -70,8 +71,9 @@ public struct TieredSessionStore: SessionDirectory {
             policy: change.policy
         )
         if payload.principal == nil {
-            do { return try anonymous.seal(payload, within: spillAbove) } catch {
+            do throws(SessionError) { return try anonymous.seal(payload, within: spillAbove) } catch {
                 guard error.code == .tooLarge else { throw error }
+                // What moves without a sign-in keeps its limits.
                 draft.policy.idleTimeout = payload.times.idleTimeout
                 draft.policy.lifetime = payload.times.deadline - payload.issued
             }
@@ -80,12 +82,12 @@ public struct TieredSessionStore: SessionDirectory {
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
-        guard record.residence == .cookie else { return try await backing.touch(record, isDue: isDue) }
+        guard isAnonymous(record) else { return try await backing.touch(record, isDue: isDue) }
         return try await anonymous.touch(record, isDue: isDue)
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard record.residence == .cookie else { return try await backing.end(record) }
+        guard isAnonymous(record) else { return try await backing.end(record) }
         return try await anonymous.end(record)
     }
 
@@ -109,4 +111,9 @@ public struct TieredSessionStore: SessionDirectory {
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) { try await backing.revoke(id) }
+
+    /// Whether the record came from a sealed cookie.
+    private func isAnonymous(_ record: SessionRecord) -> Bool {
+        record.storeContext is SealedSessionStore.Context
+    }
 }

@@ -20,7 +20,8 @@
 /// neither, because it could not cover all sessions of a user.
 ///
 /// Cost: one round trip more to load a session of the store that is asked second, unless its cookie does not
-/// have the form of the first one. A sign-in that moves a session costs one to three round trips more.
+/// have the form of the first one. A sign-in that moves a session costs three round trips more: the old
+/// session is claimed, loaded and ended.
 public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: SessionStore {
     /// Where sessions are created.
     public enum Phase: Sendable {
@@ -76,8 +77,8 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         switch try record.context(Origin.self) {
         case .new(let record): return try await conflictOnNew(new.commit(change, to: record))
         case .old(let record):
-            if phase == .drain, case .signIn(let principal, let keeping) = change.rotation {
-                return try await move(change, record, principal: principal, keeping: keeping)
+            if phase == .drain, case .signIn(let principal, _) = change.rotation {
+                return try await move(change, record, principal: principal)
             }
             return try await conflictOnOld(old.commit(change, to: record))
         }
@@ -123,8 +124,7 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
     private func move(
         _ change: SessionChange,
         _ record: SessionRecord,
-        principal: String,
-        keeping: Set<String>
+        principal: String
     ) async throws(SessionError) -> SessionCommitResult {
         let draft = SessionDraft(
             attributes: try change.applied(to: record.attributes),
@@ -134,33 +134,40 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         let created = try await new.create(draft)
         guard case .committed(_, _, let credential?, _) = created else { return created }
         do throws(SessionError) {
-            var ending = record
-            if record.attributes.keys.contains(where: keeping.contains) {
-                switch try await claim(record) {
-                case .committed(_, _, let replaced?, _):
-                    if case .found(let claimed) = try await old.load(replaced) { ending = claimed }
-                case .committed: break
-                case let refused:
-                    await discard(credential)
-                    return conflictOnOld(refused)
-                }
-            }
-            if try await old.end(ending) { return created }
+            guard let refusal = try await retire(record, principal: principal) else { return created }
+            await discard(credential)
+            return conflictOnOld(refusal)
         } catch {
             await discard(credential)
             throw error
         }
-        await discard(credential)
-        return .gone(.unknown)
     }
 
-    /// Replaces the old session's secret, if nothing has changed since it was read.
+    /// Ends the old session, if nothing has changed since it was read.
     ///
-    /// What is carried over must be what is stored: from here on no other request can change it.
-    private func claim(_ record: SessionRecord) async throws(SessionError) -> SessionCommitResult {
-        let policy = SessionPolicy(renewalGrace: .zero)
-        let claim = SessionChange(operations: [:], needsVersion: true, rotation: .renew, policy: policy)
-        return try await old.commit(claim, to: record)
+    /// First its secret is replaced by one that is sent to no client: what was carried over is what is stored,
+    /// and from here on no request can change or use it.
+    ///
+    /// - Returns: nil, or why the session must not move.
+    private func retire(
+        _ record: SessionRecord,
+        principal: String
+    ) async throws(SessionError) -> SessionCommitResult? {
+        // The secret before the current one cannot renew, but it can sign in.
+        let isCurrent = record.secretStatus == .current
+        let claim = SessionChange(
+            operations: [:],
+            needsVersion: true,
+            rotation: isCurrent ? .renew : .signIn(principal: principal, keeping: []),
+            policy: SessionPolicy(renewalGrace: .zero)
+        )
+        let claimed = try await old.commit(claim, to: record)
+        guard case .committed(_, _, let replaced, _) = claimed else { return claimed }
+        // It has moved. What cannot be ended now expires: no client has its secret.
+        guard let replaced, let load = try? await old.load(replaced) else { return nil }
+        if case .found(let retired) = load, (try? await old.end(retired)) ?? true { return nil }
+        // A revocation came in between, and must concern the new session too.
+        return .gone(.ended(.revocation))
     }
 
     /// Ends a session whose credential was not sent; if this fails, it expires.
@@ -187,22 +194,24 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
 }
 
 extension DrainingSessionStore: SessionDirectory where Old: SessionDirectory, New: SessionDirectory {
+    // The old store first: a session that moves meanwhile is then met in the new one.
+
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let all = try await new.sessions(of: principal) + old.sessions(of: principal)
+        let all = try await old.sessions(of: principal) + new.sessions(of: principal)
         return all.sorted { $0.lastUsed > $1.lastUsed }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
-        if try await new.revoke(id, of: principal) { return true }
-        return try await old.revoke(id, of: principal)
+        if try await old.revoke(id, of: principal) { return true }
+        return try await new.revoke(id, of: principal)
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        try await new.revokeAll(of: principal, except: kept) + old.revokeAll(of: principal, except: kept)
+        try await old.revokeAll(of: principal, except: kept) + new.revokeAll(of: principal, except: kept)
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        try await new.revoke(id)
         try await old.revoke(id)
+        try await new.revoke(id)
     }
 }

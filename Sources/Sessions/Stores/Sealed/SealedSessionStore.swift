@@ -31,7 +31,7 @@ public struct SealedSessionStore: SessionStore {
 
     /// What a load found: carried in the record, so that the seal is opened once for each request.
     package struct Context: Sendable {
-        package let payload: SealedPayload
+        package var payload: SealedPayload
         /// Whether it was sealed with the key that seals now.
         let isCurrentKey: Bool
     }
