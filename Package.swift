@@ -3,6 +3,11 @@
 
 import PackageDescription
 
+let callerTestDependencies: [Target.Dependency] = [
+    "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
+
 let package = Package(
     name: "swift-sessions",
     platforms: [.macOS(.v15)],
@@ -173,6 +178,17 @@ let package = Package(
             ]
         ),
         .testTarget(
+            name: "CallerTests",
+            dependencies: callerTestDependencies,
+            path: "Tests/CallerTests/Default"
+        ),
+        // The same file once more, with `NonisolatedNonsendingByDefault`.
+        .testTarget(
+            name: "NonsendingCallerTests",
+            dependencies: callerTestDependencies,
+            path: "Tests/CallerTests/Nonsending"
+        ),
+        .testTarget(
             name: "FixtureTests",
             dependencies: ["fixture-app", "compare", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
         ),
@@ -186,6 +202,10 @@ for target in package.targets where target.type != .system {
         .enableUpcomingFeature("MemberImportVisibility"),
         .treatAllWarnings(as: .error),
     ]
+}
+
+for target in package.targets where target.name == "NonsendingCallerTests" {
+    target.swiftSettings?.append(.enableUpcomingFeature("NonisolatedNonsendingByDefault"))
 }
 
 // Asynchronous functions of the client run in the isolation of their callers; unsafe code is marked.
