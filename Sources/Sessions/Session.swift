@@ -72,7 +72,7 @@ public final class Session: Sendable {
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { work.record?.times.created }
 
-    /// How long the session lives on if this request is its last use; nil while nothing is stored.
+    /// How long the session stays valid if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
         guard let record = work.record else { return nil }
         return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now

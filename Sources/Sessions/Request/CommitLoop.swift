@@ -8,10 +8,10 @@ struct CommitLoop: Sendable {
     let queue: CommitQueue
     let events: SessionEventSink
 
-    /// Commits and returns what the response must do about the cookie. Not interrupted by cancellation.
+    /// Commits and returns what the response must do about the cookie.
     ///
     /// No round trip without changes, but one when a touch is due; one with changes, and one more for each
-    /// conflict; one for a sign-out.
+    /// conflict; one for a sign-out. Not interrupted by cancellation.
     ///
     /// - Parameters:
     ///   - work: what the handler changed.
