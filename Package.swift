@@ -6,6 +6,11 @@ import PackageDescription
 let hummingbird: TargetDependencyCondition? = .when(traits: ["Hummingbird"])
 let redis: TargetDependencyCondition? = .when(traits: ["Redis"])
 
+let callerTestDependencies: [Target.Dependency] = [
+    "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
+
 let package = Package(
     name: "swift-sessions",
     platforms: [.macOS(.v15)],
@@ -181,6 +186,17 @@ let package = Package(
             ]
         ),
         .testTarget(
+            name: "CallerTests",
+            dependencies: callerTestDependencies,
+            path: "Tests/CallerTests/Default"
+        ),
+        // The same file once more, with `NonisolatedNonsendingByDefault`.
+        .testTarget(
+            name: "NonsendingCallerTests",
+            dependencies: callerTestDependencies,
+            path: "Tests/CallerTests/Nonsending"
+        ),
+        .testTarget(
             name: "FixtureTests",
             dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
         ),
@@ -196,15 +212,13 @@ for target in package.targets where target.type != .system {
     ]
 }
 
-// In the libraries unsafe code is marked.
-for target in package.targets
-where ["Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting"].contains(target.name)
-{
+let libraries: Set = ["Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting"]
+for target in package.targets where libraries.contains(target.name) {
     target.swiftSettings? += [.strictMemorySafety()]
 }
 
 // Asynchronous functions run in the isolation of their callers. Hummingbird's protocols do not allow it for the adapter.
-for target in package.targets
-where ["Sessions", "RedisSessions", "Hiredis", "SessionsTesting"].contains(target.name) {
+let nonsending = libraries.subtracting(["HummingbirdSessions"]).union(["NonsendingCallerTests"])
+for target in package.targets where nonsending.contains(target.name) {
     target.swiftSettings? += [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 }

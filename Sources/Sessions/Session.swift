@@ -5,14 +5,14 @@ import Synchronization
 /// The session of one request, as its handler sees it.
 ///
 /// Reading is a subscript. There is no subscript *setter*: `session[.cart].append(x)` would read, wait and
-/// overwrite what somebody else stored meanwhile, so it does not compile. Write with `set` (whatever was
-/// there), `update` (read, modify, write: safe, because the closure is run again if somebody else came first)
-/// or `increment` (the store adds).
+/// overwrite what another request stored in between, so it does not compile. Write with `set` (whatever was
+/// there), `update` (read, modify, write; the closure runs again if another request committed first) or
+/// `increment` (the store adds).
 ///
-/// Nothing is stored before the handler has returned. Then everything it did is committed at once, before the
-/// response head leaves. A handler that throws commits nothing. After the commit the session is closed: every
-/// write throws `.closed`. Costs no round trip itself: one was paid for loading, one is paid for committing
-/// if anything changed.
+/// Nothing is stored before the handler has returned. Then all its changes are committed at once, before the
+/// response head is sent. A handler that throws commits nothing. After the commit the session is closed:
+/// every write throws `.closed`. No method of this class costs a round trip: loading has cost one, and the
+/// commit costs one if anything changed.
 public final class Session: Sendable {
     private struct State {
         var work: UncommittedSession
@@ -21,11 +21,18 @@ public final class Session: Sendable {
         var isClosed = false
         /// Counts the writes, so that a write made outside of the lock notices another.
         var generation = 0
+
+        func checkOpen() throws(SessionError) {
+            guard isClosed else { return }
+            throw SessionError(
+                .closed,
+                "The session was already committed; use SessionManager.amend to change it later."
+            )
+        }
     }
 
     private let state: Mutex<State>
-    private let limits: SessionLimits
-    private let events: SessionEventSink
+    private let coder: AttributeCoder
 
     init(
         _ load: SessionLoadResult?,
@@ -35,8 +42,7 @@ public final class Session: Sendable {
     ) {
         let work = UncommittedSession(load)
         state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
-        self.limits = limits
-        self.events = events
+        coder = AttributeCoder(id: work.record?.id, limits: limits, events: events)
     }
 
     // MARK: Reading
@@ -45,7 +51,7 @@ public final class Session: Sendable {
     ///
     /// A stored value that does not decode as `Value` reads as nil, is reported as an event and stays stored.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
-        work.changes[key.name].flatMap { decode(key, $0) }
+        work.changes[key.name].flatMap { coder.decode(key, $0) }
     }
 
     /// Whether the session has a value under this name, of whatever type.
@@ -66,7 +72,7 @@ public final class Session: Sendable {
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { work.record?.times.created }
 
-    /// How long the session lives on if this request is its last use; nil while nothing is stored.
+    /// How long the session stays valid if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
         guard let record = work.record else { return nil }
         return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now
@@ -76,16 +82,18 @@ public final class Session: Sendable {
 
     /// Stores a value, whatever was there before.
     ///
+    /// - Parameters:
+    ///   - key: the attribute.
+    ///   - value: its new value.
     /// - Throws: `.invalidValue` when the value does not encode, `.tooLarge` above `SessionLimits.bytes`,
     ///   `.closed` after the commit.
     public func set<Value>(_ key: SessionKey<Value>, _ value: Value) throws(SessionError) {
-        let bytes = try SessionCodec.encode(value)
-        try checkSize(key, bytes)
-        try writeChecked(.set(key.name, bytes))
+        try writeChecked(.set(key.name, try coder.encode(key, value)))
     }
 
     /// Removes an attribute; nothing happens when there is none.
     ///
+    /// - Parameter key: the attribute.
     /// - Throws: `.closed` after the commit.
     public func remove<Value>(_ key: SessionKey<Value>) throws(SessionError) {
         try writeChecked(.remove(key.name))
@@ -93,29 +101,26 @@ public final class Session: Sendable {
 
     /// Reads, modifies and writes an attribute without losing the update of another request.
     ///
-    /// `change` runs now, so that the handler sees the effect, and again at the commit on the fresh value if
-    /// somebody else committed first. It must depend on its argument only. Leaving nil removes the attribute.
-    ///
-    /// - Throws: what `change` throws, `.invalidValue`, `.tooLarge`, `.closed`; at the commit `.conflict` if
-    ///   others win every time.
+    /// - Parameters:
+    ///   - key: the attribute.
+    ///   - change: runs now, so that the handler sees the effect, and again at the commit on the fresh value
+    ///     if another request committed first. It must depend on its argument only. Leaving nil removes the
+    ///     attribute.
+    /// - Throws: what `change` throws, `.invalidValue`, `.tooLarge`, `.closed`; at the commit also
+    ///   `.conflict` if other requests commit first every time.
     public func update<Value>(
         _ key: SessionKey<Value>,
         _ change: @escaping @Sendable (inout Value?) throws -> Void
     ) throws {
-        let update: PendingChanges.Update = { [self] bytes in
-            var value = bytes.flatMap { decode(key, $0) }
+        let update: PendingChanges.Update = { [coder] bytes in
+            var value = bytes.flatMap { coder.decode(key, $0) }
             try change(&value)
-            guard let value else { return nil }
-            let changed = try SessionCodec.encode(value)
-            try checkSize(key, changed)
-            return changed
+            return try value.map { try coder.encode(key, $0) }
         }
         try write(.update(key.name, update))
     }
 
-    /// Reads, modifies and writes an attribute, starting from `initial` when there is none.
-    ///
-    /// See `update(_:_:)`.
+    /// Reads, modifies and writes an attribute, starting from `initial` when there is none; see `update(_:_:)`.
     public func update<Value>(
         _ key: SessionKey<Value>,
         default initial: Value,
@@ -128,102 +133,41 @@ public final class Session: Sendable {
         }
     }
 
-    /// Lets the store add to a number that starts at 0.
+    /// Lets the store add to a number that starts at 0; never conflicts.
     ///
-    /// Never conflicts.
-    ///
+    /// - Parameters:
+    ///   - key: the attribute.
+    ///   - amount: what to add; may be negative.
     /// - Throws: `.invalidValue` when the attribute is not an integer or would overflow (also at the commit),
     ///   `.closed`.
     public func increment(_ key: SessionKey<Int>, by amount: Int = 1) throws(SessionError) {
         try writeChecked(.increment(key.name, by: amount))
     }
 
-    // MARK: Identity
+    // MARK: Ending and renewing; for signing in see `Session+SignIn.swift`
 
-    /// Records who the user is and replaces the secret, so that an earlier cookie is invalid (R08, R10).
-    ///
-    /// What the session held before is dropped, except flash messages and the attributes named here (R15).
-    /// The lifetime restarts: this is an authentication.
-    ///
-    /// - Parameters:
-    ///   - principal: the application's name for the user, 1 to 1,024 UTF-8 bytes.
-    ///   - keys: attributes to carry over, for example `keeping: .cart, .language`.
-    /// - Throws: `.invalidValue` for an impossible name, `.closed` after the commit.
-    public func signIn<each Value>(
-        as principal: String,
-        keeping keys: repeat SessionKey<each Value>
-    ) throws(SessionError) {
-        var names: Set<String> = []
-        repeat _ = names.insert((each keys).name)
-        try signIn(principal, keeping: names)
-    }
-
-    /// Records who the user is and replaces the secret; for keys of one type that are known at run time only.
-    ///
-    /// - Parameters:
-    ///   - principal: the application's name for the user, 1 to 1,024 UTF-8 bytes.
-    ///   - keys: attributes to carry over.
-    /// - Throws: `.invalidValue` for an impossible name, `.closed` after the commit.
-    public func signIn<Value>(as principal: String, keeping keys: [SessionKey<Value>]) throws(SessionError) {
-        try signIn(principal, keeping: Set(keys.map(\.name)))
-    }
-
-    private func signIn(_ principal: String, keeping names: Set<String>) throws(SessionError) {
-        guard (1...1024).contains(principal.utf8.count) else {
-            throw SessionError(.invalidValue, "A principal is 1 to 1024 bytes.")
-        }
-        let kept = names.union([SessionKey<[String]>.flash.name])
-        try writeChecked(.signIn(principal: principal, keeping: kept))
-    }
-
-    /// Ends the session on every server.
-    ///
-    /// Nothing happens when there is none.
+    /// Ends the session on every server; nothing happens when there is none.
     ///
     /// What is written afterwards in the same request, for example a farewell flash message, goes into a new
     /// session.
     ///
     /// - Throws: `.closed` after the commit.
     public func signOut() throws(SessionError) {
-        try state.withLock { (state: inout State) throws(SessionError) in
-            try Self.checkOpen(&state)
+        try state.withLock { state throws(SessionError) in
+            try state.checkOpen()
             state.work.signOut()
+            state.credential = nil
             state.generation += 1
         }
     }
 
     /// Replaces the secret with equal rights.
     ///
-    /// Parallel requests with the old one go on for the policy's grace (R12).
-    ///
-    /// Nothing happens for a session that is not stored, and when the old secret was already replaced.
+    /// Parallel requests with the old one go on for the policy's grace (R12). Nothing happens for a session
+    /// that is not stored, and when the old secret was already replaced.
     ///
     /// - Throws: `.closed` after the commit.
-    public func renew() throws(SessionError) {
-        guard id != nil else {
-            return try state.withLock { state throws(SessionError) in try Self.checkOpen(&state) }
-        }
-        try writeChecked(.renew)
-    }
-
-    // MARK: Flash
-
-    /// Adds a message for the next page.
-    ///
-    /// Survives a sign-in.
-    public func flash(_ message: String) throws { try update(.flash, default: []) { $0.append(message) } }
-
-    /// Takes the messages that earlier requests left, so that they show once.
-    public func takeFlash() throws -> [String] {
-        guard let messages = self[.flash], !messages.isEmpty else { return [] }
-        try update(.flash) { stored in
-            // Messages that came in since are not shown yet: they stay. So do all if another request took
-            // these.
-            guard let all = stored, all.starts(with: messages) else { return }
-            stored = all.count == messages.count ? nil : Array(all.dropFirst(messages.count))
-        }
-        return messages
-    }
+    public func renew() throws(SessionError) { try writeChecked(.renew) }
 
     // MARK: Inside
 
@@ -233,6 +177,7 @@ public final class Session: Sendable {
     /// Takes no change from now on, and returns what was done.
     func close() -> UncommittedSession {
         state.withLock { state in
+            defer { state.work.changes.dropClosures() }
             state.isClosed = true
             return state.work
         }
@@ -243,30 +188,21 @@ public final class Session: Sendable {
 
     private var work: UncommittedSession { state.withLock { $0.work } }
 
-    private static func checkOpen(_ state: inout State) throws(SessionError) {
-        guard state.isClosed else { return }
-        throw SessionError(
-            .closed,
-            "The session was already committed; use SessionManager.amend to change it later."
-        )
-    }
-
     /// Adds an entry to the pending changes.
     ///
-    /// The entry takes effect outside of the lock, for an update runs the application's code, which may well
-    /// read this session; if another task wrote in the meantime, it takes effect once more on what that left.
+    /// The entry takes effect outside of the lock, because an update runs the application's code, which may
+    /// read this session; if another task wrote in the meantime, it takes effect once more on the result.
     private func write(_ entry: PendingChanges.Entry) throws {
         for _ in 0..<100 {
-            let (changes, generation) = try state.withLock { state in
-                try Self.checkOpen(&state)
+            var (changes, generation) = try state.withLock { state in
+                try state.checkOpen()
                 return (state.work.changes, state.generation)
             }
-            var next = changes
-            try next.append(entry)
+            try changes.append(entry)
             let isStored = try state.withLock { state in
-                try Self.checkOpen(&state)
+                try state.checkOpen()
                 guard state.generation == generation else { return false }
-                state.work.changes = next
+                state.work.changes = changes
                 state.generation += 1
                 return true
             }
@@ -279,26 +215,9 @@ public final class Session: Sendable {
     }
 
     /// `write` for entries that run no code of the application: they can only fail with a `SessionError`.
-    private func writeChecked(_ entry: PendingChanges.Entry) throws(SessionError) {
+    func writeChecked(_ entry: PendingChanges.Entry) throws(SessionError) {
         do { try write(entry) } catch let error as SessionError { throw error } catch {
             throw SessionError(.invalidValue, "The value could not be changed.")
         }
     }
-
-    private func checkSize<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) throws(SessionError) {
-        try limits.check(bytes: key.name.utf8.count + bytes.count)
-    }
-
-    private func decode<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) -> Value? {
-        do { return try SessionCodec.decode(Value.self, from: bytes) } catch {
-            let detail = "the attribute \(key.name) does not decode as \(Value.self)"
-            events.emit(SessionEvent(.undecodable, id, detail: detail))
-            return nil
-        }
-    }
-}
-
-extension SessionKey where Value == [String] {
-    /// Where flash messages are kept.
-    static var flash: Self { Self(reserved: "@flash") }
 }

@@ -72,8 +72,8 @@ public final class SessionManager: Sendable {
     ///   - credential: the value of the session cookie.
     ///   - body: reads and changes the session. Runs in the caller's isolation.
     /// - Returns: what `body` returns.
-    /// - Throws: `.noSession` when there is no session for the credential or it ended before the commit; what
-    ///   `body` throws, and then nothing is stored; store errors.
+    /// - Throws: `.noSession` when there is no session for the credential, or it was over at the commit, so
+    ///   that changes were not stored; what `body` throws, and then nothing is stored; store errors.
     public nonisolated(nonsending) func withSession<Result>(
         _ credential: SessionCredential,
         _ body: nonisolated(nonsending) (Session) async throws -> Result
@@ -85,7 +85,7 @@ public final class SessionManager: Sendable {
         defer { _ = session.close() }
         let result = try await body(session)
         if case .dropped = try await commit(session, canSetCookie: false) {
-            throw SessionError(.noSession, "The session ended before the commit; nothing was stored.")
+            throw SessionError(.noSession, "The session is over; the changes were not stored.")
         }
         return result
     }
@@ -180,9 +180,7 @@ public final class SessionManager: Sendable {
     /// Returns the session of a client without a credential.
     func anonymous() -> Session { Session(nil, credential: nil, limits: limits, events: events) }
 
-    /// Stores what a handler did; see `CommitLoop.run`.
-    ///
-    /// The session takes no change from now on.
+    /// Closes a session and stores what the handler changed; see `CommitLoop.run`.
     func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
         let action = try await commits.run(session.close(), canSetCookie: canSetCookie)
         if case .send(let credential, _) = action { session.committed(credential) }
@@ -190,8 +188,8 @@ public final class SessionManager: Sendable {
     }
 
     private func endStolen(_ id: SessionID) async throws(SessionError) {
-        guard policy.endsOnTheft, let directory = store as? any SessionDirectory else { return }
-        try await directory.revoke(id)
+        guard policy.endsOnTheft, store is any SessionDirectory else { return }
+        try await administer { directory throws(SessionError) in try await directory.revoke(id) }
         events.emit(SessionEvent(.revoked, id, detail: "theft policy"))
     }
 

@@ -29,7 +29,12 @@ import Testing
             try SealedSessionStore(RevocableFixture.keys(), application: application)
         }
         func server() throws -> RedisSessionStore {
-            try RedisSessionStore(redis.client, application: application, prefix: prefix, peppers: peppers)
+            try RedisSessionStore(
+                redis.client,
+                application: application,
+                prefix: prefix ?? application,
+                peppers: peppers
+            )
         }
         switch kind {
         case .redis: return Instance(store: try server())
@@ -40,7 +45,7 @@ import Testing
                 sealed(),
                 revocations: redis.client,
                 application: application,
-                prefix: prefix,
+                prefix: prefix ?? application,
                 peppers: peppers
             )
             return Instance(store: store)
@@ -48,7 +53,7 @@ import Testing
             let store = try ReplicatedSessionStore(
                 redis.client,
                 application: application,
-                prefix: prefix,
+                prefix: prefix ?? application,
                 peppers: peppers
             )
             let running = Task<Void, Never> { try? await store.run() }

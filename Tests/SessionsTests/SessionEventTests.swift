@@ -139,6 +139,17 @@ import Testing
         expect(.storeFailed)
     }
 
+    @Test func `an outage of the theft policy is one event and a failure`() async throws {
+        let site = try Site(policy: SessionPolicy(endsOnTheft: true))
+        let old = try await site.start()
+        try await site.send(old) { try $0.signIn(as: "ann") }
+        site.clock.advance(by: .seconds(30))
+        site.store.fail([.revoke])
+        _ = site.events()
+        await #expect(throws: SessionError(.storeUnavailable, "")) { try await site.send(old) }
+        #expect(site.events() == [.replayed, .storeFailed])
+    }
+
     @Test func `a touch that fails is one event and no failure`() async throws {
         let cookie = try await site.start()
         site.store.fail([.touch])

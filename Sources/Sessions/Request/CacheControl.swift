@@ -2,11 +2,11 @@
 
 package import HTTPTypes
 
-/// What caches are told about a response that has to do with a session.
+/// What caches are told about a response that depends on a session.
 ///
-/// A response that never touched a session gets nothing and stays cacheable. For the others the handler's
-/// wishes give way: what it allows to caches is dropped, what it forbids is kept. `Age` stays: it reports,
-/// and permits nothing. Source: R73, R74; RFC 9111 §3, §4.1, §5.2.2, §7.3; RFC 9213.
+/// A response whose handler never asked for the session is not changed and stays cacheable. For the others,
+/// what the handler allows to caches is dropped and what it forbids is kept. `Age` stays: it permits nothing.
+/// Source: R73, R74; RFC 9111 §3, §4.1, §5.2.2, §7.3; RFC 9213.
 package enum CacheControl {
     /// How much of a session a response shows.
     package enum Exposure: Sendable {
@@ -16,12 +16,12 @@ package enum CacheControl {
         case cookieSet
     }
 
-    /// Makes the response as private as its exposure demands; applying twice changes nothing more.
+    /// Makes the response as private as its exposure demands; a second application changes nothing.
     ///
     /// `Vary` gets `Cookie`, unless it has it or `*`. `Cache-Control` becomes `private, no-cache`, or
     /// `no-store` with a cookie, followed by the handler's own restrictions. `Expires` becomes `0` where the
     /// handler gave a date, because caches of HTTP/1.0 read nothing else (RFC 9111 §5.3: already expired).
-    /// Fields that overrule `Cache-Control` for some caches go.
+    /// Fields that overrule `Cache-Control` for some caches are removed.
     package static func apply(to headers: inout HTTPFields, exposure: Exposure) {
         headers.removeAll { overrulesCacheControl($0.name) }
         if headers.contains(.expires) { headers[.expires] = "0" }
@@ -39,7 +39,7 @@ package enum CacheControl {
         return isEmpty ? "Cookie" : existing + ", Cookie"
     }
 
-    /// Builds the value anew from known words, so nothing that this code fails to understand gets through.
+    /// Builds the value from known directives only, so that an unknown one cannot permit anything.
     ///
     /// Splitting at each comma ignores quoted strings. That is safe here: the worst it does is to find a
     /// restriction in one.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Stores what a handler did: carries out the steps that a `CommitAttempt` decides on.
+/// Stores what a handler changed: carries out the steps that a `CommitAttempt` decides on.
 struct CommitLoop: Sendable {
     let store: any SessionStore
     let policy: SessionPolicy
@@ -8,12 +8,13 @@ struct CommitLoop: Sendable {
     let queue: CommitQueue
     let events: SessionEventSink
 
-    /// Commits and returns what the response must do about the cookie. Not interrupted by cancellation.
+    /// Commits and returns what the response must do about the cookie.
     ///
-    /// No round trip without changes; one with them, two more for each conflict; a sign-out costs one.
+    /// No round trip without changes, but one when a touch is due; one with changes, and one more for each
+    /// conflict; one for a sign-out. Not interrupted by cancellation.
     ///
     /// - Parameters:
-    ///   - work: what the handler did.
+    ///   - work: what the handler changed.
     ///   - canSetCookie: false when the response cannot carry a cookie (1xx, 304, already sent).
     /// - Returns: what to do about the cookie.
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
@@ -39,16 +40,18 @@ struct CommitLoop: Sendable {
                 case .finish(let action): return action
                 }
             }
-        } catch let error as SessionError {
-            let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
-            events.emit(
-                SessionEvent(isOutage ? .storeFailed : .refused, attempt.id, detail: "commit: \(error)")
-            )
+        } catch {
+            attempt.takeEvents().forEach(events.emit)
+            if let error = error as? SessionError {
+                let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
+                let kind = isOutage ? SessionEvent.Kind.storeFailed : .refused
+                events.emit(SessionEvent(kind, attempt.id, detail: "commit: \(error)"))
+            }
             throw error
         }
     }
 
-    /// A touch that fails is reported and does not fail the request.
+    /// Touches the session; a failure is reported as an event and does not fail the request.
     private func touch(_ record: SessionRecord, isDue: Bool) async -> SessionCredential? {
         do { return try await store.touch(record, isDue: isDue) } catch {
             events.emit(SessionEvent(.touchFailed, record.id, detail: "\(error)"))
@@ -57,7 +60,7 @@ struct CommitLoop: Sendable {
     }
 }
 
-/// What the response must do about the session cookie.
+/// What the response must do about the session cookie; nothing where it cannot carry one.
 enum CookieAction: Sendable {
     case keep
     case send(SessionCredential, remaining: Duration)
@@ -104,24 +107,19 @@ struct CommitAttempt: Sendable {
     }
 
     /// The session that the attempt is about; nil for a new one.
-    var id: SessionID? { work.record?.id }
+    var id: SessionID? { work.record?.id ?? work.signedOut?.id }
 
-    /// Returns the events of the last decision, once.
+    /// Returns the events since the last call.
     mutating func takeEvents() -> [SessionEvent] {
         defer { events = [] }
         return events
     }
 
-    /// - Parameter jitter: 0..<1; see `SessionPolicy.isTouchDue`.
+    /// Returns the first step; for `jitter` see `SessionPolicy.isTouchDue`.
     mutating func started(jitter: Double) throws -> Step {
         self.jitter = jitter
         guard let record = work.signedOut else { return try next() }
-        guard canSetCookie || record.residence != .cookie else {
-            throw SessionError(
-                .unsupported,
-                "The session is kept in the cookie, and this response cannot delete it; it was not ended."
-            )
-        }
+        guard canSetCookie || record.residence != .cookie else { throw unsupported("it was not ended") }
         return .end(record)
     }
 
@@ -136,12 +134,11 @@ struct CommitAttempt: Sendable {
     mutating func answered(_ result: SessionCommitResult) throws -> Step {
         switch result {
         case .committed(let id, _, let credential, let remaining):
-            guard let credential else { return .finish(.keep) }
+            guard let credential, canSetCookie else { return .finish(.keep) }
             if work.changes.isSignIn { emit(.signedIn, id) }
             if rotation == .renew { emit(.renewed, id) }
             return .finish(.send(credential, remaining: remaining))
         case .conflict(let fresh):
-            try work.replay(on: fresh)
             attempts += 1
             guard attempts < Self.limit else {
                 throw SessionError(
@@ -149,18 +146,15 @@ struct CommitAttempt: Sendable {
                     "Other requests changed the session \(attempts) times in a row; nothing was stored."
                 )
             }
+            try work.replay(on: fresh)
             guard !isQueued else { return try next() }
             isQueued = true
             return .queue(fresh.id)
         case .gone(let absence):
-            // A sign-in starts afresh, unless the end of all the user's sessions overtook it (R28). Anything
-            // else must not revive the session.
+            // A sign-in starts a new session, unless the end of all the user's sessions overtook it (R28).
+            // Nothing else may revive the session.
             guard work.changes.isSignIn, absence != .ended(.revocation) else { return drop() }
-            if case .superseded = absence {
-                try work.replayOnNew(isSuperseded: true)
-            } else {
-                try work.replayOnNew(isSuperseded: false)
-            }
+            try work.replayOnNew()
             return try next()
         }
     }
@@ -179,27 +173,10 @@ struct CommitAttempt: Sendable {
 
     private mutating func next() throws -> Step {
         guard let record = work.record else { return try create() }
-        rotation = work.changes.rotation
-        if rotation == .none, record.secretStatus == .current,
-            policy.isRenewalDue(record.times, now: record.now)
-        {
-            rotation = .renew
-        }
-        if rotation != .none, !canSetCookie {
-            guard !work.changes.isSignIn else {
-                throw SessionError(.noSession, "Signing in needs a response that can carry a cookie.")
-            }
-            // A secret that cannot be sent must not be replaced.
-            rotation = .none
-        }
+        rotation = try rotation(of: record)
         let operations = work.changes.operations
         guard !operations.isEmpty || rotation != .none else { return touch(record) }
-        guard canSetCookie || record.residence == .server else {
-            throw SessionError(
-                .unsupported,
-                "The session is kept in the cookie, and this response cannot carry one; nothing was changed."
-            )
-        }
+        guard canSetCookie || record.residence == .server else { throw unsupported("it was not changed") }
         if !operations.isEmpty { try limits.check(work.changes.attributes, replacing: record.attributes) }
         let change = SessionChange(
             operations: operations,
@@ -211,9 +188,23 @@ struct CommitAttempt: Sendable {
         return .commit(change, to: record)
     }
 
+    private func rotation(of record: SessionRecord) throws(SessionError) -> SessionChange.Rotation {
+        guard canSetCookie else {
+            // A secret that cannot be sent must not be replaced.
+            guard work.changes.isSignIn else { return .none }
+            throw SessionError(.noSession, "Signing in needs a response that can carry a cookie.")
+        }
+        guard work.changes.rotation == .none, record.secretStatus == .current,
+            policy.isRenewalDue(record.times, now: record.now)
+        else { return work.changes.rotation }
+        return .renew
+    }
+
     private mutating func create() throws -> Step {
         let attributes = work.changes.attributes
-        guard !attributes.isEmpty || work.changes.isSignIn else { return .finish(hasEnded ? .delete : .keep) }
+        guard !attributes.isEmpty || work.changes.isSignIn else {
+            return .finish(hasEnded && canSetCookie ? .delete : .keep)
+        }
         guard canSetCookie, !work.isSuperseded || work.changes.isSignIn else { return drop() }
         try limits.check(attributes, replacing: [:])
         return .create(SessionDraft(attributes: attributes, principal: work.principal, policy: policy))
@@ -224,9 +215,18 @@ struct CommitAttempt: Sendable {
         return .touch(record, isDue: policy.isTouchDue(record.times, now: record.now, jitter: jitter))
     }
 
+    /// Gives the changes up; a renewal that only the policy asked for is not one.
     private mutating func drop() -> Step {
+        guard !work.changes.isEmpty else { return .finish(.keep) }
         emit(.dropped, work.record?.id)
         return .finish(.dropped)
+    }
+
+    private func unsupported(_ outcome: String) -> SessionError {
+        SessionError(
+            .unsupported,
+            "The session is kept in the cookie, and this response cannot carry one; \(outcome)."
+        )
     }
 
     private mutating func emit(_ kind: SessionEvent.Kind, _ id: SessionID?) {

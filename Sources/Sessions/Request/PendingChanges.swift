@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a handler did to a session, in order, so that it can be done again on a fresher state.
+/// What a handler changed in a session, in order, so that it can be repeated on a fresher state.
 ///
-/// Each entry takes effect on the state that was read (`base`) and on the entries before it. The sum is one
-/// `SessionChange`: blind operations stay blind, and only a closure that looked at a stored value makes the
-/// change depend on the version.
+/// Each entry applies to the state that was read (`base`) and to the entries before it. Together they are one
+/// `SessionChange`: blind operations stay blind, and only a closure that read a stored value makes the change
+/// depend on the version.
 struct PendingChanges: Sendable {
     /// A read-modify-write: gets the encoded value or nil, returns the new one or nil to remove it.
     typealias Update = @Sendable ([UInt8]?) throws -> [UInt8]?
@@ -22,11 +22,15 @@ struct PendingChanges: Sendable {
     private var base: [String: [UInt8]] = [:]
     private(set) var operations: [String: SessionChange.Operation] = [:]
     private(set) var rotation = SessionChange.Rotation.none
-    /// Whether an entry looked at a value of the base, so that the change holds only for this version of it.
+    /// Whether an entry read a value of the base, so that the change is valid for this version only.
     private(set) var dependsOnBase = false
 
     init(base: [String: [UInt8]] = [:]) { self.base = base }
 
+    /// Whether there is nothing to store.
+    var isEmpty: Bool { operations.isEmpty && rotation == .none }
+
+    /// Whether the user signs in.
     var isSignIn: Bool { if case .signIn = rotation { true } else { false } }
 
     /// The value as this request sees it.
@@ -47,9 +51,7 @@ struct PendingChanges: Sendable {
         return all
     }
 
-    /// Records an entry and lets it take effect.
-    ///
-    /// When it throws, nothing has happened.
+    /// Applies an entry and records it; changes nothing when it throws.
     mutating func append(_ entry: Entry) throws {
         try apply(entry)
         entries.append(entry)
@@ -57,10 +59,13 @@ struct PendingChanges: Sendable {
 
     /// Returns the same entries, applied to a fresher state.
     func replayed(on base: [String: [UInt8]]) throws -> PendingChanges {
-        var journal = PendingChanges(base: base)
-        for entry in entries { try journal.append(entry) }
-        return journal
+        var changes = PendingChanges(base: base)
+        for entry in entries { try changes.append(entry) }
+        return changes
     }
+
+    /// Forgets the entries, whose closures may hold what holds this, when no replay can follow.
+    mutating func dropClosures() { entries = [] }
 
     private mutating func apply(_ entry: Entry) throws {
         switch entry {
@@ -83,32 +88,26 @@ struct PendingChanges: Sendable {
     }
 
     private mutating func increment(_ name: String, by amount: Int) throws {
-        guard amount > .min else { throw SessionError(.invalidValue, "The increment is out of range.") }
-        let before: Int
-        switch self[name] {
-        case nil: before = 0
-        case let bytes?:
-            guard let number = SessionCodec.integer(bytes) else {
-                throw SessionError(.invalidValue, "Only integers can be incremented.")
-            }
-            before = number
+        guard let before = self[name].map(SessionCodec.integer) ?? 0 else {
+            throw SessionError(.invalidValue, "Only integers can be incremented.")
         }
-        let (after, overflow) = before.addingReportingOverflow(amount)
-        guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
-        switch operations[name] {
-        case .increment(let earlier):
-            let (sum, overflow) = earlier.addingReportingOverflow(amount)
-            guard !overflow, sum > .min else {
-                throw SessionError(.invalidValue, "The increment would overflow.")
-            }
-            operations[name] = .increment(sum)
-        case nil where !isKnown(name): operations[name] = .increment(amount)
-        default: operations[name] = .set(Array(String(after).utf8))
+        let earlier = if case .increment(let amount) = operations[name] { amount } else { 0 }
+        let total = try Self.sum(earlier, amount)
+        guard min(amount, total) > .min else {
+            throw SessionError(.invalidValue, "The increment is out of range.")
         }
+        let after = try Self.sum(before, amount)
+        operations[name] = isKnown(name) ? .set(Array(String(after).utf8)) : .increment(total)
     }
 
-    /// Whether the value is certain whatever others commit: written by this request, or dropped by its
-    /// sign-in.
+    private static func sum(_ left: Int, _ right: Int) throws(SessionError) -> Int {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        guard !overflow else { throw SessionError(.invalidValue, "The increment would overflow.") }
+        return sum
+    }
+
+    /// Whether the value does not depend on what other requests commit: this request wrote it, or its sign-in
+    /// dropped it.
     private func isKnown(_ name: String) -> Bool {
         switch operations[name] {
         case .set, .remove: return true
@@ -120,18 +119,18 @@ struct PendingChanges: Sendable {
     }
 }
 
-/// What a handler made of a session: the record it read, what it changed, and the record it signed out of.
+/// The record that a request read, what its handler changed, and the record that it signed out of.
 struct UncommittedSession: Sendable {
     /// The record as it was read; nil for an anonymous session without one.
     private(set) var record: SessionRecord?
-    /// What the handler did since.
+    /// What the handler changed since.
     var changes = PendingChanges()
     /// The record that `signOut` is to end.
     private(set) var signedOut: SessionRecord?
     /// Whether the presented secret was replaced: the browser holds the newer one, so writes are dropped.
     private(set) var isSuperseded = false
 
-    /// - Parameter load: what the store found; nil for a request without a credential.
+    /// Starts with what the store found; nil for a request without a credential.
     init(_ load: SessionLoadResult?) {
         switch load {
         case .found(let record):
@@ -155,20 +154,16 @@ struct UncommittedSession: Sendable {
         changes = PendingChanges()
     }
 
-    /// Applies the changes to the record as it is now.
-    ///
-    /// - Throws: what the closures of the handler's updates throw.
+    /// Applies the changes to the record as it is now; throws what the closures of updates throw.
     mutating func replay(on fresh: SessionRecord) throws {
         changes = try changes.replayed(on: fresh.attributes)
         record = fresh
     }
 
-    /// Applies the changes to a new session, because the one they were made for is over.
-    ///
-    /// - Throws: what the closures of the handler's updates throw.
-    mutating func replayOnNew(isSuperseded: Bool) throws {
+    /// Applies the changes to a new session, because the one they were made for is over; throws what the
+    /// closures of updates throw.
+    mutating func replayOnNew() throws {
         changes = try changes.replayed(on: [:])
         record = nil
-        self.isSuperseded = isSuperseded || self.isSuperseded
     }
 }

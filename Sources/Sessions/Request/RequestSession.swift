@@ -38,6 +38,7 @@ public final class RequestSession: Sendable {
     /// One round trip the first time, none without a cookie. A client without a session, or with one that is
     /// over, gets an anonymous one, which is stored once it holds something.
     ///
+    /// - Returns: the session; closed if the response head was sent in the meantime.
     /// - Throws: `.storeUnavailable`: nothing is known about the client then, and no cookie is touched (R81);
     ///   `.closed` after the response head.
     public func session() async throws(SessionError) -> Session {
@@ -51,8 +52,7 @@ public final class RequestSession: Sendable {
         }
         let loaded = try await load()
         return state.withLock { state in
-            // Two tasks of one handler may both be here; the first to finish counts. After the commit none
-            // does.
+            // Two tasks of one handler may both be here: the first to finish counts, after the commit neither.
             if state.isClosed { _ = loaded.close() }
             let session = state.session ?? loaded
             state.session = session
@@ -60,19 +60,21 @@ public final class RequestSession: Sendable {
         }
     }
 
-    /// Commits the session, if there is one, and makes the response's header fields fit.
+    /// Commits the session, if the handler asked for it, and writes the response's header fields.
     ///
     /// Call it exactly once, when the handler has returned and before the response head is sent. If it
-    /// throws, the response must not be sent: nothing was stored. At most one round trip, two when a session
-    /// ends and another starts in the same request, and two more for each conflict.
+    /// throws, the response must not be sent: no change was stored, except that a sign-out may have happened.
+    /// At most one round trip, two when a session ends and another starts in the same request, and one more
+    /// for each conflict.
     ///
     /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
     /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
     /// `Cache-Control` (`CDN-Cache-Control` and the like). A status of 1xx or 304 cannot carry a cookie: no
     /// session is created then and no secret replaced.
     ///
-    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, and what the closures of
-    ///   updates throw.
+    /// - Parameter response: the head of the response, complete but for these fields.
+    /// - Throws: `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
+    ///   `.noSession` for a sign-in that cannot be sent, and what the closures of updates throw.
     public func close(_ response: inout HTTPResponse) async throws {
         let (session, isTouched) = closed()
         guard let session else {
@@ -90,16 +92,15 @@ public final class RequestSession: Sendable {
 
     /// Closes the session without storing anything: for handlers that failed.
     ///
-    /// - Returns: whether the handler had asked for the session, so that the answer must not be cached: pass
-    ///   it to `markPersonal`.
+    /// - Returns: whether the handler had asked for the session; then the response must not be cached, and
+    ///   `markPersonal` sees to that.
     public func abandon() -> Bool {
         let (session, isTouched) = closed()
         _ = session?.close()
         return isTouched
     }
 
-    /// Tells caches that a response depends on the session. `close` does it by itself; for answers to
-    /// failures.
+    /// Tells caches that a response depends on the session; for responses to failures, `close` does it itself.
     public func markPersonal(_ response: inout HTTPResponse) {
         CacheControl.apply(to: &response.headerFields, exposure: .touched)
     }

@@ -3,7 +3,8 @@
 public import HTTPTypes
 
 extension SessionError {
-    /// The status an HTTP adapter answers with for an error that was not handled: 409, 413, 501, 503 or 500.
+    /// The status an HTTP adapter answers with for an error that was not handled: 400, 409, 413, 501, 503
+    /// or 500.
     public var status: HTTPResponse.Status {
         switch code {
         case .conflict: .conflict
@@ -15,17 +16,14 @@ extension SessionError {
         }
     }
 
-    /// The header fields that go with `status`: never cacheable, and `Retry-After` when trying again makes
-    /// sense.
+    /// The header fields that go with `status`: never cacheable, with `Retry-After` for an outage.
     public var headers: HTTPFields {
         var fields: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
         if status == .serviceUnavailable { fields[.retryAfter] = "1" }
         return fields
     }
 
-    /// The body that goes with `status`: JSON with the code and a fixed sentence.
-    ///
-    /// The message itself stays in the log.
+    /// The body that goes with `status`: JSON with the code and a fixed sentence, never the message itself.
     public var body: String {
         let sentence =
             switch status {
