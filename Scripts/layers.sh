@@ -31,7 +31,7 @@ Snippets                      CHiredis\w*                       snippets use the
 #
 # LAYER       FILES                                                      MAY NAME
 layers='
-values        Sessions/Session{Error,Instant,Key,Codec,Limits,Policy}*   -
+values        Sessions/Session{Error,Instant,Key,Limits,Policy,Times}*   -
 credential    Sessions/Credential/*                                      values
 cookie        Sessions/Cookie/*                                          values credential
 store         Sessions/Store/*                                           values credential cookie

@@ -45,23 +45,6 @@ public struct SessionPolicy: Hashable, Sendable {
         self.endsOnTheft = endsOnTheft
     }
 
-    /// Creates a policy whose reads move the deadline more or less often; for tests.
-    package init(
-        idleTimeout: Duration = .seconds(30 * 60),
-        lifetime: Duration = .seconds(12 * 3600),
-        touchFraction: Double,
-        renewalInterval: Duration? = nil,
-        renewalGrace: Duration = .seconds(30)
-    ) {
-        self.init(
-            idleTimeout: idleTimeout,
-            lifetime: lifetime,
-            renewalInterval: renewalInterval,
-            renewalGrace: renewalGrace
-        )
-        self.touchFraction = touchFraction
-    }
-
     /// NIST SP 800-63B-4 AAL1: at most 30 days, here with an idle timeout of 14 days.
     public static let aal1 = SessionPolicy(
         idleTimeout: .seconds(14 * 86_400),
@@ -118,52 +101,4 @@ public struct SessionPolicy: Hashable, Sendable {
     package func isRenewalDue(_ times: SessionTimes, now: SessionInstant) -> Bool {
         renewalInterval.map { now - times.rotated >= $0 } ?? false
     }
-}
-
-/// When one session was created, used and renewed, and when it ends, by its store's clock.
-public struct SessionTimes: Hashable, Sendable {
-    /// When the session was created.
-    public var created: SessionInstant
-    /// When it was last used, exact to the touch fraction of the policy.
-    public var lastUsed: SessionInstant
-    /// When the current secret was issued.
-    public var rotated: SessionInstant
-    /// The absolute end, however much the session is used.
-    public var deadline: SessionInstant
-    /// The idle timeout that was in force at the creation or the last sign-in.
-    public var idleTimeout: Duration
-
-    /// Creates times from stored values.
-    public init(
-        created: SessionInstant,
-        lastUsed: SessionInstant,
-        rotated: SessionInstant,
-        deadline: SessionInstant,
-        idleTimeout: Duration
-    ) {
-        self.created = created
-        self.lastUsed = lastUsed
-        self.rotated = rotated
-        self.deadline = deadline
-        self.idleTimeout = idleTimeout
-    }
-
-    /// Creates the times of a session that starts at `now`.
-    ///
-    /// - Parameters:
-    ///   - now: the store's time.
-    ///   - idleTimeout: how long it may lie unused.
-    ///   - lifetime: how long it may live.
-    public init(startingAt now: SessionInstant, idleTimeout: Duration, lifetime: Duration) {
-        self.init(
-            created: now,
-            lastUsed: now,
-            rotated: now,
-            deadline: now + lifetime,
-            idleTimeout: idleTimeout
-        )
-    }
-
-    /// The instant from which the session counts as absent, unless it is used again.
-    public var expiry: SessionInstant { min(lastUsed + idleTimeout, deadline) }
 }

@@ -260,3 +260,22 @@ import Testing
         #expect(try Site().recorder.lines.isEmpty)
     }
 }
+
+extension SessionPolicy {
+    /// Creates a policy whose reads move the deadline more or less often.
+    init(
+        idleTimeout: Duration = .seconds(30 * 60),
+        lifetime: Duration = .seconds(12 * 3600),
+        touchFraction: Double,
+        renewalInterval: Duration? = nil,
+        renewalGrace: Duration = .seconds(30)
+    ) {
+        self.init(
+            idleTimeout: idleTimeout,
+            lifetime: lifetime,
+            renewalInterval: renewalInterval,
+            renewalGrace: renewalGrace
+        )
+        self.touchFraction = touchFraction
+    }
+}

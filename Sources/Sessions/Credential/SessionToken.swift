@@ -65,17 +65,3 @@ package struct SessionToken: Sendable, CustomStringConvertible, CustomDebugStrin
     package var debugDescription: String { description }
     package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
 }
-
-/// A token that was presented, with the hash under which its record knows its secret.
-///
-/// The `SessionRecord.storeContext` of stores that keep records by token: parsed and hashed once for each
-/// request.
-package struct PresentedToken: Sendable {
-    package let token: SessionToken
-    package let hash: [UInt8]
-
-    package init(_ token: SessionToken, hash: [UInt8]) {
-        self.token = token
-        self.hash = hash
-    }
-}

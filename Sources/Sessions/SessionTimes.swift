@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// When one session was created, used and renewed, and when it ends, by its store's clock.
+public struct SessionTimes: Hashable, Sendable {
+    /// When the session was created.
+    public var created: SessionInstant
+    /// When it was last used, exact to the touch fraction of the policy.
+    public var lastUsed: SessionInstant
+    /// When the current secret was issued.
+    public var rotated: SessionInstant
+    /// The absolute end, however much the session is used.
+    public var deadline: SessionInstant
+    /// The idle timeout that was in force at the creation or the last sign-in.
+    public var idleTimeout: Duration
+
+    /// Creates times from stored values.
+    public init(
+        created: SessionInstant,
+        lastUsed: SessionInstant,
+        rotated: SessionInstant,
+        deadline: SessionInstant,
+        idleTimeout: Duration
+    ) {
+        self.created = created
+        self.lastUsed = lastUsed
+        self.rotated = rotated
+        self.deadline = deadline
+        self.idleTimeout = idleTimeout
+    }
+
+    /// Creates the times of a session that starts at `now`.
+    ///
+    /// - Parameters:
+    ///   - now: the store's time.
+    ///   - idleTimeout: how long it may lie unused.
+    ///   - lifetime: how long it may live.
+    public init(startingAt now: SessionInstant, idleTimeout: Duration, lifetime: Duration) {
+        self.init(
+            created: now,
+            lastUsed: now,
+            rotated: now,
+            deadline: now + lifetime,
+            idleTimeout: idleTimeout
+        )
+    }
+
+    /// The instant from which the session counts as absent, unless it is used again.
+    public var expiry: SessionInstant { min(lastUsed + idleTimeout, deadline) }
+}
