@@ -6,6 +6,8 @@ import PackageDescription
 let callerTestDependencies: [Target.Dependency] = [
     "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
     .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "Hummingbird", package: "hummingbird"),
+    .product(name: "HummingbirdTesting", package: "hummingbird"),
 ]
 
 let package = Package(
