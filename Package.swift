@@ -9,6 +9,8 @@ let redis: TargetDependencyCondition? = .when(traits: ["Redis"])
 let callerTestDependencies: [Target.Dependency] = [
     "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
     .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "Hummingbird", package: "hummingbird"),
+    .product(name: "HummingbirdTesting", package: "hummingbird"),
 ]
 
 let package = Package(

@@ -39,7 +39,7 @@ events        Sessions/SessionEvent*                                     values 
 caching       Sessions/Request/CacheControl*                             -
 changes       Sessions/Request/PendingChanges*                           values store
 commit        Sessions/Request/Commit*                                   values credential events store changes
-session       Sessions/Session.swift                                     values credential events store changes
+session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes
 manager       Sessions/SessionManager*                                   values credential events store cookie session commit
 request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager
 memory        Sessions/Stores/Memory/*                                   values credential store

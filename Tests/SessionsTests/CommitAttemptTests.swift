@@ -35,17 +35,17 @@ import Testing
         for (age, jitter, expected) in [
             (179, 0.0, "touch"), (180, 0, "touch due"), (180, 0.5, "touch"), (203, 0.5, "touch due"),
         ] {
-            var attempt = try Attempt(.found(record(age: .seconds(age))))
+            var attempt = try Attempt(.found(.loaded(age: .seconds(age))))
             #expect(try attempt.start(jitter: jitter) == expected)
             #expect(attempt.touched(nil) == "keep")
         }
     }
 
     @Test func `a credential that a touch returns is sent where it can be`() throws {
-        var attempt = try Attempt(.found(record(age: .seconds(60))))
+        var attempt = try Attempt(.found(.loaded(age: .seconds(60))))
         #expect(try attempt.start() == "touch")
         #expect(attempt.touched("fresh") == "send fresh for 43140")
-        var job = try Attempt(.found(record()), canSetCookie: false)
+        var job = try Attempt(.found(.loaded()), canSetCookie: false)
         #expect(try job.start() == "touch")
         #expect(job.touched("fresh") == "keep")
     }
@@ -55,7 +55,7 @@ import Testing
         residence: SessionResidence
     ) throws {
         var attempt = try Attempt(
-            .found(record(age: .seconds(600), residence: residence)),
+            .found(.loaded(age: .seconds(600), residence: residence)),
             canSetCookie: false
         )
         #expect(try attempt.start() == "keep")
@@ -105,7 +105,7 @@ import Testing
     // MARK: Committing
 
     @Test func `a change is one commit`() throws {
-        var attempt = try Attempt(.found(record())) { work in
+        var attempt = try Attempt(.found(.loaded())) { work in
             try work.changes.append(Self.set)
             try work.changes.append(.increment("count", by: 3))
             try work.changes.append(.remove("kept"))
@@ -115,16 +115,16 @@ import Testing
     }
 
     @Test func `a credential that a commit returns is sent where it can be`() throws {
-        var attempt = try Attempt(.found(record())) { try $0.changes.append(Self.set) }
+        var attempt = try Attempt(.found(.loaded())) { try $0.changes.append(Self.set) }
         #expect(try attempt.start() == "commit item=2")
         #expect(try attempt.answered(.fresh) == "send fresh for 60")
-        var job = try Attempt(.found(record()), canSetCookie: false) { try $0.changes.append(Self.set) }
+        var job = try Attempt(.found(.loaded()), canSetCookie: false) { try $0.changes.append(Self.set) }
         #expect(try job.start() == "commit item=2")
         #expect(try job.answered(.fresh) == "keep")
     }
 
     @Test func `a sign-in is a commit that rotates, and drops what it does not keep`() throws {
-        var attempt = try Attempt(.found(record())) { work in
+        var attempt = try Attempt(.found(.loaded())) { work in
             try work.changes.append(Self.set)
             try work.changes.append(Self.signIn)
         }
@@ -133,17 +133,17 @@ import Testing
     }
 
     @Test func `a conflict waits for its turn once and tries again on the fresh record`() throws {
-        var attempt = try Attempt(.found(record())) { try $0.changes.append(Self.append) }
+        var attempt = try Attempt(.found(.loaded())) { try $0.changes.append(Self.append) }
         #expect(try attempt.start() == "commit list=1 if unchanged")
-        #expect(try attempt.answered(.conflict(record(["list": [0x39]]))) == "queue")
+        #expect(try attempt.answered(.conflict(.loaded(["list": [0x39]]))) == "queue")
         #expect(try attempt.admitted() == "commit list=91 if unchanged")
-        #expect(try attempt.answered(.conflict(record(["list": [0x38]]))) == "commit list=81 if unchanged")
+        #expect(try attempt.answered(.conflict(.loaded(["list": [0x38]]))) == "commit list=81 if unchanged")
         #expect(try attempt.answered(.committed(nil)) == "keep")
     }
 
     @Test func `after 64 commits that conflict the attempt gives up`() throws {
         let calls = Mutex(0)
-        var attempt = try Attempt(.found(record())) { work in
+        var attempt = try Attempt(.found(.loaded())) { work in
             try work.changes.append(
                 .update("list") { bytes in
                     calls.withLock { $0 += 1 }
@@ -152,12 +152,12 @@ import Testing
             )
         }
         #expect(try attempt.start() == "commit list=1 if unchanged")
-        #expect(try attempt.answered(.conflict(record())) == "queue")
+        #expect(try attempt.answered(.conflict(.loaded())) == "queue")
         #expect(try attempt.admitted() == "commit list=1 if unchanged")
         for _ in 2..<64 {
-            #expect(try attempt.answered(.conflict(record())) == "commit list=1 if unchanged")
+            #expect(try attempt.answered(.conflict(.loaded())) == "commit list=1 if unchanged")
         }
-        #expect(throws: SessionError(.conflict, "")) { try attempt.answered(.conflict(record())) }
+        #expect(throws: SessionError(.conflict, "")) { try attempt.answered(.conflict(.loaded())) }
         // Once in the handler, and once for each commit but the first.
         #expect(calls.withLock { $0 } == 64)
         #expect(attempt.events() == [])
@@ -169,10 +169,10 @@ import Testing
             guard bytes == [0x31] else { throw SoldOut() }
             return [0x30]
         }
-        var conflict = try Attempt(.found(record(["left": [0x31]]))) { try $0.changes.append(entry) }
+        var conflict = try Attempt(.found(.loaded(["left": [0x31]]))) { try $0.changes.append(entry) }
         #expect(try conflict.start() == "commit left=0 if unchanged")
-        #expect(throws: SoldOut.self) { try conflict.answered(.conflict(record(["left": [0x30]]))) }
-        var gone = try Attempt(.found(record(["left": [0x31]]))) { work in
+        #expect(throws: SoldOut.self) { try conflict.answered(.conflict(.loaded(["left": [0x30]]))) }
+        var gone = try Attempt(.found(.loaded(["left": [0x31]]))) { work in
             try work.changes.append(entry)
             try work.changes.append(Self.signIn)
         }
@@ -185,7 +185,7 @@ import Testing
     @Test(arguments: absences + [.ended(.revocation)])
     func `a change of a session that is over is dropped`(absence: SessionAbsence) throws {
         for entry in [Self.set, Self.append, .renew] {
-            var attempt = try Attempt(.found(record())) { try $0.changes.append(entry) }
+            var attempt = try Attempt(.found(.loaded())) { try $0.changes.append(entry) }
             #expect(try attempt.start().hasPrefix("commit"))
             #expect(try attempt.answered(.gone(absence)) == "dropped, dropped")
         }
@@ -193,7 +193,7 @@ import Testing
 
     @Test(arguments: absences)
     func `a sign-in to a session that is over starts a new one`(absence: SessionAbsence) throws {
-        var attempt = try Attempt(.found(record(["kept": [0x31]]))) { work in
+        var attempt = try Attempt(.found(.loaded(["kept": [0x31]]))) { work in
             try work.changes.append(Self.signIn)
             try work.changes.append(Self.append)
         }
@@ -203,7 +203,7 @@ import Testing
     }
 
     @Test func `a sign-in that the end of all the user's sessions overtook is dropped`() throws {
-        var attempt = try Attempt(.found(record())) { try $0.changes.append(Self.signIn) }
+        var attempt = try Attempt(.found(.loaded())) { try $0.changes.append(Self.signIn) }
         #expect(try attempt.start() == "commit sign in ann")
         #expect(try attempt.answered(.gone(.ended(.revocation))) == "dropped, dropped")
     }
@@ -211,10 +211,10 @@ import Testing
     // MARK: Signing out
 
     @Test func `signing out deletes the cookie if it ended the session`() throws {
-        var attempt = try Attempt(.found(record())) { $0.signOut() }
+        var attempt = try Attempt(.found(.loaded())) { $0.signOut() }
         #expect(try attempt.start() == "end")
         #expect(try attempt.ended(true) == "delete, signed-out")
-        var late = try Attempt(.found(record())) { $0.signOut() }
+        var late = try Attempt(.found(.loaded())) { $0.signOut() }
         #expect(try late.start() == "end")
         #expect(try late.ended(false) == "keep")
     }
@@ -224,7 +224,7 @@ import Testing
             (Self.set, "create item=2", "created"), (Self.signIn, "create as ann", "signed-in"),
             (Self.append, "create list=1", "created"),
         ] {
-            var attempt = try Attempt(.found(record())) { work in
+            var attempt = try Attempt(.found(.loaded())) { work in
                 work.signOut()
                 try work.changes.append(entry)
             }
@@ -236,20 +236,20 @@ import Testing
 
     @Test func `signing out works where no cookie can be sent, unless the session is the cookie`() throws {
         for residence in [SessionResidence.server, .revocableCookie] {
-            var attempt = try Attempt(.found(record(residence: residence)), canSetCookie: false) {
+            var attempt = try Attempt(.found(.loaded(residence: residence)), canSetCookie: false) {
                 $0.signOut()
             }
             #expect(try attempt.start() == "end")
             #expect(try attempt.ended(true) == "keep, signed-out")
         }
-        var sealed = try Attempt(.found(record(residence: .cookie)), canSetCookie: false) { $0.signOut() }
+        var sealed = try Attempt(.found(.loaded(residence: .cookie)), canSetCookie: false) { $0.signOut() }
         #expect(throws: SessionError(.unsupported, "")) { try sealed.start() }
-        var response = try Attempt(.found(record(residence: .cookie))) { $0.signOut() }
+        var response = try Attempt(.found(.loaded(residence: .cookie))) { $0.signOut() }
         #expect(try response.start() == "end")
     }
 
     @Test func `the end of a session is reported although its successor is refused`() throws {
-        var attempt = try Attempt(.found(record()), limits: SessionLimits(bytes: 4)) { work in
+        var attempt = try Attempt(.found(.loaded()), limits: SessionLimits(bytes: 4)) { work in
             work.signOut()
             try work.changes.append(Self.set)
         }
@@ -263,31 +263,31 @@ import Testing
     @Test func `a renewal that the policy asks for goes with any request`() throws {
         let due = SessionPolicy(renewalInterval: .seconds(600))
         for (entries, step) in [([], "commit renew"), ([Self.set], "commit item=2 renew")] {
-            var attempt = try Attempt(.found(record(age: .seconds(600))), policy: due) { work in
+            var attempt = try Attempt(.found(.loaded(age: .seconds(600))), policy: due) { work in
                 try entries.forEach { try work.changes.append($0) }
             }
             #expect(try attempt.start() == step)
             #expect(try attempt.answered(.fresh) == "send fresh for 60, renewed")
         }
-        var early = try Attempt(.found(record(age: .milliseconds(599_999))), policy: due)
+        var early = try Attempt(.found(.loaded(age: .milliseconds(599_999))), policy: due)
         #expect(try early.start() == "touch due")
-        var previous = try Attempt(.found(record(age: .seconds(600), secretStatus: .previous)), policy: due)
+        var previous = try Attempt(.found(.loaded(age: .seconds(600), secretStatus: .previous)), policy: due)
         #expect(try previous.start() == "touch due")
-        var signIn = try Attempt(.found(record(age: .seconds(600))), policy: due) {
+        var signIn = try Attempt(.found(.loaded(age: .seconds(600))), policy: due) {
             try $0.changes.append(Self.signIn)
         }
         #expect(try signIn.start() == "commit sign in ann")
     }
 
     @Test func `a renewal that the store did not make is not reported`() throws {
-        var attempt = try Attempt(.found(record(secretStatus: .previous))) { try $0.changes.append(.renew) }
+        var attempt = try Attempt(.found(.loaded(secretStatus: .previous))) { try $0.changes.append(.renew) }
         #expect(try attempt.start() == "commit renew")
         #expect(try attempt.answered(.committed(nil)) == "keep")
     }
 
     @Test func `a renewal that only the policy asked for is no change that could be dropped`() throws {
         var attempt = try Attempt(
-            .found(record(age: .seconds(600))),
+            .found(.loaded(age: .seconds(600))),
             policy: SessionPolicy(renewalInterval: .seconds(600))
         )
         #expect(try attempt.start() == "commit renew")
@@ -296,7 +296,7 @@ import Testing
 
     @Test func `no secret is replaced where no cookie can be sent`() throws {
         let due = SessionPolicy(renewalInterval: .seconds(600))
-        let old = SessionLoadResult.found(record(age: .seconds(600)))
+        let old = SessionLoadResult.found(.loaded(age: .seconds(600)))
         var read = try Attempt(old, policy: due, canSetCookie: false)
         #expect(try read.start() == "touch due")
         var renew = try Attempt(old, policy: due, canSetCookie: false) { try $0.changes.append(.renew) }
@@ -316,11 +316,11 @@ import Testing
     func `what lives in the cookie is not changed without a response that can carry it`(
         residence: SessionResidence
     ) throws {
-        var job = try Attempt(.found(record(residence: residence)), canSetCookie: false) {
+        var job = try Attempt(.found(.loaded(residence: residence)), canSetCookie: false) {
             try $0.changes.append(Self.set)
         }
         #expect(throws: SessionError(.unsupported, "")) { try job.start() }
-        var response = try Attempt(.found(record(residence: residence))) { try $0.changes.append(Self.set) }
+        var response = try Attempt(.found(.loaded(residence: residence))) { try $0.changes.append(Self.set) }
         #expect(try response.start() == "commit item=2")
     }
 
@@ -332,317 +332,18 @@ import Testing
             try work.changes.append(entry)
         }
         #expect(throws: SessionError(.tooLarge, "")) { try create.start() }
-        var commit = try Attempt(.found(record([:])), limits: limits) { try $0.changes.append(entry) }
+        var commit = try Attempt(.found(.loaded([:])), limits: limits) { try $0.changes.append(entry) }
         #expect(try commit.start() == "commit list=1111 if unchanged")
-        #expect(try commit.answered(.conflict(record(["list": [0x39, 0x39]]))) == "queue")
+        #expect(try commit.answered(.conflict(.loaded(["list": [0x39, 0x39]]))) == "queue")
         #expect(try commit.admitted() == "commit list=991111 if unchanged")
-        #expect(try commit.answered(.conflict(record([:]))) == "commit list=1111 if unchanged")
+        #expect(try commit.answered(.conflict(.loaded([:]))) == "commit list=1111 if unchanged")
         #expect(throws: SessionError(.tooLarge, "")) {
-            try commit.answered(.conflict(record(["list": [0x39, 0x39, 0x39]])))
+            try commit.answered(.conflict(.loaded(["list": [0x39, 0x39, 0x39]])))
         }
         // A renewal alone is not refused, however large the session is.
-        var renew = try Attempt(.found(record(["list": Array(repeating: 1, count: 99)])), limits: limits) {
+        var renew = try Attempt(.found(.loaded(["list": Array(repeating: 1, count: 99)])), limits: limits) {
             try $0.changes.append(.renew)
         }
         #expect(try renew.start() == "commit renew")
-    }
-
-    // MARK: All of it
-
-    /// What a handler may have done, in short.
-    private static let handlers: [(name: String, run: @Sendable (inout UncommittedSession) throws -> Void)] =
-        {
-            let entries: [(String, [PendingChanges.Entry])] = [
-                ("nothing", []), ("set", [set]), ("update", [append]), ("renew", [.renew]),
-                ("sign in", [signIn]),
-                ("set, sign in", [set, signIn]), ("sign in, update", [signIn, append]),
-                ("renew, set", [.renew, set]),
-            ]
-            return entries.flatMap { name, entries in
-                [false, true].map { signsOut in
-                    (
-                        (signsOut ? "sign out, " : "") + name,
-                        { @Sendable work in
-                            if signsOut { work.signOut() }
-                            for entry in entries { try work.changes.append(entry) }
-                        }
-                    )
-                }
-            }
-        }()
-
-    @Test(arguments: [true, false]) func `every path keeps the rules`(canSetCookie: Bool) throws {
-        var paths = 0
-        let policy = SessionPolicy(renewalInterval: .seconds(600))
-        var loads: [SessionLoadResult?] = [
-            nil, .absent(.unknown), .absent(.superseded(SessionID(), replay: true)),
-        ]
-        for residence in [SessionResidence.server, .cookie, .revocableCookie] {
-            for status in [SecretStatus.current, .previous] {
-                for age in [0, 200, 700] {
-                    loads.append(
-                        .found(record(age: .seconds(age), residence: residence, secretStatus: status))
-                    )
-                }
-            }
-        }
-        for load in loads {
-            for handler in Self.handlers {
-                var work = UncommittedSession(load)
-                try handler.run(&work)
-                let attempt = CommitAttempt(
-                    work,
-                    policy: policy,
-                    limits: SessionLimits(),
-                    canSetCookie: canSetCookie
-                )
-                let path = Path(work: work, canSetCookie: canSetCookie, title: handler.name)
-                path.follow(attempt, count: &paths) { try $0.started(jitter: 0) }
-            }
-        }
-        #expect(paths > 800)
-    }
-
-    @Test func `no attempt commits more than 64 times`() throws {
-        for handler in Self.handlers {
-            var work = UncommittedSession(.found(record()))
-            try handler.run(&work)
-            var attempt = CommitAttempt(
-                work,
-                policy: SessionPolicy(),
-                limits: SessionLimits(),
-                canSetCookie: true
-            )
-            var commits = 0
-            var step = try attempt.started(jitter: 0)
-            attempts: while true {
-                switch step {
-                case .commit:
-                    commits += 1
-                    guard let next = try? attempt.answered(.conflict(record())) else { break attempts }
-                    step = next
-                case .queue: step = try attempt.admitted()
-                case .end: step = try attempt.ended(true)
-                case .create, .touch, .finish: break attempts
-                }
-            }
-            #expect([0, 64].contains(commits), "\(handler.name)")
-        }
-    }
-}
-
-/// One way through an attempt, and the rules that each step must keep.
-private struct Path {
-    let work: UncommittedSession
-    let canSetCookie: Bool
-    var title: String
-    var events: [SessionEvent.Kind] = []
-    var steps: [String] = []
-    var wasEnded = false
-    var absence: SessionAbsence?
-
-    /// Takes the step that `decide` returns, and from there every way on.
-    func follow(
-        _ attempt: CommitAttempt,
-        count: inout Int,
-        _ decide: (inout CommitAttempt) throws -> CommitAttempt.Step
-    ) {
-        var path = self
-        var attempt = attempt
-        let step: CommitAttempt.Step
-        do { step = try decide(&attempt) } catch {
-            count += 1
-            return path.check(!canSetCookie, "throws \(error)")
-        }
-        path.events += attempt.takeEvents().map(\.kind)
-        path.steps.append(step.name)
-        path.check(path.steps.count < 10, "does not end")
-        switch step {
-        case .end(let record):
-            path.check(path.steps.count == 1 && record.id == work.signedOut?.id, "ends late")
-            path.check(canSetCookie || record.residence != .cookie, "ends what it cannot")
-            for wasAlive in [true, false] {
-                var path = path
-                path.wasEnded = wasAlive
-                path.follow(attempt, count: &count) { try $0.ended(wasAlive) }
-            }
-        case .create(let draft):
-            let isSignIn = work.changes.isSignIn
-            path.check(canSetCookie, "creates what the client never learns of")
-            path.check((draft.principal != nil) == isSignIn, "creates for the wrong user")
-            path.check(!work.isSuperseded || isSignIn, "creates for a superseded secret")
-            path.check(path.absence == nil || isSignIn, "revives a session")
-            path.check(path.absence != .ended(.revocation), "creates after a revocation")
-            for result in [SessionCommitResult.fresh, .gone(.ended(.revocation))] {
-                path.follow(attempt, count: &count) { $0.created(result) }
-            }
-        case .commit(let change, let record):
-            path.check(work.signedOut == nil && path.absence == nil, "changes what is over")
-            path.check(canSetCookie || change.rotation == .none, "replaces a secret that it cannot send")
-            path.check(canSetCookie || record.residence == .server, "changes what it cannot send")
-            path.check(!change.operations.isEmpty || change.rotation != .none, "commits nothing")
-            for result in path.results() {
-                var path = path
-                if case .gone(let absence) = result { path.absence = absence }
-                path.follow(attempt, count: &count) { try $0.answered(result) }
-            }
-        case .queue:
-            path.check(path.steps.dropLast() == ["commit"], "queues late")
-            path.follow(attempt, count: &count) { try $0.admitted() }
-        case .touch(let record, _):
-            path.check(work.changes.operations.isEmpty, "touches instead of a commit")
-            path.check(canSetCookie || record.residence == .server, "touches what it cannot send")
-            for credential in [nil, SessionCredential("fresh")] {
-                path.follow(attempt, count: &count) { $0.touched(credential) }
-            }
-        case .finish(let action):
-            count += 1
-            path.checkEnd(action)
-        }
-    }
-
-    /// What a store may answer to a commit; conflicts three times at most.
-    private func results() -> [SessionCommitResult] {
-        let conflicts = steps.filter { $0 == "commit" }.count
-        let absences: [SessionAbsence] = [
-            .unknown, .ended(.signOut), .ended(.revocation), .superseded(SessionID(), replay: false),
-        ]
-        return [.committed(nil), .fresh] + absences.map { .gone($0) }
-            + (conflicts < 4 ? [.conflict(record(["list": [0x39]]))] : [])
-    }
-
-    private func checkEnd(_ action: CookieAction) {
-        let isDropped = if case .dropped = action { true } else { false }
-        check(events.filter { $0 == .dropped }.count == (isDropped ? 1 : 0), "drops without one event")
-        check(events.filter { $0 == .signedOut }.count == (wasEnded ? 1 : 0), "reports a wrong end")
-        check(!isDropped || !work.changes.isEmpty, "drops nothing")
-        let results = events.filter { ![.signedOut, .dropped].contains($0) }
-        check(results.count <= 1, "reports two results")
-        switch action {
-        case .keep: check(results.isEmpty, "reports what it does not send")
-        case .send:
-            check(canSetCookie, "sends a cookie that cannot be sent")
-            check(!work.changes.isSignIn || results == [.signedIn], "does not report the sign-in")
-            check(steps.last == "finish" && steps.count > 1, "sends without a store")
-        case .delete: check(canSetCookie && wasEnded, "deletes the cookie of a session that it did not end")
-        case .dropped: check(results.isEmpty, "reports what was dropped")
-        }
-    }
-
-    private func check(_ isTrue: Bool, _ failure: String) {
-        guard !isTrue else { return }
-        Issue.record("\(title): \(steps.joined(separator: ", ")) \(failure)")
-    }
-}
-
-/// An attempt whose steps read as text: the step, then the events of its decision.
-private struct Attempt {
-    private var attempt: CommitAttempt
-
-    init(
-        _ load: SessionLoadResult?,
-        policy: SessionPolicy = SessionPolicy(),
-        limits: SessionLimits = SessionLimits(),
-        canSetCookie: Bool = true,
-        _ handler: (inout UncommittedSession) throws -> Void = { _ in }
-    ) throws {
-        var work = UncommittedSession(load)
-        try handler(&work)
-        attempt = CommitAttempt(work, policy: policy, limits: limits, canSetCookie: canSetCookie)
-    }
-
-    mutating func start(jitter: Double = 0) throws -> String { text(try attempt.started(jitter: jitter)) }
-    mutating func ended(_ wasAlive: Bool) throws -> String { text(try attempt.ended(wasAlive)) }
-    mutating func admitted() throws -> String { text(try attempt.admitted()) }
-    mutating func created(_ result: SessionCommitResult) -> String { text(attempt.created(result)) }
-    @discardableResult
-    mutating func answered(_ result: SessionCommitResult) throws -> String {
-        text(try attempt.answered(result))
-    }
-    mutating func touched(_ credential: String?) -> String {
-        text(attempt.touched(credential.map { SessionCredential($0) }))
-    }
-    mutating func events() -> [SessionEvent.Kind] { attempt.takeEvents().map(\.kind) }
-
-    private mutating func text(_ step: CommitAttempt.Step) -> String {
-        ([step.description] + events().map(\.description)).joined(separator: ", ")
-    }
-}
-
-/// A loaded record that was created, used and renewed `age` ago.
-private func record(
-    _ attributes: [String: [UInt8]] = ["kept": [0x31]],
-    age: Duration = .zero,
-    residence: SessionResidence = .server,
-    secretStatus: SecretStatus = .current
-) -> SessionRecord {
-    let now = SessionInstant(milliseconds: 1_800_000_000_000)
-    return SessionRecord(
-        id: SessionID(),
-        version: 1,
-        principal: nil,
-        attributes: attributes,
-        times: SessionTimes(
-            startingAt: SessionInstant(milliseconds: now.milliseconds - age.wholeMilliseconds),
-            idleTimeout: .seconds(1800),
-            lifetime: .seconds(43_200)
-        ),
-        now: now,
-        residence: residence,
-        secretStatus: secretStatus,
-        storeContext: ()
-    )
-}
-
-extension SessionCommitResult {
-    /// Stored, with the credential `fresh` for a minute.
-    fileprivate static var fresh: Self { committed(SessionCredential("fresh")) }
-
-    fileprivate static func committed(_ credential: SessionCredential?) -> Self {
-        .committed(id: SessionID(), version: 2, credential: credential, remaining: .seconds(60))
-    }
-}
-
-extension CommitAttempt.Step: CustomStringConvertible {
-    fileprivate var name: String {
-        if case .finish = self { "finish" } else { String(description.prefix { $0 != " " }) }
-    }
-
-    public var description: String {
-        switch self {
-        case .end: "end"
-        case .queue: "queue"
-        case .touch(_, let isDue): isDue ? "touch due" : "touch"
-        case .create(let draft):
-            (["create"] + draft.attributes.map { "\($0)=\(text($1))" }.sorted()
-                + (draft.principal.map { ["as \($0)"] } ?? [])).joined(separator: " ")
-        case .commit(let change, _):
-            (["commit"] + change.operations.map { $0 + text($1) }.sorted()
-                + (change.needsVersion ? ["if unchanged"] : []) + text(change.rotation))
-                .joined(separator: " ")
-        case .finish(.keep): "keep"
-        case .finish(.send(let credential, let remaining)):
-            "send \(credential.value) for \(remaining.components.seconds)"
-        case .finish(.delete): "delete"
-        case .finish(.dropped): "dropped"
-        }
-    }
-
-    private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
-
-    private func text(_ operation: SessionChange.Operation) -> String {
-        switch operation {
-        case .set(let bytes): "=\(text(bytes))"
-        case .remove: "=nil"
-        case .increment(let amount): "+\(amount)"
-        }
-    }
-
-    private func text(_ rotation: SessionChange.Rotation) -> [String] {
-        switch rotation {
-        case .none: []
-        case .renew: ["renew"]
-        case .signIn(let principal, _): ["sign in \(principal)"]
-        }
     }
 }

@@ -2,7 +2,9 @@
 
 import HTTPTypes
 import Hiredis
+import Hummingbird
 import HummingbirdSessions
+import HummingbirdTesting
 import SessionsTesting
 import TestSupport
 import Testing
@@ -47,6 +49,25 @@ import Testing
     @Test func `top-level code changes its variables in the closures`() async throws {
         try await topLevel(manager, credential)
         #expect(await topLevelSeen == [1, 2, 3])
+    }
+
+    @Test func `routes hand their context to callers of every kind`() async throws {
+        let worker = Worker(manager)
+        let model = await Model(manager)
+        let router = Router(context: BasicSessionsRequestContext.self)
+        router.add(middleware: SessionsMiddleware(manager))
+        router.get("/actor") { _, context in try await worker.handle(context) }
+        router.get("/main") { _, context in try await model.handle(context) }
+        router.get("/plain") { [manager] _, context in try await Plain(manager).handle(context) }
+        let headers: HTTPFields = [.cookie: "\(manager.cookie.name)=\(credential.value)"]
+        try await Application(router: router).test(.live) { client in
+            for path in ["/actor", "/main", "/plain"] {
+                let response = try await client.execute(uri: path, method: .get, headers: headers)
+                #expect(response.status == .ok && String(buffer: response.body) == "1")
+            }
+        }
+        #expect(await worker.seen == [1])
+        #expect(await model.seen == [1])
     }
 
     @Test func `what a closure returns need not be Sendable`() async throws {
@@ -94,6 +115,12 @@ private actor Worker {
         #expect(box.value == 2)
     }
 
+    func handle(_ context: BasicSessionsRequestContext) async throws -> String {
+        let session = try await context.session()
+        seen.append(session[.count] ?? 0)
+        return "\(session[.count] ?? 0)"
+    }
+
     func ping(_ redis: RedisClient) async throws {
         try await redis.withDedicatedConnection { connection in
             replies.append(try await connection.send(RedisCommand("PING")).string ?? "")
@@ -130,6 +157,12 @@ private actor Worker {
         }
         seen.append(try await manager.withSession(credential) { $0[.count] ?? 0 })
         #expect(box.value == 2)
+    }
+
+    func handle(_ context: BasicSessionsRequestContext) async throws -> String {
+        let session = try await context.session()
+        seen.append(session[.count] ?? 0)
+        return "\(session[.count] ?? 0)"
     }
 
     func ping(_ redis: RedisClient) async throws {
@@ -169,6 +202,12 @@ private final class Plain {
         }
         seen.append(try await manager.withSession(credential) { $0[.count] ?? 0 })
         #expect(box.value == 2)
+    }
+
+    nonisolated(nonsending) func handle(_ context: BasicSessionsRequestContext) async throws -> String {
+        let session = try await context.session()
+        seen.append(session[.count] ?? 0)
+        return "\(session[.count] ?? 0)"
     }
 
     nonisolated(nonsending) func ping(_ redis: RedisClient) async throws {
