@@ -37,8 +37,9 @@ import Sessions
 /// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
 /// | list | `TIME`, `HGETALL d:{USER}` |
 struct RedisSchema: Sendable {
-    /// The fields of a session's hash besides its attributes, which are `a:NAME`. Times are milliseconds
-    /// since 1970.
+    /// The fields of a session's hash besides its attributes, which are `a:NAME`.
+    ///
+    /// Times are milliseconds since 1970.
     enum Field: String, CaseIterable {
         /// `1`; a record of another format is left untouched.
         case format = "@format"
