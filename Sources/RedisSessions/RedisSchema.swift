@@ -84,14 +84,14 @@ struct RedisSchema: Sendable {
 
     /// - Parameters:
     ///   - application: the name of the application.
-    ///   - prefix: the first part of every key; the application's name for nil.
+    ///   - prefix: the first part of every key, usually the application's name.
     /// - Throws: `.invalidConfiguration` for a prefix that is empty, long, or has characters with a meaning
     ///   in patterns and ACLs.
-    init(application: String, prefix: String?) throws(SessionError) {
+    init(application: String, prefix: String) throws(SessionError) {
         try RecordCrypto.validate(application: application)
         self.application = application
-        self.prefix = prefix ?? application
-        guard (1...128).contains(self.prefix.utf8.count), self.prefix.utf8.allSatisfy(ASCII.isKeyByte) else {
+        self.prefix = prefix
+        guard (1...128).contains(prefix.utf8.count), prefix.utf8.allSatisfy(ASCII.isKeyByte) else {
             throw SessionError(
                 .invalidConfiguration,
                 "The key prefix must be 1 to 128 letters, digits or -_.:/ characters."

@@ -4,7 +4,7 @@ import Hiredis
 import Sessions
 
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
-// The operations are documented in `SessionStore` and `SessionDirectory`.
+// The operations are documented in `SessionStore`.
 /// Sessions that live in sealed cookies, with a list in Redis of what was revoked.
 ///
 /// Signing out, revocations and the list of a user's sessions work as with a store on the server; what the
@@ -26,9 +26,9 @@ import Sessions
 ///
 /// The ACL must allow `GET HMGET HGET HGETALL HDEL EVALSHA PING TIME`, what the scripts call (`SET HSET PTTL
 /// PEXPIRE PEXPIREAT`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`.
-public struct RevocableSessionStore: SessionDirectory {
-    private static let deviceScript = RedisScript(PackageResources.device_lua)
-    private static let endAllScript = RedisScript(PackageResources.devices_end_lua)
+public struct RevocableSessionStore: SessionStore {
+    static let deviceScript = RedisScript(PackageResources.device_lua)
+    static let endAllScript = RedisScript(PackageResources.devices_end_lua)
     private static let revocationScript = RedisScript(PackageResources.revocation_lua)
 
     /// All scripts of the store, for operators whose ACL does not let applications load any.
@@ -36,12 +36,12 @@ public struct RevocableSessionStore: SessionDirectory {
 
     /// How long an end is remembered that concerns cookies unknown to the store: the longest that a browser
     /// keeps one.
-    private static let memory = Duration.seconds(400 * 86_400)
+    static let memory = Duration.seconds(400 * 86_400)
 
-    private let sealed: SealedSessionStore
-    private let redis: RedisClient
-    private let schema: RedisSchema
-    private let crypto: RecordCrypto
+    let sealed: SealedSessionStore
+    let redis: RedisClient
+    let schema: RedisSchema
+    let crypto: RecordCrypto
 
     /// Creates a store; opens no connection.
     ///
@@ -49,8 +49,6 @@ public struct RevocableSessionStore: SessionDirectory {
     ///   - sealed: seals the sessions.
     ///   - redis: the client.
     ///   - application: the name of the application; see `RedisSessionStore`.
-    ///   - prefix: the first part of every key, for access rules that need another one than the application's
-    ///     name.
     ///   - peppers: secrets of the servers that key the hashes of user names in Redis; see
     ///     `RedisSessionStore`.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
@@ -58,7 +56,23 @@ public struct RevocableSessionStore: SessionDirectory {
         _ sealed: SealedSessionStore,
         revocations redis: RedisClient,
         application: String,
-        prefix: String? = nil,
+        peppers: [SessionPepper] = []
+    ) throws(SessionError) {
+        try self.init(
+            sealed,
+            revocations: redis,
+            application: application,
+            prefix: application,
+            peppers: peppers
+        )
+    }
+
+    /// Creates a store whose keys do not start with the application's name; for tests.
+    package init(
+        _ sealed: SealedSessionStore,
+        revocations redis: RedisClient,
+        application: String,
+        prefix: String,
         peppers: [SessionPepper] = []
     ) throws(SessionError) {
         self.sealed = sealed
@@ -144,43 +158,6 @@ public struct RevocableSessionStore: SessionDirectory {
     }
 
     public func validate(for cookie: SessionCookie) throws(SessionError) { try sealed.validate(for: cookie) }
-
-    public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let lists = lists(of: principal).map { RedisCommand("HGETALL", $0, readOnly: true) }
-        let replies = try await send([Self.askTime] + lists)
-        let now = try Self.time(replies[0])
-        return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)
-            .sorted { $0.lastUsed > $1.lastUsed }
-    }
-
-    public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
-        for list in lists(of: principal) {
-            let replies = try await send([
-                Self.askTime, RedisCommand("HGET", list, "\(id)", readOnly: true),
-            ])
-            guard let device = replies[1].string.flatMap({ Device(id, $0) }) else { continue }
-            let now = try Self.time(replies[0])
-            // Also if it looks expired: its last use may have been lost.
-            let end = revocation(of: id, "revoked", for: device.deadline - now)
-            let isEnded = Self.isApplied(try await send([end, RedisCommand("HDEL", list, "\(id)")])[0])
-            return isEnded && device.isAlive(at: now)
-        }
-        return false
-    }
-
-    public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        let commands = lists(of: principal).map { list in
-            var command = RedisCommand(script: Self.endAllScript, keys: [list])
-            command.append(kept?.description ?? "")
-            command.append(Int(Self.memory.wholeMilliseconds))
-            return command
-        }
-        return try await send(commands).reduce(0) { $0 + ($1.integer ?? 0) }
-    }
-
-    public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await send([revocation(of: id, "revoked", for: Self.memory)])
-    }
 
     // MARK: What was revoked
 
@@ -275,53 +252,7 @@ public struct RevocableSessionStore: SessionDirectory {
         }
     }
 
-    private static func isApplied(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[0].string == "ok" }
-
-    // MARK: A user's list
-
-    /// Enters a sign-in into its user's list.
-    ///
-    /// - Parameters:
-    ///   - payload: the session.
-    ///   - principal: the user whose session it was before.
-    /// - Returns: the server's time, against which the end of all the user's sessions is compared.
-    /// - Throws: `.storeUnavailable`.
-    private func enter(
-        _ payload: SealedPayload,
-        leaving principal: String?
-    ) async throws(SessionError) -> SessionInstant? {
-        guard let user = payload.principal else { return nil }
-        let lists = lists(of: user)
-        var commands = [device(payload, in: lists[0], "new")]
-        // It is the new user's alone, and listed under one pepper.
-        var others = Set(lists.dropFirst())
-        if let principal, principal != user { others.formUnion(self.lists(of: principal)) }
-        others.remove(lists[0])
-        for list in others { commands.append(RedisCommand("HDEL", list, "\(payload.id)")) }
-        guard let time = try await send(commands)[0].integer else { throw Self.unexpected }
-        return SessionInstant(milliseconds: Int64(time))
-    }
-
-    /// Moves the last use in the user's list, without waiting.
-    private func moveLastUse(_ payload: SealedPayload) {
-        guard let principal = payload.principal else { return }
-        for list in lists(of: principal) { redis.submit(device(payload, in: list, "used")) }
-    }
-
-    /// The lists of a user, one for each pepper.
-    private func lists(of principal: String) -> [String] {
-        crypto.hashes(principal: principal).map(schema.devices)
-    }
-
-    private func device(_ payload: SealedPayload, in list: String, _ mode: String) -> RedisCommand {
-        var command = RedisCommand(script: Self.deviceScript, keys: [list])
-        command.append("\(payload.id)")
-        command.append(Int(payload.times.created.milliseconds))
-        command.append(Int((payload.times.deadline - sealed.time).wholeMilliseconds))
-        command.append(Int(payload.times.idleTimeout.wholeMilliseconds))
-        command.append(mode)
-        return command
-    }
+    static func isApplied(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[0].string == "ok" }
 
     // MARK: Inside
 
@@ -349,7 +280,7 @@ public struct RevocableSessionStore: SessionDirectory {
         return revocation(of: id, action, presented: presented, fresh: fresh, grace: grace, for: memory)
     }
 
-    private func revocation(
+    func revocation(
         of id: SessionID,
         _ action: String,
         presented: SessionInstant? = nil,
@@ -367,22 +298,12 @@ public struct RevocableSessionStore: SessionDirectory {
         return command
     }
 
-    private static let askTime = RedisCommand("TIME", readOnly: true)
-
-    /// Returns the server's time from its reply to `TIME`.
-    private static func time(_ reply: RedisReply) throws(SessionError) -> SessionInstant {
-        guard reply.count == 2, let seconds = reply[0].string.flatMap({ Int64($0) }),
-            let microseconds = reply[1].string.flatMap({ Int64($0) })
-        else { throw unexpected }
-        return SessionInstant(milliseconds: seconds * 1000 + microseconds / 1000)
-    }
-
-    private static let unexpected = SessionError(
+    static let unexpected = SessionError(
         .storeUnavailable,
         "Redis answered in a form that the session scripts do not use."
     )
 
-    private func send(
+    func send(
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
@@ -392,42 +313,5 @@ public struct RevocableSessionStore: SessionDirectory {
         }
         for reply in replies { if let error = reply.error { throw RedisSessionStore.unavailable(error) } }
         return replies
-    }
-}
-
-/// One entry of a user's list: see `device.lua`.
-private struct Device {
-    let id: SessionID
-    let created, lastUsed, deadline: SessionInstant
-    /// Zero when the session was ended.
-    let idleTimeout: Duration
-
-    init?(_ id: SessionID, _ text: String) {
-        let parts = text.split(separator: ":").compactMap { Int64($0) }
-        guard parts.count == 4 else { return nil }
-        self.id = id
-        created = SessionInstant(milliseconds: parts[0])
-        lastUsed = SessionInstant(milliseconds: parts[1])
-        deadline = SessionInstant(milliseconds: parts[2])
-        idleTimeout = .milliseconds(parts[3])
-    }
-
-    /// Returns the entries of a list as `HGETALL` returns it.
-    static func read(_ reply: RedisReply) -> [Device] {
-        var devices: [Device] = []
-        unsafe reply.forEachPair { field, value in
-            guard let id = unsafe SessionID(String(decoding: field, as: UTF8.self)) else { return }
-            if let device = unsafe Device(id, String(decoding: value, as: UTF8.self)) {
-                devices.append(device)
-            }
-        }
-        return devices
-    }
-
-    /// Whether the session is alive at the server's time.
-    func isAlive(at now: SessionInstant) -> Bool { now < min(lastUsed + idleTimeout, deadline) }
-
-    var summary: SessionSummary {
-        SessionSummary(id: id, created: created, lastUsed: lastUsed, attributes: [:])
     }
 }

@@ -100,7 +100,7 @@ public struct SessionStoreHarness: Sendable {
     /// Creates a harness.
     ///
     /// - Parameters:
-    ///   - store: the store under test.
+    ///   - store: the store.
     ///   - splice: makes one credential of two, as a forger would; the first part of one and the rest of the
     ///     other by default, divided at the first point.
     ///   - advance: makes the store believe that this much time has passed since whatever it did before.

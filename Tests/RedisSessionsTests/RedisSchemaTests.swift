@@ -112,13 +112,16 @@ import Testing
         let scripts = try scripts()
         let stores = [
             (
-                "RedisSessionStore.swift",
+                "RedisSessionStore",
                 ["create.lua", "commit.lua", "touch.lua", "end.lua", "index.lua", "live.lua"]
             ),
-            ("RevocableSessionStore.swift", ["device.lua", "devices-end.lua", "revocation.lua"]),
+            ("RevocableSessionStore", ["device.lua", "devices-end.lua", "revocation.lua"]),
         ]
         for (file, names) in stores {
-            let text = try String(contentsOf: sources.appending(path: file), encoding: .utf8)
+            let text = try [file, file + "+Directory"].map { name in
+                try String(contentsOf: sources.appending(path: name + ".swift"), encoding: .utf8)
+            }
+            .joined()
             let comments = text.split(separator: "\n").filter { $0.hasPrefix("///") }
                 .map { $0.dropFirst(3) }.joined()
             let start = try #require(comments.range(of: "The ACL must allow")).upperBound

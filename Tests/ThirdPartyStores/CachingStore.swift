@@ -92,6 +92,8 @@ public struct CachingStore<Base: SessionStore>: SessionStore {
     }
 }
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented in `SessionDirectory`.
 extension CachingStore: SessionDirectory where Base: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await base.sessions(of: principal)

@@ -71,6 +71,8 @@ public struct MeteredStore<Base: SessionStore>: SessionStore {
     public func validate(for cookie: SessionCookie) throws(SessionError) { try base.validate(for: cookie) }
 }
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented in `SessionDirectory`.
 extension MeteredStore: SessionDirectory where Base: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await measure("list") { () async throws(SessionError) in

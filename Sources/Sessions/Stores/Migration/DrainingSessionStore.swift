@@ -193,6 +193,8 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
     }
 }
 
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented in `SessionDirectory`.
 extension DrainingSessionStore: SessionDirectory where Old: SessionDirectory, New: SessionDirectory {
     // The old store first: a session that moves meanwhile is then met in the new one.
 
