@@ -7,7 +7,7 @@ import Synchronization
 /// A browser for tests: sends requests through a transport and keeps cookies as a browser would.
 ///
 /// The transport carries a request to the server by any means: the test client of a framework, HTTP over a
-/// port, or nothing but a ``SessionManager``. `clone()` is a second tab, or a thief who copied the cookies.
+/// port, or nothing but a `SessionManager`. `clone()` is a second tab, or a thief who copied the cookies.
 ///
 /// ```swift
 /// let visitor = Visitor { request, body in try await send(request, body) }
