@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPTypes
 import SessionsTesting
 import Testing
 
@@ -36,6 +37,17 @@ import Testing
             try session.update(.list, default: []) { $0.append("x") }
         }
         #expect(freed == nil)
+    }
+
+    @Test func `a request commits once, however often it is closed`() async throws {
+        let cookie = try await site.start()
+        let exchange = site.open(cookie)
+        let session = try await exchange.session()
+        try session.increment(.count)
+        #expect(try await site.close(exchange, cookie).response.headerFields[.vary] == "Cookie")
+        #expect(try await site.close(exchange, cookie).response.headerFields[.vary] == "Cookie")
+        #expect(exchange.abandon())
+        #expect(try await site.read(cookie, .count) == 1 && site.store.counts[.commit] == 1)
     }
 
     @Test func `after a sign-out there is nothing to amend`() async throws {

@@ -62,10 +62,10 @@ public final class RequestSession: Sendable {
 
     /// Commits the session, if the handler asked for it, and writes the response's header fields.
     ///
-    /// Call it exactly once, when the handler has returned and before the response head is sent. If it
-    /// throws, the response must not be sent: no change was stored, except that a sign-out may have happened.
-    /// At most one round trip, two when a session ends and another starts in the same request, and one more
-    /// for each conflict.
+    /// Call it when the handler has returned and before the response head is sent; only the first call
+    /// commits. If it throws, the response must not be sent: no change was stored, except that a sign-out may
+    /// have happened. At most one round trip, two when a session ends and another starts in the same request,
+    /// and one more for each conflict.
     ///
     /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
     /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
@@ -105,10 +105,11 @@ public final class RequestSession: Sendable {
         CacheControl.apply(to: &response.headerFields, exposure: .touched)
     }
 
+    /// Takes no more calls of `session`; returns the session, the first time.
     private func closed() -> (Session?, isTouched: Bool) {
         state.withLock { state in
-            state.isClosed = true
-            return (state.session, state.isTouched)
+            defer { state.isClosed = true }
+            return (state.isClosed ? nil : state.session, state.isTouched)
         }
     }
 
