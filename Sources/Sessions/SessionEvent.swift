@@ -65,7 +65,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     public let kind: Kind
     /// The session it happened to.
     public let id: SessionID?
-    /// More about it, written by this package: no input of a client, no stored value.
+    /// More about it, written by this package: no secret, no stored value, no client input but names of attributes.
     public let detail: String?
 
     init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil) {

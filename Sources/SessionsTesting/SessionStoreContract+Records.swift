@@ -67,7 +67,7 @@ extension SessionStoreContract {
             try expect(record.principal == "ann \u{1F41D}", "the principal changed on the way")
             try expect(
                 record.id == id && record.version == 1 && record.secretStatus == .current,
-                "wrong handle, version or secretStatus"
+                "wrong ID, version or secret status"
             )
             try expect(
                 record.times.created == record.times.lastUsed && record.now >= record.times.created,

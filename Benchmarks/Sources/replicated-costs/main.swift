@@ -39,7 +39,7 @@ struct Instance {
         let client = RedisClient(configuration)
         let store = try ReplicatedSessionStore(
             client,
-            prefix: prefix,
+            application: prefix,
             maximumSessions: 1_000_000,
             maximumBytes: 1 << 30
         )

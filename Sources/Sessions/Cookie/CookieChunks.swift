@@ -3,21 +3,23 @@
 /// How a value that is too long for one cookie is spread over several: `NAME`, `NAME.1` … `NAME.3`.
 ///
 /// A browser drops a cookie whose name and value have more than 4,096 bytes without a word (R49). The first
-/// part of a divided value starts with the number of parts and `~`; all but the last are full. So the same
+/// chunk of a divided value starts with the number of chunks and `~`; all but the last are full. So the same
 /// value is always divided in the same way, and any other division is malformed. The number is the client's
-/// word and only says how many parts to look for: a value that was divided is sealed as a whole, and wrong,
-/// missing or mixed parts do not open. Source: R49, R68.
+/// word and only says how many chunks to look for: a value that was divided is sealed as a whole, and wrong,
+/// missing or mixed chunks do not open. Source: R49, R68.
 package enum CookieChunks {
-    /// The most parts there are.
+    /// The maximum number of chunks.
     package static let maximum = 4
     /// Bytes that a whole value may have: what the most careful servers accept in a header (RFC 6265bis
     /// §4.2.1).
     package static let maximumBytes = 8192
 
-    /// The name of a part; the first has the cookie's own.
-    package static func name(_ part: Int, of name: String) -> String { part == 0 ? name : "\(name).\(part)" }
+    /// Returns the name of a chunk; the first has the cookie's own.
+    package static func name(_ chunk: Int, of name: String) -> String {
+        chunk == 0 ? name : "\(name).\(chunk)"
+    }
 
-    /// How many parts a first part announces; nil when it is the whole value.
+    /// Returns how many chunks a first chunk announces; nil when it is the whole value.
     package static func count(in first: String) -> Int? {
         let bytes = first.utf8.prefix(2)
         guard bytes.count == 2, bytes.last == UInt8(ascii: "~"), let digit = bytes.first else { return nil }
@@ -25,7 +27,7 @@ package enum CookieChunks {
         return (2...maximum).contains(count) ? count : nil
     }
 
-    /// The parts of a value; one when it fits.
+    /// Returns the chunks of a value; one when it fits.
     package static func split(_ value: String, name: String) throws(SessionError) -> [String] {
         guard name.utf8.count + value.utf8.count > 4096 else { return [value] }
         guard value.utf8.count <= maximumBytes else {
@@ -43,14 +45,14 @@ package enum CookieChunks {
         }
     }
 
-    /// The value that the parts make; nil when `split` would never have divided anything like this.
-    package static func join(_ parts: [String], name: String) -> String? {
-        let value = String(parts.joined().dropFirst(2))
-        guard value.utf8.count <= maximumBytes, let again = try? split(value, name: name), again == parts
+    /// Returns the value that the chunks make; nil when `split` would never have divided anything like this.
+    package static func join(_ chunks: [String], name: String) -> String? {
+        let value = String(chunks.joined().dropFirst(2))
+        guard value.utf8.count <= maximumBytes, let again = try? split(value, name: name), again == chunks
         else { return nil }
         return value
     }
 
-    /// Bytes that a part may have next to the longest of the names.
+    /// Bytes that a chunk may have next to the longest of the names.
     private static func room(_ name: String) -> Int { 4096 - name.utf8.count - 2 }
 }

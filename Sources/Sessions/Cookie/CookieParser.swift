@@ -6,8 +6,7 @@ package import HTTPTypes
 package enum CookieLookup: Sendable, Equatable {
     /// No cookie has the name.
     case absent
-    /// One value, perhaps repeated. Any printable ASCII but `;`: the ticket format is checked by its own
-    /// gate.
+    /// One value, perhaps repeated. Any printable ASCII but `;`: the store checks its format.
     case value(String)
     /// Different values under one name: one of them was set by another site or path, and their order says
     /// nothing. Treat as anonymous (R55).
@@ -49,7 +48,7 @@ extension CookieLookup: CustomStringConvertible, CustomDebugStringConvertible, C
 /// pairs, splits none, and makes a damaged value of ours `malformed`. It can at most triple a foreign
 /// cookie's share of the byte limit. Control bytes never arrive over HTTP/1 (llhttp refuses the request).
 /// Over HTTP/2, NIO refuses CR, LF and NUL, and `HTTPField` turns the others into spaces before this code can
-/// tell: inside our value such a space fails the ticket's gate, at its ends it is trimmed. Browsers store no
+/// tell: inside our value such a space fails the token's check, at its ends it is trimmed. Browsers store no
 /// such cookies. Source: R53–R58; RFC 6265bis §4.2, §5.6; RFC 9113 §8.2.3.
 package struct CookieParser {
     /// 16 KiB: what servers commonly take for all of the header fields.

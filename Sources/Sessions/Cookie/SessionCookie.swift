@@ -87,7 +87,7 @@ extension SessionCookie {
         )
         try check(
             name.utf8.count <= 128,
-            "its name is longer than 128 bytes, which leaves too little room for the ticket"
+            "its name is longer than 128 bytes, which leaves too little room for the token"
         )
         try checkPrefix()
         try check(path.utf8.first == UInt8(ascii: "/"), "path must start with \"/\"")

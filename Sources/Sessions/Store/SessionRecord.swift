@@ -21,7 +21,7 @@ public struct SessionRecord: Sendable {
     public var residence: SessionResidence
     /// Which of the record's secrets was presented.
     public var secretStatus: SecretStatus
-    /// What the store needs to find the record again, opaque to everybody else.
+    /// What the store needs to find the record again, opaque to all other code.
     ///
     /// A wrapper that combines stores may put the inner store's record in here.
     public var storeContext: any Sendable
