@@ -127,7 +127,7 @@ try await cost("100 bytes set") {
     let change = SessionChange(operations: ["note": .set([UInt8](repeating: 1, count: 100))], policy: policy)
     _ = try await writer.store.commit(change, to: current)
 }
-try await cost("a touch") { _ = try await writer.store.touch(current) }
+try await cost("a touch") { _ = try await writer.store.touch(current, isDue: true) }
 
 // MARK: Staleness
 
