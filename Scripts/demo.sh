@@ -87,7 +87,7 @@ give_up() {
     exit 1
 }
 
-# free_port NAME: remembers a port that nobody listens on and that no other part of the demo has taken.
+# free_port NAME: remembers a port that is free and that no other part of the demo has taken.
 free_port() {
     local port
     while :; do

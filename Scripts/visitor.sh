@@ -14,7 +14,7 @@ expect() {
     if "$@"; then
         echo "ok    $sentence"
     else
-        echo "FAIL  $sentence  (last answer: ${status:-none} from ${instance:-nobody})"
+        echo "FAIL  $sentence  (last answer: ${status:-none} from ${instance:-no instance})"
         failures=$((failures + 1))
     fi
 }
@@ -123,7 +123,7 @@ roll() {
 }
 
 # What a strategy promises. Pinned visitors are always on one instance; memory dies with its instance; a sealed cookie is
-# the session itself, so nobody but its holder can change or end it.
+# the session itself, so only its holder can change or end it.
 if is_pinned; then where="on the same instance each time"; else where="on each instance"; fi
 survives_instances() { [[ $strategy != memory ]]; }
 is_kept_on_servers() { [[ $strategy != sealed ]]; }
@@ -250,7 +250,7 @@ signing_out() {
     if is_kept_on_servers; then
         expect "a copy of her cookie is worth nothing $where" everywhere kept is_anonymous
     else
-        expect "a copy of her cookie stays valid until it expires: nobody remembers that she left" everywhere kept is_signed_in_as Ada
+        expect "a copy of her cookie stays valid until it expires: no server remembers that she left" everywhere kept is_signed_in_as Ada
     fi
 }
 

@@ -32,7 +32,7 @@ struct Settings {
     }
 
     private static func port(_ text: String) throws -> Int {
-        guard let port = Int(text) else { throw ValidationError("STOREFRONT_PORT: “\(text)” is no number.") }
+        guard let port = Int(text) else { throw ValidationError("STOREFRONT_PORT: “\(text)” is not a number.") }
         return port
     }
 

@@ -45,7 +45,7 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         }
     }
 
-    /// What somebody who looks at the list of devices should know.
+    /// What a user who looks at the list of devices should know.
     var deviceNote: String {
         switch self {
         case .memory:

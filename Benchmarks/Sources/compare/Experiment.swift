@@ -53,7 +53,7 @@ struct Experiment: Sendable {
                 "\(copies.tabs.part) of \(copies.tabs.total) changes lost, \(copies.replays.part) copies work"
             )
         }
-        // Whoever was signed out above comes back, so that the faults hit full houses.
+        // Every visitor has a session when the faults start.
         await workload.prepare(site, copyLog)
         var sessions = 0
         for visitor in workload.visitors where await visitor.hasSession { sessions += 1 }

@@ -43,7 +43,7 @@ extension Report {
     private func refusal(_ result: StrategyResult) -> String {
         let outage = result.outage
         let bad = outage.refused + outage.failed
-        if bad == 0 { return "Redis can stop: nobody noticed." }
+        if bad == 0 { return "Redis can stop: no visitor noticed." }
         return
             "With Redis stopped, \(bad) of \(bad + outage.good) requests were refused\(outage.failed == 0 ? " honestly (503)" : ", \(outage.failed) without an answer"), and \(outage.lostSessions == 0 ? "no session" : "\(outage.lostSessions) sessions") lost."
     }

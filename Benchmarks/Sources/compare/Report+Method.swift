@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Report {
-    /// How it was measured, on what, and what the numbers can not say.
+    /// How it was measured, on what, and what the numbers cannot say.
     var method: String {
         section("How it was measured", "The same program runs everything, and stops it again.", steps)
-            + section("What the numbers can not say", "Limits of a measurement on one machine.", limits)
+            + section("What the numbers cannot say", "Limits of a measurement on one machine.", limits)
             + section("Machine", "Read at the end of the run.", facts)
     }
 
@@ -14,7 +14,7 @@ extension Report {
             "\(plan.visitors) visitors with cookie jars: a fifth never stores anything, two fifths store without signing in, two fifths sign in. Of their requests 35 % leave the session alone, 35 % read all of it, 30 % change it: append to a list, count up, set \(plan.payloadBytes) bytes. Now and then somebody signs out and in.",
             "Full load: \(plan.concurrency) visitors at a time, as fast as they are answered, for \(Text.number(plan.seconds)) s after a warm-up. Bytes are those of HAProxy's HTTP/1 layer and of Redis' own counters; processor time is the system's; commands are counted by MONITOR in a sample of its own, with what the instances do in the background.",
             "Faults: under light load (a request per visitor every \(Text.number(plan.pace.seconds)) s) one instance is killed with SIGKILL; one more is started; Redis is frozen for \(Text.number(plan.faultSeconds)) s with SIGSTOP, which leaves its connections open and silent, and then goes on with what it had. A Redis that came back empty would have lost the sessions by nature.",
-            "Every visitor sends one request at a time and remembers what was acknowledged and what it has seen. A read that shows less is read again, for up to 0.8 s: if it is right then, it was a stale read; if not, an update or the session is lost. After each fault every visitor reads its session back. A request whose outcome stays open is held against nobody.",
+            "Every visitor sends one request at a time and remembers what was acknowledged and what it has seen. A read that shows less is read again, for up to 0.8 s: if it is right then, it was a stale read; if not, an update or the session is lost. After each fault every visitor reads its session back. A request whose outcome stays open is counted for neither.",
             "Two tabs: two changes at the same time with the same cookies. Copies: each member's cookies are copied, the member signs out, and 1.2 s later the copy is tried.",
         ])
     }

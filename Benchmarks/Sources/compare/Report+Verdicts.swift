@@ -57,7 +57,7 @@ extension Report {
         return cell(
             addition.known.part == addition.known.total,
             "knows \(addition.known.part) of \(addition.known.total)",
-            addition.serves.map { "serves after \(Text.seconds($0))" } ?? "served nobody while it was watched"
+            addition.serves.map { "serves after \(Text.seconds($0))" } ?? "served no visitor while it was watched"
         )
     }
 
@@ -95,7 +95,7 @@ extension Report {
             findings.staleReads == 0,
             "\(findings.staleReads)",
             findings.staleReads == 0
-                ? "nobody saw less than before" : "reads showed less than before, for a moment"
+                ? "no visitor saw less than before" : "reads showed less than before, for a moment"
         )
     }
 

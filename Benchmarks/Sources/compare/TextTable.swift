@@ -2,7 +2,7 @@
 
 /// A table of aligned columns for a terminal.
 struct TextTable: Sendable {
-    /// One cell; what somebody lost stands out.
+    /// One cell; a loss stands out.
     struct Cell: Sendable, ExpressibleByStringLiteral {
         var text: String
         var isLoss = false

@@ -86,7 +86,7 @@ import Testing
         #expect(history.judge(Sight()) == .current)
     }
 
-    @Test func `a sign-in without an answer is held against nobody`() {
+    @Test func `a sign-in without an answer is counted for neither`() {
         var history = History(user: "v1")
         history.acknowledged(.birth)
         history.leftOpen(.signIn)
