@@ -32,7 +32,9 @@ struct Settings {
     }
 
     private static func port(_ text: String) throws -> Int {
-        guard let port = Int(text) else { throw ValidationError("STOREFRONT_PORT: “\(text)” is not a number.") }
+        guard let port = Int(text) else {
+            throw ValidationError("STOREFRONT_PORT: “\(text)” is not a number.")
+        }
         return port
     }
 

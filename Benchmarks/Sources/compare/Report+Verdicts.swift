@@ -57,7 +57,8 @@ extension Report {
         return cell(
             addition.known.part == addition.known.total,
             "knows \(addition.known.part) of \(addition.known.total)",
-            addition.serves.map { "serves after \(Text.seconds($0))" } ?? "served no visitor while it was watched"
+            addition.serves.map { "serves after \(Text.seconds($0))" }
+                ?? "served no visitor while it was watched"
         )
     }
 
