@@ -183,9 +183,10 @@ public struct RedisSessionStore: SessionStore {
                 return stored.open(token, crypto)
             }
             if stored.acceptsPreviousSecret, record.secretStatus == .current {
-                // Presenting the new secret invalidates the old one, before anything is answered.
-                _ = try await send(touchCommand(try record.context(PresentedToken.self)))
-                record.times.lastUsed = record.now
+                // Presenting the new secret invalidates the old one, before anything is answered. If that fails,
+                // the old one stays valid until its grace is over: no reason to refuse a read.
+                let touch = touchCommand(try record.context(PresentedToken.self))
+                if (try? await send(touch))?.integer == 1 { record.times.lastUsed = record.now }
             }
             return .found(record)
         }

@@ -242,6 +242,35 @@ struct RedisFixture: Sendable {
         }
     }
 
+    @Test func `a renewed session is read where nothing can be written`() async throws {
+        let server = try await RedisServer(
+            ["--user", "reader", "on", ">pw", "~*", "resetchannels", "-@all", "+hgetall", "+pttl", "+ping"]
+        )
+        let store = try RedisSessionStore(try patientClient(server.url), application: "shop")
+        guard
+            case .committed(_, _, let credential?, _) = try await store.create(
+                SessionDraft(attributes: ["a": [1]], policy: SessionPolicy())
+            ),
+            case .found(let record) = try await store.load(credential),
+            case .committed(_, _, let renewed?, _) = try await store.commit(
+                SessionChange(operations: [:], rotation: .renew, policy: SessionPolicy()),
+                to: record
+            )
+        else { return #expect(Bool(false), "not renewed") }
+        let client = try patientClient("redis://reader:pw@127.0.0.1:\(server.port)")
+        let reader = try RedisSessionStore(client, application: "shop")
+        guard case .found(let seen) = try await reader.load(renewed) else {
+            return #expect(Bool(false), "a read was refused because of the old secret")
+        }
+        #expect(seen.attributes["a"] == [1] && seen.secretStatus == .current)
+        // The old secret is still valid, until its grace is over or the new one is presented with success.
+        guard case .found = try await store.load(credential) else { return #expect(Bool(false)) }
+        guard case .found = try await store.load(renewed) else { return #expect(Bool(false)) }
+        guard case .absent(.superseded) = try await store.load(credential) else {
+            return #expect(Bool(false), "the old secret is still valid")
+        }
+    }
+
     @Test func `a revocation of what is not in the list leaves no key behind`() async throws {
         let redis = try await RedisFixture()
         #expect(try await !redis.store.revoke(SessionToken().id, of: "ann"))

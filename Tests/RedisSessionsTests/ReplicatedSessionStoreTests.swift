@@ -231,6 +231,18 @@ extension SessionStore {
         _ = try await store.make()
     }
 
+    @Test func `a renewed session is read while Redis is away`() async throws {
+        let fleet = try await ReplicaFleet(1, on: try await RedisServer()) { $0.timeout = .seconds(2) }
+        let store = fleet.stores[0]
+        let record = try await store.make(["a": [1]])
+        let renewal = SessionChange(operations: [:], rotation: .renew, policy: SessionPolicy())
+        guard case .committed(_, _, let renewed?, _) = try await store.commit(renewal, to: record) else {
+            return #expect(Bool(false), "not renewed")
+        }
+        await fleet.server.crash()
+        #expect(try await store.found(renewed).attributes["a"] == [1])
+    }
+
     @Test func `answers nothing before the log was read`() async throws {
         let server = try await shared.value
         let store = try ReplicatedSessionStore(

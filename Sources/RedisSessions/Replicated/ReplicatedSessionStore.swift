@@ -134,9 +134,10 @@ public struct ReplicatedSessionStore: SessionStore {
         case .absent(let absence): return .absent(absence)
         case .live(let status):
             guard let copy else { return .absent(.unknown) }
-            if status == .current, copy.session.acceptsPreviousSecret(at: now) {
-                // Presenting the new secret invalidates the old one, before anything is answered.
-                _ = try await log.append(.touch(token.id, digest: hash))
+            if status == .current, copy.session.acceptsPreviousSecret(at: now), freshness == .fresh {
+                // Presenting the new secret invalidates the old one, before anything is answered. If that fails, the
+                // old one stays valid until its grace is over: no reason to refuse a read.
+                _ = try? await log.append(.touch(token.id, digest: hash))
             }
             let presented = PresentedToken(token, hash: hash)
             let record = record(copy.session, presented, status, seen: copy.changed, at: now)
