@@ -179,9 +179,8 @@ public struct RedisSessionStore: SessionStore {
         switch RedisRecord.read(replies[0], ttl: replies[1].integer ?? -2) {
         case .absent(let absence): return .absent(absence)
         case .live(let stored):
-            guard case .found(var record) = stored.open(token, crypto) else {
-                return stored.open(token, crypto)
-            }
+            let load = stored.open(token, crypto)
+            guard case .found(var record) = load else { return load }
             if stored.acceptsPreviousSecret, record.secretStatus == .current {
                 // Presenting the new secret invalidates the old one, before anything is answered. If that fails,
                 // the old one stays valid until its grace is over: no reason to refuse a read.
