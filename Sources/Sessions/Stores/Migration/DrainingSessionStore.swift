@@ -75,12 +75,12 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         switch try record.context(Origin.self) {
-        case .new(let record): return try await conflictOnNew(new.commit(change, to: record))
+        case .new(let record): return try await wrapped(new.commit(change, to: record), as: Origin.new)
         case .old(let record):
             if phase == .drain, case .signIn(let principal, _) = change.rotation {
                 return try await move(change, record, principal: principal)
             }
-            return try await conflictOnOld(old.commit(change, to: record))
+            return try await wrapped(old.commit(change, to: record), as: Origin.old)
         }
     }
 
@@ -136,7 +136,7 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         do throws(SessionError) {
             guard let refusal = try await retire(record, principal: principal) else { return created }
             await discard(credential)
-            return conflictOnOld(refusal)
+            return wrapped(refusal, as: Origin.old)
         } catch {
             await discard(credential)
             throw error
@@ -176,14 +176,13 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         _ = try? await new.end(record)
     }
 
-    private func conflictOnNew(_ result: SessionCommitResult) -> SessionCommitResult {
+    /// Returns the result with the record of a conflict wrapped.
+    private func wrapped(
+        _ result: SessionCommitResult,
+        as origin: (SessionRecord) -> Origin
+    ) -> SessionCommitResult {
         guard case .conflict(let fresh) = result else { return result }
-        return .conflict(wrap(fresh, .new(fresh)))
-    }
-
-    private func conflictOnOld(_ result: SessionCommitResult) -> SessionCommitResult {
-        guard case .conflict(let fresh) = result else { return result }
-        return .conflict(wrap(fresh, .old(fresh)))
+        return .conflict(wrap(fresh, origin(fresh)))
     }
 
     private func wrap(_ record: SessionRecord, _ origin: Origin) -> SessionRecord {
