@@ -7,7 +7,7 @@ public import Hummingbird
 /// Gives every route below it a session: `context.session()`.
 ///
 /// Runs the handler, commits, then lets the response head go. A request that never asks for its session costs nothing. When
-/// the handler throws, nothing is stored; an error that knows its HTTP response is turned into it here if the session was
+/// the handler throws, nothing is stored but a sign-out (see `Session.keepChangesOnError`); an error that knows its HTTP response is turned into it here if the session was
 /// touched, so that it is not cached (R73). Add middleware that renders error pages *after* this one. Answers 503 (with
 /// `Retry-After`), 409, 413 or 400 for a store outage, conflicts, oversize and bad values; see `SessionError.status`.
 public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddleware {
@@ -27,7 +27,7 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let requestSession = RequestSession(request.headers, manager: sessions)
+        let requestSession = RequestSession(request.head, manager: sessions)
         var context = context
         context.requestSession = requestSession
         do {
@@ -35,9 +35,14 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
             try await requestSession.close(&response.head)
             return response
         } catch {
-            guard requestSession.abandon(), let error = error as? any HTTPResponseError else { throw error }
-            var response = try error.response(from: request, context: context)
-            requestSession.markPersonal(&response.head)
+            guard let known = error as? any HTTPResponseError else {
+                // Middleware outside makes the response, which this cannot change.
+                var unused = HTTPResponse(status: .internalServerError)
+                try await requestSession.closeAfterFailure(&unused)
+                throw error
+            }
+            var response = try known.response(from: request, context: context)
+            guard try await requestSession.closeAfterFailure(&response.head) else { throw error }
             return response
         }
     }

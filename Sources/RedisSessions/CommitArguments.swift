@@ -6,6 +6,7 @@ import Sessions
 /// The arguments of `commit.lua`, in the order in which the script takes them.
 struct CommitArguments {
     let presentedHash: [UInt8]
+    let notAfter: Int64
     let readVersion: Int
     let needsVersion: String
     let rotation: String
@@ -26,15 +27,18 @@ struct CommitArguments {
     ///   - record: the record that was read.
     ///   - presented: the token that was presented for it.
     ///   - fresh: carries the secret that replaces the current one, if the change asks for it.
+    ///   - notAfter: the server's time after which the change must not happen.
     ///   - crypto: hashes secrets and encrypts names.
     init(
         _ change: SessionChange,
         to record: SessionRecord,
         _ presented: PresentedToken,
         fresh: SessionToken,
+        notAfter: SessionInstant,
         _ crypto: RecordCrypto
     ) {
         presentedHash = presented.hash
+        self.notAfter = notAfter.milliseconds
         readVersion = record.version
         needsVersion = change.needsVersion ? "1" : ""
         grace = change.policy.renewalGrace.wholeMilliseconds
@@ -63,6 +67,7 @@ struct CommitArguments {
     /// Appends all of them to a command.
     func append(to command: inout RedisCommand) {
         command.append(presentedHash)
+        command.append(Int(notAfter))
         command.append(readVersion)
         command.append(needsVersion)
         command.append(rotation)

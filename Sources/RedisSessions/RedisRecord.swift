@@ -17,18 +17,20 @@ struct RedisRecord {
     let version: Int
     let times: SessionTimes
     let now: SessionInstant
+    private let family: SecretFamily
     private let attributes: [String: [UInt8]]
     private let fields: [RedisSchema.Field: [UInt8]]
 
     /// Reads a record.
     ///
-    /// Anything missing, malformed or contradictory makes all of it unreadable, never half of it.
+    /// Anything missing or malformed makes all of it unreadable, never half of it.
     ///
     /// - Parameters:
     ///   - hash: the reply to `HGETALL`.
     ///   - ttl: the reply to `PTTL`, milliseconds, or -1 and -2 as Redis has it.
+    ///   - time: the server's time where it is known.
     /// - Returns: the record, or why there is none.
-    static func read(_ hash: RedisReply, ttl: Int) -> Reading {
+    static func read(_ hash: RedisReply, ttl: Int, time: SessionInstant? = nil) -> Reading {
         guard hash.kind == .array else { return .absent(.unreadable) }
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }
         var attributes: [String: [UInt8]] = [:]
@@ -44,19 +46,29 @@ struct RedisRecord {
             return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation))
         }
         guard fields[.format] == [UInt8(ascii: "1")], ttl >= 0,
-            let record = RedisRecord(attributes, fields, ttl: ttl)
+            let record = RedisRecord(attributes, fields, ttl: ttl, time: time)
         else { return .absent(.unreadable) }
-        return .live(record)
+        return record.now < record.times.expiry ? .live(record) : .absent(.unknown)
     }
 
-    private init?(_ attributes: [String: [UInt8]], _ fields: [RedisSchema.Field: [UInt8]], ttl: Int) {
+    private init?(
+        _ attributes: [String: [UInt8]],
+        _ fields: [RedisSchema.Field: [UInt8]],
+        ttl: Int,
+        time: SessionInstant?
+    ) {
         func instant(_ field: RedisSchema.Field) -> SessionInstant? { Self.instant(fields[field]) }
         guard let version = fields[.version].flatMap(SessionCodec.integer),
+            (0..<1_000_000_000_000_000).contains(version),
             let created = instant(.created), let lastUsed = instant(.lastUsed),
             let rotated = instant(.rotated), let deadline = instant(.deadline),
             let idle = fields[.idleTimeout].flatMap(SessionCodec.integer), idle > 0,
-            fields[.secretHash]?.count == 32
+            fields[.secretHash]?.count == 32, let family = fields[.family], family.count == 16,
+            let generation = fields[.generation].map(SessionCodec.integer) ?? 0,
+            let trustedFrom = fields[.trustedFrom].map(SessionCodec.integer) ?? 0,
+            generation >= 0, trustedFrom >= 0
         else { return nil }
+        self.family = SecretFamily(key: family, generation: generation, trustedFrom: trustedFrom)
         self.version = version
         times = SessionTimes(
             created: created,
@@ -67,20 +79,16 @@ struct RedisRecord {
         )
         self.attributes = attributes
         self.fields = fields
-        let now = times.expiry + .milliseconds(-ttl)
-        // A time to live beyond what the record allows was set by hand: the record's own deadlines decide
-        // (R20). Less than five seconds are a server clock that was set back, or another server after a
-        // failover.
-        guard now > lastUsed + .seconds(-5) else { return nil }
+        let now = time ?? times.expiry + .milliseconds(-ttl)
+        contradictsClock = now < lastUsed
         self.now = max(now, lastUsed)
     }
 
-    /// Whether the previous secret is still valid, and is to be invalidated because the current one was
-    /// presented.
-    var acceptsPreviousSecret: Bool {
-        fields[.previousSecretHash] != nil
-            && Self.instant(fields[.previousValidUntil]).map { now < $0 } ?? false
-    }
+    /// Whether the time to live is longer than the record allows.
+    ///
+    /// The server's clock was set back, another server took over, or somebody set the time to live by hand (R20). The
+    /// server's time tells which: the record's own deadlines decide.
+    let contradictsClock: Bool
 
     /// Returns the session for the holder of a token, if its secret is the record's.
     ///
@@ -91,18 +99,35 @@ struct RedisRecord {
     func open(_ token: SessionToken, _ crypto: RecordCrypto) -> SessionLoadResult {
         for hash in crypto.hashes(token) {
             if RecordCrypto.areEqual(hash, fields[.secretHash] ?? []) {
-                return found(PresentedToken(token, hash: hash), .current, fields[.principal], crypto)
+                return found(
+                    PresentedToken(token, hash: hash, family: family),
+                    .current,
+                    fields[.principal],
+                    crypto
+                )
             }
             guard let previous = fields[.previousSecretHash], RecordCrypto.areEqual(hash, previous) else {
                 continue
             }
-            guard acceptsPreviousSecret else {
-                let isReplay = Self.instant(fields[.previousIsReplayFrom]).map { now >= $0 } ?? true
-                return .absent(.superseded(token.id, replay: isReplay))
+            guard Self.instant(fields[.previousValidUntil]).map({ now < $0 }) ?? false else {
+                return .absent(.superseded(token.id, replaced(family.generation - 1)))
             }
-            return found(PresentedToken(token, hash: hash), .previous, fields[.previousPrincipal], crypto)
+            return found(
+                PresentedToken(token, hash: hash, family: family),
+                .previous,
+                fields[.previousPrincipal],
+                crypto
+            )
         }
-        return .absent(.superseded(token.id, replay: false))
+        guard let generation = crypto.generation(of: token, in: family) else {
+            return .absent(.wrongSecret(token.id))
+        }
+        return .absent(.superseded(token.id, replaced(generation)))
+    }
+
+    private func replaced(_ generation: Int) -> ReplacedSecret {
+        let isReplay = Self.instant(fields[.previousIsReplayFrom]).map { now >= $0 } ?? true
+        return family.replaced(generation, since: times.rotated, isReplay: isReplay, at: now)
     }
 
     private func found(

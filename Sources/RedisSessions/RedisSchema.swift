@@ -20,11 +20,13 @@ import Sessions
 /// | operation | commands, each line one round trip |
 /// | --- | --- |
 /// | load | `HGETALL s:{ID}`, `PTTL s:{ID}` |
-/// | create | `create.lua`: `EXISTS`, `TIME`, `HSET`, `PEXPIRE` |
-/// | commit | `commit.lua`: `HMGET`, `PTTL`, `TIME`, `HGETALL` (only in a conflict), `HSET`, `HGET`, `HINCRBY`, `HKEYS`, `HDEL`, `PEXPIRE` |
-/// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`; then create or commit |
+/// | create | `create.lua`: `TIME`, `EXISTS`, `HSET`, `PEXPIRE`, `DEL` (only if the time to live is refused) |
+/// | commit | `commit.lua`: `TIME`, `HMGET`, `PTTL`, `HGETALL` (only in a conflict), `HKEYS`, `HGET`, `HSET`, `PEXPIRE`, `HDEL`, `HINCRBY` |
+/// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`, `ZREM` (only if that is refused) |
+/// | | when it has answered, create or commit |
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
+/// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZREM` |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
@@ -55,6 +57,11 @@ struct RedisSchema: Sendable {
         case deadline = "@deadline"
         /// The idle timeout in milliseconds.
         case idleTimeout = "@idle"
+        /// Recognises the record's earlier secrets; how often the secret was replaced; the first with the user's rights:
+        /// see `SecretFamily`.
+        case family = "@family"
+        case generation = "@generation"
+        case trustedFrom = "@trusted"
         /// The user's name, encrypted for the holder of the current secret; missing in an anonymous session.
         case principal = "@principal"
         /// The hash of the user's name.
@@ -63,7 +70,7 @@ struct RedisSchema: Sendable {
         case previousSecretHash = "@old-digest"
         /// Until when the previous secret is valid.
         case previousValidUntil = "@old-until"
-        /// From when on presenting the previous secret is a replay.
+        /// From when on presenting an earlier secret is a replay.
         case previousIsReplayFrom = "@old-replay"
         /// The user's name, encrypted for the holder of the previous secret.
         case previousPrincipal = "@old-principal"
@@ -107,6 +114,9 @@ struct RedisSchema: Sendable {
 
     /// The list of a user's sessions.
     func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }
+
+    /// Keys that hold nothing, to find out what the server allows.
+    var checks: (session: String, index: String) { ("\(prefix):s:{check}", "\(prefix):u:{check}") }
 
     /// What was revoked of a session in a cookie.
     func revocation(_ id: SessionID) -> String { "\(prefix):r:{\(id)}" }

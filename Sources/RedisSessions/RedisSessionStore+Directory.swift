@@ -15,10 +15,10 @@ extension RedisSessionStore: SessionDirectory {
         var summaries: [SessionSummary] = []
         for hash in crypto.hashes(principal: principal) {
             for chunk in try await ids(of: hash).chunks(of: Self.chunk) {
-                let replies = try await send(chunk.flatMap(loadCommands), cancellation: .abandon)
+                let replies = try await redis.send(chunk.flatMap(loadCommands), cancellation: .abandon)
                 for (position, id) in chunk.enumerated() {
                     let (reply, ttl) = (replies[2 * position], replies[2 * position + 1].integer ?? -2)
-                    if let error = reply.error, error.prefix != "WRONGTYPE" { throw Self.unavailable(error) }
+                    if let error = reply.error, error.prefix != "WRONGTYPE" { throw .unavailable(error) }
                     guard case .live(let record) = RedisRecord.read(reply, ttl: ttl) else { continue }
                     if record.belongs(to: hash) { summaries.append(record.summary(id)) }
                 }
@@ -30,10 +30,10 @@ extension RedisSessionStore: SessionDirectory {
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         for hash in crypto.hashes(principal: principal) {
             // Only what is in the list may leave a tombstone, or any user could fill Redis with them.
-            let listed = try await send(RedisCommand("ZSCORE", schema.index(hash), "\(id)", readOnly: true))
-            guard !listed.isNull, try await send(endCommand(id, hash, if: "user")).integer == 1 else {
-                continue
-            }
+            let listed = try await redis.send(RedisCommand("ZSCORE", schema.index(hash), "\(id)", readOnly: true))
+            guard !listed.isNull,
+                Self.hasEnded(try await redis.write { endCommand(id, hash, if: "user", notAfter: $0) })
+            else { continue }
             forget([id], of: principal)
             return true
         }
@@ -45,22 +45,27 @@ extension RedisSessionStore: SessionDirectory {
         var failure: RedisError?
         for hash in crypto.hashes(principal: principal) {
             for chunk in try await ids(of: hash).filter({ $0 != kept }).chunks(of: Self.chunk) {
-                let replies = try await send(chunk.map { endCommand($0, hash, if: "user") })
+                let replies = try await redis.writeAll { notAfter in
+                    chunk.map { endCommand($0, hash, if: "user", notAfter: notAfter) }
+                }
                 // Only what was ended leaves the list: the others may be another user's by now, or on their
                 // way in.
-                let ended = zip(chunk, replies).filter { $1.integer == 1 }.map { $0.0 }
+                let ended = zip(chunk, replies).filter { Self.hasEnded($1) }.map { $0.0 }
                 forget(ended, of: principal)
                 count += ended.count
                 for reply in replies { failure = failure ?? reply.error }
             }
         }
-        if let failure { throw Self.unavailable(failure) }
+        if let failure { throw .unavailable(failure) }
         return count
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await send(endCommand(id, [], if: "any"))
+        let reply = try await redis.write { endCommand(id, [], if: "any", notAfter: $0) }
+        if let error = reply.error { throw .unavailable(error) }
     }
+
+    private static func hasEnded(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[1].integer == 1 }
 
     /// How many sessions of a user are asked for in one write.
     private static let chunk = 256
@@ -70,7 +75,7 @@ extension RedisSessionStore: SessionDirectory {
         var ids: [SessionID] = []
         var rank = 0
         while true {
-            let reply = try await send(
+            let reply = try await redis.send(
                 RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true)
             )
             rank += reply.count

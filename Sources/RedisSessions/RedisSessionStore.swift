@@ -12,25 +12,29 @@
 /// all; keys, fields and commands are listed in `RedisSchema`. Times are the server's. Needs Redis 6 or later
 /// and `noeviction` or a dedicated instance. The ACL must allow `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE
 /// ZREM`, what the scripts call (`EXISTS HMGET HSET HGET HDEL HKEYS HINCRBY DEL PEXPIRE PEXPIREAT TIME ZADD
-/// ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`.
+/// ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`; `check` tries all of them.
 ///
-/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a touch none (nothing waits for
-/// it). An error from Redis, or no answer in time, throws `.storeUnavailable` with the `RedisError` as
-/// `underlying`: it tells whether a write may have been stored, and such a write must not simply be repeated.
+/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2, a touch none (nothing waits for
+/// it); the first write of a process one more. An error from Redis, or no answer in time, throws `.storeUnavailable`
+/// with the `RedisError` as `underlying`: it tells whether a write may have been stored. It is stored before the
+/// command timeout of the client is over, or not at all: the scripts refuse what arrives later.
 public struct RedisSessionStore: SessionStore {
     private static let createScript = RedisScript(PackageResources.create_lua)
     private static let commitScript = RedisScript(PackageResources.live_lua + PackageResources.commit_lua)
     private static let touchScript = RedisScript(PackageResources.live_lua + PackageResources.touch_lua)
     private static let endScript = RedisScript(PackageResources.live_lua + PackageResources.end_lua)
     private static let indexScript = RedisScript(PackageResources.index_lua)
+    private static let checkScript = RedisScript(PackageResources.check_lua)
 
     /// All scripts of the store, for operators whose ACL does not let applications load any.
     ///
     /// The first is the one that enters a sign-in into the user's list: where it is missing, no sign-in is
     /// committed.
-    public static let scripts = [indexScript, createScript, commitScript, touchScript, endScript]
+    public static let scripts = [
+        indexScript, createScript, commitScript, touchScript, endScript, checkScript,
+    ]
 
-    let redis: RedisClient
+    let redis: RedisSessionClient
     let schema: RedisSchema
     let crypto: RecordCrypto
 
@@ -61,7 +65,7 @@ public struct RedisSessionStore: SessionStore {
         prefix: String,
         peppers: [SessionPepper] = []
     ) throws(SessionError) {
-        self.redis = redis
+        self.redis = RedisSessionClient(redis)
         schema = try RedisSchema(application: application, prefix: prefix)
         crypto = try RecordCrypto(application: application, peppers: peppers)
         redis.preload(Self.scripts)
@@ -77,18 +81,24 @@ public struct RedisSessionStore: SessionStore {
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        let token = SessionToken()
-        var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
-        command.append(crypto.hash(token))
-        command.append(Int(draft.policy.idleTimeout.wholeMilliseconds))
-        command.append(Int(draft.policy.lifetime.wholeMilliseconds))
-        command.append(draft.principal.map { crypto.encrypt(principal: $0, for: token) } ?? [])
-        command.append(draft.principal.map { crypto.hash(principal: $0) } ?? [])
-        for (name, value) in draft.attributes {
-            command.append(RedisSchema.field(name))
-            command.append(value)
+        let family = SecretFamily()
+        let token = crypto.token(for: SessionID(), in: family, generation: 0)
+        if let principal = draft.principal { try await enter(token.id, into: principal, draft.policy) }
+        let reply = try await redis.write { notAfter in
+            var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
+            command.append(Int(notAfter.milliseconds))
+            command.append(crypto.hash(token))
+            command.append(family.key)
+            command.append(Int(draft.policy.idleTimeout.wholeMilliseconds))
+            command.append(Int(draft.policy.lifetime.wholeMilliseconds))
+            command.append(draft.principal.map { crypto.encrypt(principal: $0, for: token) } ?? [])
+            command.append(draft.principal.map { crypto.hash(principal: $0) } ?? [])
+            for (name, value) in draft.attributes {
+                command.append(RedisSchema.field(name))
+                command.append(value)
+            }
+            return command
         }
-        let reply = try await write(command, to: token.id, signingIn: draft.principal, draft.policy)
         return try SessionCommitResult(reply, presented: token, fresh: token, crypto)
     }
 
@@ -97,31 +107,64 @@ public struct RedisSessionStore: SessionStore {
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
-        let fresh = SessionToken(id: record.id)
-        var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
-        CommitArguments(change, to: record, presented, fresh: fresh, crypto).append(to: &command)
-        var signingIn: String?
-        if case .signIn(let principal, _) = change.rotation { signingIn = principal }
-        let reply = try await write(command, to: record.id, signingIn: signingIn, change.policy)
+        let fresh = crypto.token(
+            for: record.id,
+            in: presented.family,
+            generation: presented.family.generation + 1
+        )
+        if case .signIn(let principal, _) = change.rotation {
+            try await enter(record.id, into: principal, change.policy)
+        }
+        let reply = try await redis.write { notAfter in
+            var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
+            CommitArguments(change, to: record, presented, fresh: fresh, notAfter: notAfter, crypto)
+                .append(to: &command)
+            return command
+        }
         return try SessionCommitResult(reply, presented: presented.token, fresh: fresh, crypto)
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
         guard isDue else { return nil }
-        redis.submit(touchCommand(try record.context(PresentedToken.self)))
+        let presented = try record.context(PresentedToken.self)
+        var command = RedisCommand(
+            script: Self.touchScript,
+            keys: [schema.session(record.id)],
+            readOnly: true
+        )
+        command.append(presented.hash)
+        command.append("")
+        redis.submit(command)
         return nil
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(PresentedToken.self)
-        let reply = try await send(endCommand(record.id, presented.hash, if: "secret"))
-        guard reply.integer == 1 else { return false }
+        let reply = try await redis.write { endCommand(record.id, presented.hash, if: "secret", notAfter: $0) }
+        if let error = reply.error { throw .unavailable(error) }
+        guard reply[0].string == "ok" else {
+            return .gone(SessionAbsence(reason: reply[1].string, record.id))
+        }
         if let principal = record.principal { forget([record.id], of: principal) }
-        return true
+        return .ended
     }
 
+    /// Returns when the server answers and lets this user do all that the scripts need; for readiness checks.
+    ///
+    /// One round trip. A command that is missing in the ACL is an error that names it; a full Redis is not an error.
     public func check() async throws(SessionError) {
-        _ = try await send(RedisCommand("PING", readOnly: true))
+        var session = RedisCommand(script: Self.checkScript, keys: [schema.checks.session])
+        session.append("s")
+        var index = RedisCommand(script: Self.checkScript, keys: [schema.checks.index])
+        index.append("u")
+        for reply in try await redis.send([session, index]) {
+            if let error = reply.error { throw .unavailable(error) }
+            guard reply.count == 2, let command = reply[1].string else { continue }
+            throw SessionError(
+                .storeUnavailable,
+                "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
+            )
+        }
     }
 
     // MARK: Commands
@@ -131,82 +174,54 @@ public struct RedisSessionStore: SessionStore {
         return [RedisCommand("HGETALL", key, readOnly: true), RedisCommand("PTTL", key, readOnly: true)]
     }
 
-    func endCommand(_ id: SessionID, _ hash: [UInt8], if condition: String) -> RedisCommand {
+    func endCommand(
+        _ id: SessionID,
+        _ hash: [UInt8],
+        if condition: String,
+        notAfter: SessionInstant
+    ) -> RedisCommand {
         var command = RedisCommand(script: Self.endScript, keys: [schema.session(id)])
         command.append(hash)
+        command.append(Int(notAfter.milliseconds))
         command.append(condition)
         command.append(Int(SessionPolicy.tombstone.wholeMilliseconds))
         return command
     }
 
-    private func touchCommand(_ presented: PresentedToken) -> RedisCommand {
-        var command = RedisCommand(
-            script: Self.touchScript,
-            keys: [schema.session(presented.token.id)],
-            readOnly: true
-        )
-        command.append(presented.hash)
-        return command
-    }
-
-    /// Sends a write; a sign-in's entry in the user's list goes ahead of it in the same round trip.
-    private func write(
-        _ command: RedisCommand,
-        to id: SessionID,
-        signingIn principal: String?,
+    /// Enters a session into the list of the user who signs in, before the sign-in itself.
+    ///
+    /// Without its entry the session could not be revoked, so nothing else is sent before the answer.
+    private func enter(
+        _ id: SessionID,
+        into principal: String,
         _ policy: SessionPolicy
-    ) async throws(SessionError) -> RedisReply {
-        guard let principal else { return try await send([command])[0] }
+    ) async throws(SessionError) {
         let key = schema.index(crypto.hash(principal: principal))
-        var index = RedisCommand(script: Self.indexScript, keys: [key])
-        index.append("\(id)")
-        index.append(Int(policy.lifetime.wholeMilliseconds))
-        let replies = try await send([index, command])
-        // Without its entry the session could not be revoked. Its credential was not sent, so it cannot be
-        // used either.
-        if let error = replies[0].error { throw Self.unavailable(error) }
-        return replies[1]
+        var command = RedisCommand(script: Self.indexScript, keys: [key])
+        command.append("\(id)")
+        command.append(Int(policy.lifetime.wholeMilliseconds))
+        if let error = try await redis.send([command])[0].error { throw .unavailable(error) }
     }
 
     // MARK: Answers
 
     private func read(_ token: SessionToken) async throws(SessionError) -> SessionLoadResult {
-        let replies = try await send(loadCommands(token.id), cancellation: .abandon)
+        let replies = try await redis.send(loadCommands(token.id), cancellation: .abandon)
         if let error = replies[0].error ?? replies[1].error {
-            guard error.prefix == "WRONGTYPE" else { throw Self.unavailable(error) }
+            guard error.prefix == "WRONGTYPE" else { throw .unavailable(error) }
             return .absent(.unreadable)
         }
-        switch RedisRecord.read(replies[0], ttl: replies[1].integer ?? -2) {
+        let ttl = replies[1].integer ?? -2
+        switch RedisRecord.read(replies[0], ttl: ttl) {
         case .absent(let absence): return .absent(absence)
-        case .live(let stored):
-            let load = stored.open(token, crypto)
-            guard case .found(var record) = load else { return load }
-            if stored.acceptsPreviousSecret, record.secretStatus == .current {
-                // Presenting the new secret invalidates the old one, before anything is answered. If that fails,
-                // the old one stays valid until its grace is over: no reason to refuse a read.
-                let touch = touchCommand(try record.context(PresentedToken.self))
-                if (try? await send(touch))?.integer == 1 { record.times.lastUsed = record.now }
+        case .live(let stored) where !stored.contradictsClock && redis.clock.agrees(with: stored.now):
+            return stored.open(token, crypto)
+        case .live:
+            // Rare: the clock was set, another server took over, or the two commands met a write between them.
+            switch RedisRecord.read(replies[0], ttl: ttl, time: try await redis.askTime()) {
+            case .absent(let absence): return .absent(absence)
+            case .live(let stored): return stored.open(token, crypto)
             }
-            return .found(record)
         }
-    }
-
-    func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
-        do { return try await redis.send(command, cancellation: .ignore) } catch {
-            throw Self.unavailable(error)
-        }
-    }
-
-    func send(
-        _ commands: [RedisCommand],
-        cancellation: RedisCancellation = .ignore
-    ) async throws(SessionError) -> [RedisReply] {
-        do { return try await redis.send(commands, cancellation: cancellation) } catch {
-            throw Self.unavailable(error)
-        }
-    }
-
-    static func unavailable(_ error: RedisError) -> SessionError {
-        SessionError(.storeUnavailable, "\(error)", underlying: error)
     }
 }

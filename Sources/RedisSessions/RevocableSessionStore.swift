@@ -138,8 +138,8 @@ public struct RevocableSessionStore: SessionStore {
         return try await sealed.touch(record, isDue: isDue)
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        guard try await sealed.end(record) else { return false }
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        if case .gone(let absence) = try await sealed.end(record) { return .gone(absence) }
         let payload = try sealedPayload(of: record)
         let end = revocation(
             of: payload.id,
@@ -147,10 +147,10 @@ public struct RevocableSessionStore: SessionStore {
             presented: payload.times.rotated,
             until: payload.times.deadline
         )
-        guard case .valid = try await apply(end, to: payload) else { return false }
-        guard let principal = payload.principal else { return true }
+        if case .absent(let absence) = try await apply(end, to: payload) { return .gone(absence) }
+        guard let principal = payload.principal else { return .ended }
         for list in lists(of: principal) { redis.submit(RedisCommand("HDEL", list, "\(payload.id)")) }
-        return true
+        return .ended
     }
 
     public func check() async throws(SessionError) {
@@ -185,9 +185,15 @@ public struct RevocableSessionStore: SessionStore {
         guard parts.count == 3 else { return .absent(.unreadable) }
         let (current, previous, validUntil) = (parts[0], parts[1], parts[2])
         guard context.payload.times.rotated < current else { return .found(record) }
-        guard context.payload.times.rotated >= previous,
-            try Self.time(try await send([Self.askTime], cancellation: cancellation)[0]) < validUntil
-        else { return .absent(.superseded(record.id, replay: false)) }
+        let now = try Self.time(try await send([Self.askTime], cancellation: cancellation)[0])
+        guard context.payload.times.rotated >= previous, now < validUntil else {
+            // Sealed by us, so it was a cookie of this session once.
+            let isLate = now < current + SessionPolicy.tombstone
+            let hadRights = context.payload.principal != nil
+            return .absent(
+                .superseded(record.id, ReplacedSecret(isLate: isLate, isReplay: !isLate, hadRights: hadRights))
+            )
+        }
         context.payload.times.rotated = current
         record.times.rotated = current
         record.storeContext = context
@@ -224,9 +230,7 @@ public struct RevocableSessionStore: SessionStore {
         if Self.isApplied(replies[0]), let generation = replies[0][1].integer {
             return .valid(SessionInstant(milliseconds: Int64(generation)))
         }
-        let text = replies[0][1].string ?? ""
-        if let reason = Self.reason(text) { return .absent(.ended(reason)) }
-        return .absent(text == "superseded" ? .superseded(payload.id, replay: false) : .unreadable)
+        return .absent(SessionAbsence(reason: replies[0][1].string, payload.id))
     }
 
     private func askEnds(for payload: SealedPayload) -> [RedisCommand] {
@@ -309,9 +313,9 @@ public struct RevocableSessionStore: SessionStore {
     ) async throws(SessionError) -> [RedisReply] {
         let replies: [RedisReply]
         do { replies = try await redis.send(commands, cancellation: cancellation) } catch {
-            throw RedisSessionStore.unavailable(error)
+            throw .unavailable(error)
         }
-        for reply in replies { if let error = reply.error { throw RedisSessionStore.unavailable(error) } }
+        for reply in replies { if let error = reply.error { throw .unavailable(error) } }
         return replies
     }
 }

@@ -19,7 +19,7 @@ extension SessionCommitResult {
         _ crypto: RecordCrypto
     ) throws(SessionError) {
         if let error = reply.error {
-            guard error.prefix == "WRONGTYPE" else { throw RedisSessionStore.unavailable(error) }
+            guard error.prefix == "WRONGTYPE" else { throw .unavailable(error) }
             self = .gone(.unreadable)
             return
         }
@@ -41,13 +41,7 @@ extension SessionCommitResult {
                 }
             }
         case "gone" where reply.count == 2:
-            switch reply[1].string {
-            case "signed-out": self = .gone(.ended(.signOut))
-            case "revoked": self = .gone(.ended(.revocation))
-            case "superseded": self = .gone(.superseded(presented.id, replay: false))
-            case "unreadable": self = .gone(.unreadable)
-            default: self = .gone(.unknown)
-            }
+            self = .gone(SessionAbsence(reason: reply[1].string, presented.id))
         case "invalid":
             throw SessionError(.invalidValue, "Only integers can be incremented, within 64 bits.")
         default:
@@ -55,6 +49,19 @@ extension SessionCommitResult {
                 .storeUnavailable,
                 "Redis answered in a form that the session scripts do not use."
             )
+        }
+    }
+}
+
+extension SessionAbsence {
+    /// The reason that a script gives for a session that was loaded before.
+    init(reason: String?, _ id: SessionID) {
+        switch reason {
+        case "signed-out": self = .ended(.signOut)
+        case "revoked": self = .ended(.revocation)
+        case "superseded": self = .superseded(id, ReplacedSecret(isLate: true, isReplay: false))
+        case "unreadable": self = .unreadable
+        default: self = .unknown
         }
     }
 }

@@ -36,5 +36,6 @@ extension Session {
         }
         let kept = names.union([SessionKey<[String]>.flash.name])
         try writeChecked(.signIn(principal: principal, keeping: kept))
+        noteSignIn()
     }
 }

@@ -10,7 +10,8 @@ import Synchronization
 /// `increment` (the store adds).
 ///
 /// Nothing is stored before the handler has returned. Then all its changes are committed at once, before the
-/// response head is sent. A handler that throws commits nothing. After the commit the session is closed:
+/// response head is sent. A handler that throws commits nothing but a sign-out, unless `keepChangesOnError` was
+/// called. After the commit the session is closed:
 /// every write throws `.closed`. No method of this class costs a round trip: loading has cost one, and the
 /// commit costs one if anything changed.
 public final class Session: Sendable {
@@ -19,6 +20,7 @@ public final class Session: Sendable {
         /// What the client holds: what it presented, or what the commit has issued.
         var credential: SessionCredential?
         var isClosed = false
+        var keepsChangesOnError = false
         /// Counts the writes, so that a write made outside of the lock notices another.
         var generation = 0
 
@@ -169,6 +171,19 @@ public final class Session: Sendable {
     /// - Throws: `.closed` after the commit.
     public func renew() throws(SessionError) { try writeChecked(.renew) }
 
+    /// Commits what this request changes even if its handler throws.
+    ///
+    /// For what must survive an error, such as a count of failed sign-ins before a 401. Without it a handler that
+    /// throws stores nothing; a sign-out takes effect in any case.
+    ///
+    /// - Throws: `.closed` after the commit.
+    public func keepChangesOnError() throws(SessionError) {
+        try state.withLock { state throws(SessionError) in
+            try state.checkOpen()
+            state.keepsChangesOnError = true
+        }
+    }
+
     // MARK: Inside
 
     /// The value of the cookie that the client holds; nil while nothing is stored.
@@ -182,6 +197,18 @@ public final class Session: Sendable {
             return state.work
         }
     }
+
+    /// Takes no change from now on, and returns what must take effect although the handler failed; nil for nothing.
+    func closeAfterFailure() -> UncommittedSession? {
+        let keepsChanges = state.withLock { $0.keepsChangesOnError }
+        var work = close()
+        if keepsChanges { return work }
+        guard work.isSignOut else { return nil }
+        work.dropChanges()
+        return work
+    }
+
+    func noteSignIn() { state.withLock { $0.work.signInTime = .now } }
 
     /// Records the credential that the commit sends to the client.
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }

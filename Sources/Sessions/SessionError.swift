@@ -28,6 +28,8 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let storeFull = Code("store-full")
         /// Other requests kept committing first; the bounded number of retries is used up and nothing was stored.
         public static let conflict = Code("conflict")
+        /// The session ended, or its secret was replaced, while the request ran: nothing was stored.
+        public static let sessionChanged = Code("session-changed")
         /// The session would pass one of `SessionLimits`; what is stored is unchanged. (R78)
         public static let tooLarge = Code("too-large")
         /// A value could not be encoded, or an increment met a value that is not an integer or would overflow.

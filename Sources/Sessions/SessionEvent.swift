@@ -43,8 +43,10 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let unknownKey = Kind("unknown-key", .notice)
         /// A cookie for a session that was ended.
         public static let ended = Kind("ended", .debug)
-        /// A secret that is not, or no longer, the record's; its writes are dropped.
+        /// A secret that was replaced: a late request, or a browser that never got the newer one.
         public static let superseded = Kind("superseded", .notice)
+        /// A secret that the session never had: a guess, or the session came back from a backup.
+        public static let wrongSecret = Kind("wrong-secret", .notice)
         /// A replaced secret was presented after its grace: the cookie may have been copied (reuse detection).
         public static let replayed = Kind("replayed", .warning)
         /// A record that cannot be used; it is left as it is and its holder is anonymous.
@@ -80,7 +82,8 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         case .malformed: self.init(.malformed)
         case .unknown: self.init(.unknown)
         case .ended: self.init(.ended)
-        case .superseded(let id, let isReplay): self.init(isReplay ? .replayed : .superseded, id)
+        case .superseded(let id, let secret): self.init(secret.isReplay ? .replayed : .superseded, id)
+        case .wrongSecret(let id): self.init(.wrongSecret, id)
         case .forged: self.init(.forged)
         case .unknownKey: self.init(.unknownKey)
         case .unreadable: self.init(.unreadable)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Logging
+import Synchronization
 
 /// Joins a store, a policy and a cookie into sessions for HTTP requests.
 ///
@@ -18,6 +19,7 @@ public final class SessionManager: Sendable {
     public let limits: SessionLimits
     let events: SessionEventSink
     private let commits: CommitLoop
+    private let revocations = RecentRevocations()
 
     /// Creates a manager and checks that its options fit together.
     ///
@@ -136,6 +138,7 @@ public final class SessionManager: Sendable {
         let isRevoked = try await administer { directory throws(SessionError) in
             try await directory.revoke(id, of: principal)
         }
+        revocations.note(principal)
         if isRevoked { events.emit(SessionEvent(.revoked, id)) }
         return isRevoked
     }
@@ -156,6 +159,7 @@ public final class SessionManager: Sendable {
         let count = try await administer { directory throws(SessionError) in
             try await directory.revokeAll(of: principal, except: kept)
         }
+        revocations.note(principal)
         if count > 0 { events.emit(SessionEvent(.revoked, detail: "sessions of one user: \(count)")) }
         return count
     }
@@ -172,7 +176,10 @@ public final class SessionManager: Sendable {
         }
         if case .absent(let absence) = load {
             events.emit(SessionEvent(absence: absence))
-            if case .superseded(let id, replay: true) = absence { try await endStolen(id) }
+            // What was valid before the user signed in may have been planted, to have the session ended.
+            if case .superseded(let id, let secret) = absence, secret.isReplay, secret.hadRights {
+                try await endStolen(id)
+            }
         }
         return Session(load, credential: credential, limits: limits, events: events)
     }
@@ -181,8 +188,24 @@ public final class SessionManager: Sendable {
     func anonymous() -> Session { Session(nil, credential: nil, limits: limits, events: events) }
 
     /// Closes a session and stores what the handler changed; see `CommitLoop.run`.
-    func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
-        let action = try await commits.run(session.close(), canSetCookie: canSetCookie)
+    ///
+    /// After a failure of the handler only what must survive it is stored; nil when there is nothing.
+    func commit(
+        _ session: Session,
+        canSetCookie: Bool,
+        afterFailure: Bool = false
+    ) async throws -> CookieAction? {
+        guard let work = afterFailure ? session.closeAfterFailure() : session.close() else { return nil }
+        let mayFollowRevocation =
+            if let principal = work.principal, let time = work.signInTime {
+                revocations.wasNoted(principal, before: time)
+            } else { false }
+        let action = try await commits.run(
+            work,
+            credential: session.credential,
+            canSetCookie: canSetCookie,
+            mayFollowRevocation: mayFollowRevocation
+        )
         if case .send(let credential, _) = action { session.committed(credential) }
         return action
     }
@@ -203,5 +226,25 @@ public final class SessionManager: Sendable {
             events.emit(SessionEvent(.storeFailed, detail: "list or revoke: \(error)"))
             throw error
         }
+    }
+}
+
+/// When this process last ended sessions of a user, remembered for as long as a request may run.
+///
+/// A sign-in is refused when a revocation overtakes it (R28). One that the same process made first, and then signed in
+/// ("password changed, sign out everywhere, sign in here"), has not overtaken it.
+private final class RecentRevocations: Sendable {
+    private let times = Mutex<[String: ContinuousClock.Instant]>([:])
+
+    func note(_ principal: String) {
+        let now = ContinuousClock.now
+        times.withLock { times in
+            if times.count >= 1000 { times = times.filter { now - $0.value < SessionPolicy.tombstone } }
+            times[principal] = now
+        }
+    }
+
+    func wasNoted(_ principal: String, before time: ContinuousClock.Instant) -> Bool {
+        times.withLock { $0[principal].map { $0 < time } ?? false }
     }
 }

@@ -19,9 +19,9 @@ public struct SessionPolicy: Hashable, Sendable {
     /// How often the secret is replaced while the session is used; nil, the default, replaces it at sign-in
     /// only.
     public var renewalInterval: Duration?
-    /// How long the previous secret works after a renewal, unless the new one is presented sooner.
+    /// How long the previous secret works after a renewal, beside the new one.
     ///
-    /// Default 30 s, at most 5 min.
+    /// Default 30 s, at least 5 s whatever is asked for, at most 5 min.
     public var renewalGrace: Duration
     /// Whether a replaced secret that is presented after its grace ends the session.
     ///
@@ -55,8 +55,14 @@ public struct SessionPolicy: Hashable, Sendable {
     /// NIST SP 800-63B-4 AAL3: at most 12 hours, 15 minutes unused.
     public static let aal3 = SessionPolicy(idleTimeout: .seconds(15 * 60), lifetime: .seconds(12 * 3600))
 
-    /// How long an ended session is remembered as ended: longer than the longest request.
+    /// How long an ended session is remembered as ended, and a replaced secret as one whose requests may be under way:
+    /// longer than the longest request.
     package static let tombstone = Duration.seconds(300)
+    /// The least time for which the previous secret works after a renewal, so that parallel requests go on (R12).
+    package static let overlap = Duration.seconds(5)
+
+    /// How long the previous secret works after a renewal.
+    package var grace: Duration { max(renewalGrace, Self.overlap) }
 
     /// Checks that the values make sense together.
     ///
@@ -87,14 +93,14 @@ public struct SessionPolicy: Hashable, Sendable {
     /// - Parameters:
     ///   - times: the session's times.
     ///   - now: the store's time at the read.
-    ///   - jitter: 0..<1, so that instances do not touch at the same instant: lengthens the wait by up to a
+    ///   - jitter: 0..<1, so that instances do not touch at the same instant: shortens the wait by up to a
     ///     quarter.
     /// - Returns: false where a touch would be useless because the absolute deadline is nearer anyway.
     package func isTouchDue(_ times: SessionTimes, now: SessionInstant, jitter: Double) -> Bool {
         guard times.expiry < times.deadline else { return false }
         let idle = Double(times.idleTimeout.wholeMilliseconds)
         let passed = Double((now - times.lastUsed).wholeMilliseconds)
-        return passed >= idle * touchFraction * (1 + jitter / 4)
+        return passed >= idle * touchFraction * (1 - jitter / 4)
     }
 
     /// Returns whether the secret is old enough to be replaced.

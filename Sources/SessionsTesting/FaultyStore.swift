@@ -71,7 +71,7 @@ public final class FaultyStore: SessionDirectory {
         return try await store.touch(record, isDue: isDue)
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         try await enter(.end)
         return try await store.end(record)
     }

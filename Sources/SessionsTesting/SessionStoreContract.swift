@@ -28,7 +28,7 @@ public enum SessionStoreContract {
         public static let finalEnds = Guarantees(rawValue: 1)
         /// A credential that a sign-in or a renewal replaced is invalid, at once or after its grace.
         public static let replacedCredentials = Guarantees(rawValue: 2)
-        /// After a renewal the previous credential may write until the new one is presented.
+        /// After a renewal the previous credential may write during its grace.
         public static let gracefulRenewal = Guarantees(rawValue: 4)
         /// Of several commits for one version exactly one succeeds.
         public static let detectedConflicts = Guarantees(rawValue: 8)
@@ -224,8 +224,8 @@ extension SessionCommitResult {
 func isGone(_ commit: SessionCommitResult) -> Bool { if case .gone = commit { true } else { false } }
 
 func isSuperseded(_ absence: SessionAbsence, replay: Bool? = nil) -> Bool {
-    guard case .superseded(_, let isReplay) = absence else { return false }
-    return replay.map { $0 == isReplay } ?? true
+    guard case .superseded(_, let secret) = absence else { return false }
+    return replay.map { $0 == secret.isReplay } ?? true
 }
 
 extension SessionChange.Operation {

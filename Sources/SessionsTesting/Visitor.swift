@@ -79,7 +79,7 @@ public final class Visitor: Sendable {
             request,
             _ in
             var response = HTTPResponse(status: .ok)
-            let exchange = RequestSession(request.headerFields, manager: manager)
+            let exchange = RequestSession(request, manager: manager)
             _ = try await exchange.session()
             try await exchange.close(&response)
             return (response, [])
@@ -146,6 +146,7 @@ public final class Visitor: Sendable {
     ///
     /// - Parameters:
     ///   - headers: the request's fields; a `Cookie` field takes the place of the jar's cookies.
+    ///   - method: the method; GET by default.
     ///   - status: what the handler answers with.
     ///   - handler: runs between the opening and the closing of the session.
     /// - Returns: the response with the fields that the manager added.
@@ -154,14 +155,15 @@ public final class Visitor: Sendable {
     @discardableResult
     public nonisolated(nonsending) func send(
         _ headers: HTTPFields = [:],
+        method: HTTPRequest.Method = .get,
         status: HTTPResponse.Status = .ok,
         _ handler: nonisolated(nonsending) (Session) async throws -> Void = { _ in }
     ) async throws -> HTTPResponse {
         guard let manager else { preconditionFailure("This visitor was made without a manager.") }
         let (request, location) = addressed(
-            HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/", headerFields: headers)
+            HTTPRequest(method: method, scheme: nil, authority: nil, path: "/", headerFields: headers)
         )
-        let exchange = RequestSession(request.headerFields, manager: manager)
+        let exchange = RequestSession(request, manager: manager)
         var response = HTTPResponse(status: status)
         try await handler(try await exchange.session())
         try await exchange.close(&response)

@@ -51,6 +51,7 @@ struct LogScript {
                         principal: [9],
                         principalHash: generator.next() % 2 == 0 ? user() : nil,
                         secretHash: digest,
+                        family: Array(repeating: 7, count: 16),
                         idleTimeout: .seconds(600),
                         lifetime: .seconds(3600)
                     )

@@ -80,6 +80,7 @@ private struct Instance {
                     principal: nil,
                     principalHash: nil,
                     secretHash: [],
+                    family: Array(repeating: 7, count: 16),
                     idleTimeout: .seconds(1),
                     lifetime: .seconds(1)
                 ),

@@ -31,7 +31,7 @@ import Testing
             let words = name.filter { !$0.isWhitespace }.split(separator: "_")
             return words.dropFirst().reduce(String(words[0])) { $0 + $1.capitalized }
         }
-        #expect(names.count == Int(list.2) && names.count == 12)
+        #expect(names.count == Int(list.2) && names.count == 13)
         let record = SessionRecord(
             id: SessionID(),
             version: 7,
@@ -55,22 +55,23 @@ import Testing
         let arguments = CommitArguments(
             change,
             to: record,
-            PresentedToken(SessionToken(), hash: Array("presented".utf8)),
+            PresentedToken(SessionToken(), hash: Array("presented".utf8), family: SecretFamily()),
             fresh: SessionToken(),
+            notAfter: SessionInstant(milliseconds: 95),
             try RecordCrypto(application: "shop", peppers: [])
         )
         let stored = Array(Mirror(reflecting: arguments).children)
-        #expect(stored.prefix(12).map { $0.label ?? "" } == names)
+        #expect(stored.prefix(13).map { $0.label ?? "" } == names)
         // What is sent stands in this order too.
         var command = RedisCommand(script: RedisScript("return ARGV"))
         arguments.append(to: &command)
         let reply = try await RedisFixture().client.send(command)
         let sent = (0..<reply.count).compactMap { reply[$0].bytes }
-        let expected = stored.prefix(12).map { child in
+        let expected = stored.prefix(13).map { child in
             (child.value as? [UInt8]) ?? Array("\(child.value)".utf8)
         }
-        #expect(Array(sent.prefix(12)) == expected)
-        #expect(sent.dropFirst(12).map { String(decoding: $0, as: UTF8.self) } == ["a:k1", "s", "a:x", "x"])
+        #expect(Array(sent.prefix(13)) == expected)
+        #expect(sent.dropFirst(13).map { String(decoding: $0, as: UTF8.self) } == ["a:k1", "s", "a:x", "x"])
     }
 
     @Test func `fields of the scripts are those of the schema`() throws {
@@ -87,7 +88,7 @@ import Testing
     @Test func `the commands of the schema's table are those that the scripts call`() throws {
         let scripts = try scripts()
         func called(_ script: String?) -> Set<String> {
-            Set((script ?? "").matches(of: /redis\.p?call\('([A-Z]+)'/).map { String($0.1) })
+            Set((script ?? "").matches(of: /(?:redis\.p?call\(|\{)'([A-Z]+)'/).map { String($0.1) })
         }
         let text = try String(contentsOf: sources.appending(path: "RedisSchema.swift"), encoding: .utf8)
         var documented: [String: Set<String>] = [:]

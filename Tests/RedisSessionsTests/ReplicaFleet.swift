@@ -194,7 +194,7 @@ struct Router: SessionDirectory {
         return credential
     }
 
-    func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let isEnded = try await store.end(record)
         try await settle()
         return isEnded

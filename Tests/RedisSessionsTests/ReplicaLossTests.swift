@@ -86,7 +86,7 @@ import Testing
             )
         }
         for record in alive.suffix(100) {
-            #expect(try await fleet.stores[0].end(record))
+            #expect(try await fleet.stores[0].end(record) == .ended)
             ended.append(record)
         }
         alive.removeLast(100)
@@ -129,7 +129,7 @@ import Testing
         let gate = Gate()
         for store in fleet.stores[1...] { store.beforeApplying(gate.pass) }
         gate.close()
-        #expect(try await fleet.stores[0].end(record))
+        #expect(try await fleet.stores[0].end(record) == .ended)
         let newer = try await fleet.stores[0].set("a", 2, changed)
         await fleet.server.crash()
         // The two others lose the entries together with their connections.
@@ -163,7 +163,7 @@ import Testing
         try await server.admin("DEL", "\(fleet.prefix):log:\(fleet.prefix)")
         try await here.ready()
         let second = try await here.make(["b": [2]])
-        #expect(try await here.end(record))
+        #expect(try await here.end(record) == .ended)
         gate.open()
         try await away.ready()
         try await fleet.settle()
@@ -185,7 +185,7 @@ import Testing
         for number in 0..<50 {
             records.append(try await fleet.stores[0].make(["n": [UInt8(number)]], principal: "ann"))
         }
-        #expect(try await fleet.stores[0].end(records[0]))
+        #expect(try await fleet.stores[0].end(records[0]) == .ended)
         let key = "\(fleet.prefix):log:\(fleet.prefix)"
         let last = try #require(LogPosition(fleet.stores[0].statistics.position))
         // Waits until the entries that created them are trimmed, and those that replaced these as well.

@@ -59,6 +59,7 @@ import Testing
                     principal: nil,
                     principalHash: nil,
                     secretHash: digest,
+                    family: Array(repeating: 7, count: 16),
                     idleTimeout: .seconds(600),
                     lifetime: .seconds(3600)
                 )
@@ -88,6 +89,7 @@ import Testing
             principal: [1],
             principalHash: [42],
             secretHash: [1],
+            family: Array(repeating: 7, count: 16),
             idleTimeout: .seconds(600),
             lifetime: .seconds(3600)
         )
@@ -114,6 +116,7 @@ import Testing
             principal: [1],
             principalHash: [42],
             secretHash: [1],
+            family: Array(repeating: 7, count: 16),
             idleTimeout: .seconds(600),
             lifetime: .seconds(3600)
         )

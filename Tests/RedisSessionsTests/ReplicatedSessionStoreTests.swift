@@ -79,7 +79,7 @@ extension SessionStore {
             latest = try await store.found(try await store.set("a", UInt8(number), latest))
         }
         _ = try await store.touch(latest, isDue: true)
-        #expect(try await store.end(latest))
+        #expect(try await store.end(latest) == .ended)
         #expect(store.statistics.appended == before.0 + 12)
     }
 

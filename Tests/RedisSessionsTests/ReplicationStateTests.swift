@@ -50,6 +50,7 @@ private struct Bench {
                     principal: user,
                     principalHash: user,
                     secretHash: [1],
+                    family: Array(repeating: 7, count: 16),
                     idleTimeout: .seconds(600),
                     lifetime: .seconds(3600)
                 )

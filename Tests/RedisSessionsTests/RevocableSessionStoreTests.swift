@@ -84,7 +84,7 @@ import Testing
             let copy = try await instances[1].commit(change, to: record).newCredential()
             let touched = try await instances[2].touch(try await instances[2].found(copy), isDue: true)
             switch end {
-            case 0: #expect(try await instances[1].end(try await instances[1].found(copy)))
+            case 0: #expect(try await instances[1].end(try await instances[1].found(copy)) == .ended)
             case 1: #expect(try await instances[2].revoke(record.id, of: "ann"))
             default: #expect(try await instances[1].revokeAll(of: "ann", except: nil) == 1)
             }
@@ -216,7 +216,7 @@ import Testing
             try await site.store.signIn(visitor, as: "bob")
         }
         #expect(try await site.store.text("item", visitor) == "tea")
-        #expect(try await site.store.end(record))
+        #expect(try await site.store.end(record) == .ended)
         #expect(try await site.store.absence(users.0) == .ended(.signOut))
         #expect(try await site.store.revokeAll(of: "ann", except: nil) == 1)
         #expect(try await site.store.absence(users.1) == .ended(.revocation))

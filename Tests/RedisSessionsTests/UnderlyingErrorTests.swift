@@ -49,7 +49,7 @@ import Testing
 
     @Test func `a write that a stopped Redis does not answer is unknown`() async throws {
         let server = try await RedisServer()
-        let redis = try client(server.url, timeout: .milliseconds(500))
+        let redis = try client(server.url, timeout: .seconds(2))
         let store = try RedisSessionStore(redis, application: "a")
         let draft = SessionDraft(attributes: [:], policy: SessionPolicy())
         guard case .committed(_, _, let credential?, _) = try await store.create(draft),

@@ -19,8 +19,10 @@ struct Attempt {
     }
 
     mutating func start(jitter: Double = 0) throws -> String { text(try attempt.started(jitter: jitter)) }
-    mutating func ended(_ wasAlive: Bool) throws -> String { text(try attempt.ended(wasAlive)) }
-    mutating func admitted() throws -> String { text(try attempt.admitted()) }
+    mutating func ended(_ wasAlive: Bool) throws -> String {
+        text(try attempt.ended(wasAlive ? .ended : .gone(.unknown)))
+    }
+    mutating func ended(_ result: SessionEndResult) throws -> String { text(try attempt.ended(result)) }
     mutating func created(_ result: SessionCommitResult) -> String { text(attempt.created(result)) }
     @discardableResult
     mutating func answered(_ result: SessionCommitResult) throws -> String {
@@ -80,12 +82,11 @@ extension CommitAttempt.Step: CustomStringConvertible {
     var description: String {
         switch self {
         case .end: "end"
-        case .queue: "queue"
         case .touch(_, let isDue): isDue ? "touch due" : "touch"
         case .create(let draft):
             (["create"] + draft.attributes.map { "\($0)=\(text($1))" }.sorted()
                 + (draft.principal.map { ["as \($0)"] } ?? [])).joined(separator: " ")
-        case .commit(let change, _):
+        case .commit(let change, _), .commitInTurn(_, let change, _):
             (["commit"] + change.operations.map { $0 + text($1) }.sorted()
                 + (change.needsVersion ? ["if unchanged"] : []) + text(change.rotation))
                 .joined(separator: " ")
@@ -93,6 +94,7 @@ extension CommitAttempt.Step: CustomStringConvertible {
         case .finish(.send(let credential, let remaining)):
             "send \(credential.value) for \(remaining.components.seconds)"
         case .finish(.delete): "delete"
+        case .finish(.deleteDead): "delete dead"
         case .finish(.dropped): "dropped"
         }
     }

@@ -36,7 +36,9 @@ import Testing
         var paths = 0
         let policy = SessionPolicy(renewalInterval: .seconds(600))
         var loads: [SessionLoadResult?] = [
-            nil, .absent(.unknown), .absent(.superseded(SessionID(), replay: true)),
+            nil, .absent(.unknown), .absent(.wrongSecret(SessionID())),
+            .absent(.superseded(SessionID(), ReplacedSecret(isLate: true, isReplay: false))),
+            .absent(.superseded(SessionID(), ReplacedSecret(isLate: false, isReplay: true))),
         ]
         for residence in [SessionResidence.server, .cookie, .revocableCookie] {
             for status in [SecretStatus.current, .previous] {
@@ -78,12 +80,11 @@ import Testing
             var step = try attempt.started(jitter: 0)
             attempts: while true {
                 switch step {
-                case .commit:
+                case .commit, .commitInTurn:
                     commits += 1
                     guard let next = try? attempt.answered(.conflict(.loaded())) else { break attempts }
                     step = next
-                case .queue: step = try attempt.admitted()
-                case .end: step = try attempt.ended(true)
+                case .end: step = try attempt.ended(.ended)
                 case .create, .touch, .finish: break attempts
                 }
             }
@@ -100,6 +101,8 @@ private struct Path {
     var events: [SessionEvent.Kind] = []
     var steps: [String] = []
     var wasEnded = false
+    /// The record of a sign-out is over, whoever ended it.
+    var isOver = false
     var absence: SessionAbsence?
 
     /// Takes the step that `decide` returns, and from there every way on.
@@ -122,22 +125,25 @@ private struct Path {
         case .end(let record):
             path.check(path.steps.count == 1 && record.id == work.signedOut?.id, "ends late")
             path.check(canSetCookie || record.residence != .cookie, "ends what it cannot")
-            for wasAlive in [true, false] {
+            let late = SessionAbsence.superseded(SessionID(), ReplacedSecret(isLate: true, isReplay: false))
+            for result in [SessionEndResult.ended, .gone(.unknown), .gone(late)] {
                 var path = path
-                path.wasEnded = wasAlive
-                path.follow(attempt, count: &count) { try $0.ended(wasAlive) }
+                path.wasEnded = result == .ended
+                path.isOver = result != .gone(late)
+                path.follow(attempt, count: &count) { try $0.ended(result) }
             }
         case .create(let draft):
             let isSignIn = work.changes.isSignIn
             path.check(canSetCookie, "creates what the client never learns of")
             path.check((draft.principal != nil) == isSignIn, "creates for the wrong user")
-            path.check(!work.isSuperseded || isSignIn, "creates for a superseded secret")
+            path.check(work.absence?.isLate != true || isSignIn, "creates for a late request")
+            path.check(work.signedOut == nil || path.isOver, "goes on after a sign-out that failed")
             path.check(path.absence == nil || isSignIn, "revives a session")
             path.check(path.absence != .ended(.revocation), "creates after a revocation")
             for result in [SessionCommitResult.fresh, .gone(.ended(.revocation))] {
                 path.follow(attempt, count: &count) { $0.created(result) }
             }
-        case .commit(let change, let record):
+        case .commit(let change, let record), .commitInTurn(_, let change, let record):
             path.check(work.signedOut == nil && path.absence == nil, "changes what is over")
             path.check(canSetCookie || change.rotation == .none, "replaces a secret that it cannot send")
             path.check(canSetCookie || record.residence == .server, "changes what it cannot send")
@@ -147,9 +153,6 @@ private struct Path {
                 if case .gone(let absence) = result { path.absence = absence }
                 path.follow(attempt, count: &count) { try $0.answered(result) }
             }
-        case .queue:
-            path.check(path.steps.dropLast() == ["commit"], "queues late")
-            path.follow(attempt, count: &count) { try $0.admitted() }
         case .touch(let record, _):
             path.check(work.changes.operations.isEmpty, "touches instead of a commit")
             path.check(canSetCookie || record.residence == .server, "touches what it cannot send")
@@ -166,7 +169,8 @@ private struct Path {
     private func results() -> [SessionCommitResult] {
         let conflicts = steps.filter { $0 == "commit" }.count
         let absences: [SessionAbsence] = [
-            .unknown, .ended(.signOut), .ended(.revocation), .superseded(SessionID(), replay: false),
+            .unknown, .ended(.signOut), .ended(.revocation),
+            .superseded(SessionID(), ReplacedSecret(isLate: true, isReplay: false)),
         ]
         return [.committed(nil), .fresh] + absences.map { .gone($0) }
             + (conflicts < 4 ? [.conflict(.loaded(["list": [0x39]]))] : [])
@@ -176,7 +180,7 @@ private struct Path {
         let isDropped = if case .dropped = action { true } else { false }
         check(events.filter { $0 == .dropped }.count == (isDropped ? 1 : 0), "drops without one event")
         check(events.filter { $0 == .signedOut }.count == (wasEnded ? 1 : 0), "reports a wrong end")
-        check(!isDropped || !work.changes.isEmpty, "drops nothing")
+        check(!isDropped || !work.changes.isEmpty || work.isSignOut, "drops nothing")
         let results = events.filter { ![.signedOut, .dropped].contains($0) }
         check(results.count <= 1, "reports two results")
         switch action {
@@ -185,7 +189,11 @@ private struct Path {
             check(canSetCookie, "sends a cookie that cannot be sent")
             check(!work.changes.isSignIn || results == [.signedIn], "does not report the sign-in")
             check(steps.last == "finish" && steps.count > 1, "sends without a store")
-        case .delete: check(canSetCookie && wasEnded, "deletes the cookie of a session that it did not end")
+        case .delete:
+            check(canSetCookie && (isOver || work.absence != nil), "deletes the cookie of a live session")
+            check(work.absence?.isLate != true, "deletes a cookie that may be newer")
+        case .deleteDead:
+            check(canSetCookie && work.absence?.isFinal == true, "deletes a cookie that may be newer")
         case .dropped: check(results.isEmpty, "reports what was dropped")
         }
     }

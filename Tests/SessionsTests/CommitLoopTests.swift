@@ -34,7 +34,12 @@ import Testing
         )
         var work = UncommittedSession(record.map { .found($0) })
         try handler(&work)
-        return try await loop.run(work, canSetCookie: canSetCookie)
+        return try await loop.run(
+            work,
+            credential: nil,
+            canSetCookie: canSetCookie,
+            mayFollowRevocation: false
+        )
     }
 
     /// A stored session that holds a list.
@@ -64,114 +69,153 @@ import Testing
         .update("list") { ($0 ?? []) + Array(text.utf8) }
     }
 
-    /// Whether another request can enter the queue at once.
-    private func isFree(_ record: SessionRecord) async -> Bool {
-        await queue.enter(record.id)
-        queue.leave(record.id)
-        return true
+    private static let empty = PendingChanges()
+
+    /// Waits until the given number of requests has loaded and stands in line behind the first.
+    private func line(_ record: SessionRecord, holds count: Int) async {
+        while queue.waiting(line(record)) < count { await Task.yield() }
+    }
+
+    private func line(_ record: SessionRecord) -> CommitQueue.Line {
+        CommitQueue.Line(id: record.id, credential: nil)
     }
 
     private var events: [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 
-    // MARK: The queue
+    /// Stands at the head of the line, until the test leaves it.
+    private func block(_ record: SessionRecord) async throws {
+        let change = SessionChange(operations: [:], policy: SessionPolicy())
+        guard case .lead = await queue.enter(line(record), CommitQueue.Member(Self.empty, change)) else {
+            throw SessionError(.conflict, "There is a line already.")
+        }
+    }
+
+    // MARK: The line
+
+    @Test func `a request alone commits at once`() async throws {
+        let record = try await session("x")
+        _ = try await run(record) { try $0.changes.append(Self.append("a")) }
+        #expect(try await list(record) == "xa" && store.counts == [.commit: 1])
+        #expect(queue.waiting(line(record)) == 0)
+    }
 
     @available(macOS 26, *)
-    @Test func `turns are given first come, first served`() async {
-        let queue = queue
-        let id = SessionID()
-        let other = SessionID()
-        await queue.enter(id)
-        let turns = Turns()
-        await withTaskGroup(of: Void.self) { group in
-            for number in 1...5 {
-                // Runs at once, as far as the queue.
+    @Test func `what waits behind a commit is one more commit, in its order`() async throws {
+        let record = try await session()
+        try await block(record)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<50 {
+                // Runs at once, as far as the line.
                 group.addImmediateTask {
-                    await queue.enter(id)
-                    turns.numbers.withLock { $0.append(number) }
-                    queue.leave(id)
+                    _ = try await run(record) { try $0.changes.append(Self.append("\(number % 10)")) }
                 }
             }
-            // Another session's queue is another one.
-            await queue.enter(other)
-            queue.leave(other)
-            #expect(turns.numbers.withLock { $0 } == [])
-            queue.leave(id)
+            await line(record, holds: 50)
+            queue.leave(line(record), after: nil)
+            try await group.waitForAll()
         }
-        #expect(turns.numbers.withLock { $0 } == [1, 2, 3, 4, 5])
-        await queue.enter(id)
-        queue.leave(id)
+        #expect(try await list(record) == String(repeating: "0123456789", count: 5))
+        #expect(store.counts == [.commit: 1])
     }
 
-    @Test func `a first attempt does not wait for the queue, a second one does`() async throws {
-        let record = try await session()
-        await queue.enter(record.id)
-        _ = try await run(record) { try $0.changes.append(Self.append("a")) }
-        #expect(try await list(record) == "a")
-        // This one read before that: it is in conflict and cannot try again until the queue is left.
-        let isTurn = Mutex(false)
-        store.before(.commit) { [store] in
-            store.before(.commit) { isTurn.withLock { #expect($0, "commits out of turn") } }
-        }
-        async let late = run(record) { try $0.changes.append(Self.append("b")) }
-        while store.counts[.commit] != 2 { await Task.yield() }
-        isTurn.withLock { $0 = true }
-        queue.leave(record.id)
-        _ = try await late
-        #expect(try await list(record) == "ab" && store.counts[.commit] == 3)
-    }
-
-    @Test func `a request that throws in its turn leaves the queue`() async throws {
+    @available(macOS 26, *)
+    @Test func `a change that is refused concerns its own request only`() async throws {
         struct Refusal: Error {}
-        let record = try await session("x")
-        meddle(record, with: ["y", "z"])
-        await #expect(throws: Refusal.self) {
-            try await run(record) { work in
-                try work.changes.append(
-                    .update("list") { bytes in
-                        guard bytes != Array("z".utf8) else { throw Refusal() }
-                        return bytes
-                    }
-                )
+        let record = try await session()
+        try await block(record)
+        let refused = Count()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<9 {
+                group.addImmediateTask {
+                    do {
+                        _ = try await run(record) { work in
+                            try work.changes.append(
+                                .update("list") { bytes in
+                                    let bytes = bytes ?? []
+                                    guard number % 3 != 2 || bytes.isEmpty else { throw Refusal() }
+                                    return bytes + Array("\(number)".utf8)
+                                }
+                            )
+                        }
+                    } catch is Refusal { refused.number.withLock { $0 += 1 } }
+                }
             }
+            await line(record, holds: 9)
+            queue.leave(line(record), after: nil)
+            try await group.waitForAll()
         }
-        #expect(store.counts[.commit] == 2)
-        #expect(await isFree(record))
-        #expect(events == [])
+        #expect(try await list(record) == "013467" && refused.number.withLock { $0 } == 3)
+        #expect(store.counts == [.commit: 1] && events == [])
     }
 
-    @Test func `a request whose store fails in its turn leaves the queue`() async throws {
-        let record = try await session("x")
-        store.before(.commit) { [self] in
-            await store("y", in: record)
-            // From the next commit on.
-            store.fail([.commit])
+    @available(macOS 26, *)
+    @Test func `a failure of the store is the failure of all, and the line goes on`() async throws {
+        let record = try await session()
+        try await block(record)
+        store.fail([.commit])
+        let failed = Count()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<5 {
+                group.addImmediateTask {
+                    do {
+                        _ = try await run(record) { try $0.changes.append(Self.append("a")) }
+                    } catch {
+                        #expect(error as? SessionError == SessionError(.storeUnavailable, ""))
+                        failed.number.withLock { $0 += 1 }
+                    }
+                }
+            }
+            await line(record, holds: 5)
+            queue.leave(line(record), after: nil)
         }
-        await #expect(throws: SessionError(.storeUnavailable, "")) {
-            try await run(record) { try $0.changes.append(Self.append("a")) }
-        }
-        #expect(store.counts[.commit] == 2 && events == [.storeFailed])
-        #expect(await isFree(record))
         store.fail([])
-        #expect(try await list(record) == "y")
+        #expect(failed.number.withLock { $0 } == 5)
+        _ = try await run(record) { try $0.changes.append(Self.append("b")) }
+        #expect(try await list(record) == "b")
     }
 
-    @Test func `a request that is cancelled waits for its turn, commits, and leaves the queue`() async throws
-    {
+    @Test func `a request that is cancelled waits for its turn and commits`() async throws {
         let record = try await session("x")
-        await queue.enter(record.id)
-        store.before(.commit) { [self] in await store("y", in: record) }
+        try await block(record)
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return try await run(record) { try $0.changes.append(Self.append("a")) }
+            return try await run(record) { try $0.changes.append(Self.append("b")) }
         }
-        while store.counts[.commit] != 1 { await Task.yield() }
-        queue.leave(record.id)
+        await line(record, holds: 1)
+        queue.leave(line(record), after: nil)
         _ = try await task.value
-        #expect(try await list(record) == "ya")
-        #expect(await isFree(record))
+        #expect(try await list(record) == "xb")
     }
 
-    @Test func `a request that loses 64 times says so, and leaves the queue`() async throws {
+    @Test func `a request that waits too long is refused, and nothing of it is stored`() async throws {
+        let queue = CommitQueue(patience: .milliseconds(20))
+        let id = SessionID()
+        let change = SessionChange(operations: [:], policy: SessionPolicy())
+        let line = CommitQueue.Line(id: id, credential: "cookie")
+        let first = CommitQueue.Member(Self.empty, change)
+        guard case .lead = await queue.enter(line, first) else { return #expect(Bool(false), "no lead") }
+        let second = CommitQueue.Member(Self.empty, change)
+        guard case .done(.failure(let error)) = await queue.enter(line, second) else {
+            return #expect(Bool(false), "not refused")
+        }
+        #expect(error as? SessionError == SessionError(.storeUnavailable, ""))
+        #expect(queue.followers(line).isEmpty)
+        queue.leave(line, after: nil)
+        guard case .lead = await queue.enter(line, second) else { return #expect(Bool(false), "not free") }
+    }
+
+    @Test func `requests with different cookies do not commit for each other`() async throws {
+        let change = SessionChange(operations: [:], policy: SessionPolicy())
+        let id = SessionID()
+        for cookie in ["old", "new", nil] {
+            let line = CommitQueue.Line(id: id, credential: cookie)
+            guard case .lead = await queue.enter(line, CommitQueue.Member(Self.empty, change)) else {
+                return #expect(Bool(false), "waits for another cookie")
+            }
+        }
+    }
+
+    @Test func `a request that loses 64 times says so, and leaves the line`() async throws {
         let record = try await session("x")
         meddle(record, with: Array(repeating: "y", count: 64))
         await #expect(throws: SessionError(.conflict, "")) {
@@ -179,22 +223,7 @@ import Testing
         }
         #expect(store.counts[.commit] == 64 && events == [.refused])
         #expect(try await list(record) == "y")
-        #expect(await isFree(record))
-    }
-
-    @Test func `a sign-in that finds the session over in its turn leaves the queue`() async throws {
-        let record = try await session("x")
-        store.before(.commit) { [self] in
-            await store("y", in: record)
-            store.before(.commit) { [memory] in _ = try? await memory.end(record) }
-        }
-        let action = try await run(record) { work in
-            try work.changes.append(Self.append("a"))
-            try work.changes.append(.signIn(principal: "ann", keeping: []))
-        }
-        guard case .send = action else { return #expect(Bool(false), "\(action)") }
-        #expect(events == [.signedIn] && store.counts == [.commit: 2, .create: 1])
-        #expect(await isFree(record))
+        _ = try await run(record) { try $0.changes.append(Self.append("a")) }
     }
 
     // MARK: Failures
@@ -248,7 +277,7 @@ extension PresentedToken {
     }
 }
 
-/// In which order tasks had their turn.
-private final class Turns: Sendable {
-    let numbers = Mutex<[Int]>([])
+/// Counts across tasks.
+private final class Count: Sendable {
+    let number = Mutex(0)
 }

@@ -68,6 +68,7 @@ import Testing
         let draft = HashedDraft(
             SessionDraft(attributes: base, policy: policy),
             for: ticket,
+            in: SecretFamily(),
             crypto,
             encode: plain
         )
@@ -81,7 +82,7 @@ import Testing
         let stored = HashedChange(change, fresh: SessionToken(), principal: nil, crypto, encode: plain)
         _ = try session.apply(stored, to: 1, status: .current, at: now)
         let principal = session.principal(for: .current).map { String(decoding: $0, as: UTF8.self) }
-        let presented = PresentedToken(ticket, hash: [])
+        let presented = PresentedToken(ticket, hash: [], family: session.family)
         let record = session.record(presented, status: .current, principal: principal, at: now)
         return Model(attributes: record.attributes, principal: record.principal)
     }

@@ -91,9 +91,9 @@ extension HTTPResponse {
         let visitor = try await visitor()
         for _ in 0..<3 { #expect(try await visitor.send { _ = $0[.item] }.setCookies.isEmpty) }
         #expect(try await visitor.send { try $0.set(.item, "cake") }.setCookies.count == 1)
-        site.clock.advance(by: .seconds(179))
+        site.clock.advance(by: .seconds(134))
         #expect(try await visitor.send().setCookies.isEmpty)
-        site.clock.advance(by: .seconds(60))
+        site.clock.advance(by: .seconds(46))
         #expect(try await visitor.send().setCookies.count == 1)
         #expect(try await visitor.send().setCookies.isEmpty)
         for _ in 0..<20 {

@@ -53,7 +53,7 @@ import Testing
     @Test func `a cookie that leads nowhere is one event, of its kind`() async throws {
         let name = site.manager.cookie.name
         func send(_ header: String) async throws {
-            let exchange = RequestSession([.cookie: header], manager: site.manager)
+            let exchange = RequestSession(.get([.cookie: header]), manager: site.manager)
             _ = try await exchange.session()
             _ = try await exchange.session()
             _ = try await site.close(exchange, nil)
@@ -141,8 +141,8 @@ import Testing
 
     @Test func `an outage of the theft policy is one event and a failure`() async throws {
         let site = try Site(policy: SessionPolicy(endsOnTheft: true))
-        let old = try await site.start()
-        try await site.send(old) { try $0.signIn(as: "ann") }
+        let old = try await site.start(as: "ann")
+        try await site.send(old) { try $0.renew() }
         site.clock.advance(by: .seconds(30))
         site.store.fail([.revoke])
         _ = site.events()
@@ -174,7 +174,7 @@ import Testing
         let store = FixedStore(answer: .absent(.unreadable))
         let manager = try SessionManager(store: store, logger: recorder.logger) { recorder.note($0) }
         let value = SessionToken().credential.value
-        let exchange = RequestSession([.cookie: "\(manager.cookie.name)=\(value)"], manager: manager)
+        let exchange = RequestSession(.get([.cookie: "\(manager.cookie.name)=\(value)"]), manager: manager)
         #expect(try await exchange.session().id == nil)
         var response = HTTPResponse(status: .ok)
         try await exchange.close(&response)
@@ -229,6 +229,8 @@ struct FixedStore: SessionStore {
         -> SessionCommitResult
     { .gone(.unreadable) }
     func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? { nil }
-    func end(_ record: SessionRecord) async throws(SessionError) -> Bool { false }
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        .gone(.unreadable)
+    }
     func check() async throws(SessionError) {}
 }

@@ -53,17 +53,23 @@ struct Site: Sendable {
     /// The kinds of all events since the last call.
     func events() -> [SessionEvent.Kind] { recorder.takeEvents().map(\.kind) }
 
-    func open(_ cookie: String?) -> RequestSession { RequestSession(fields(cookie), manager: manager) }
+    func open(_ cookie: String?, method: HTTPRequest.Method = .get) -> RequestSession {
+        RequestSession(
+            HTTPRequest(method: method, scheme: nil, authority: nil, path: "/", headerFields: fields(cookie)),
+            manager: manager
+        )
+    }
 
     /// One request from its first to its last byte.
     @discardableResult
     func send(
         _ cookie: String? = nil,
+        method: HTTPRequest.Method = .get,
         status: HTTPResponse.Status = .ok,
         _ handler: nonisolated(nonsending) (Session) async throws -> Void = { _ in }
     ) async throws -> Answer {
         let visitor = Visitor(manager, jar: jar(cookie))
-        let response = try await visitor.send(fields(cookie), status: status, handler)
+        let response = try await visitor.send(fields(cookie), method: method, status: status, handler)
         return answer(response, visitor.cookies)
     }
 
@@ -72,6 +78,15 @@ struct Site: Sendable {
     {
         var response = HTTPResponse(status: status)
         try await exchange.close(&response)
+        var jar = jar(cookie)
+        jar.receive(response.headerFields, from: place)
+        return answer(response, jar)
+    }
+
+    /// The end of a request whose handler failed.
+    func fail(_ exchange: RequestSession, _ cookie: String?) async throws -> Answer {
+        var response = HTTPResponse(status: .internalServerError)
+        try await exchange.closeAfterFailure(&response)
         var jar = jar(cookie)
         jar.receive(response.headerFields, from: place)
         return answer(response, jar)
@@ -185,5 +200,12 @@ final class Recorder: LogHandler, Sendable {
             defer { contents.events = [] }
             return contents.events
         }
+    }
+}
+
+extension HTTPRequest {
+    /// A GET request with these fields.
+    static func get(_ fields: HTTPFields) -> Self {
+        HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/", headerFields: fields)
     }
 }

@@ -74,7 +74,7 @@ public struct CachingStore<Base: SessionStore>: SessionStore {
         return try await base.touch(record, isDue: isDue)
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         defer { forget(record.id) }
         return try await base.end(record)
     }

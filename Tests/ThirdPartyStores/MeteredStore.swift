@@ -60,7 +60,7 @@ public struct MeteredStore<Base: SessionStore>: SessionStore {
         }
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         try await measure("end") { () async throws(SessionError) in try await base.end(record) }
     }
 

@@ -15,7 +15,7 @@ import Synchronization
 ///
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
-    let configuration: RedisConfiguration
+    package let configuration: RedisConfiguration
     let counters = Counters()
     let library = ScriptLibrary()
     private let connections: [SharedConnection]

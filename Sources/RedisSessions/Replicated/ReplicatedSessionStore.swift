@@ -131,26 +131,25 @@ public struct ReplicatedSessionStore: SessionStore {
                 .storeUnavailable,
                 "Redis does not answer, and this instance does not know the session."
             )
-        case .absent(let absence): return .absent(absence)
+        case .absent(let absence):
+            return .absent(copy?.session.absence(absence, of: token, crypto, at: now) ?? absence)
         case .live(let status):
             guard let copy else { return .absent(.unknown) }
-            if status == .current, copy.session.acceptsPreviousSecret(at: now), freshness == .fresh {
-                // Presenting the new secret invalidates the old one, before anything is answered. If that fails, the
-                // old one stays valid until its grace is over: no reason to refuse a read.
-                _ = try? await log.append(.touch(token.id, digest: hash))
-            }
-            let presented = PresentedToken(token, hash: hash)
+            let presented = PresentedToken(token, hash: hash, family: copy.session.family)
             let record = record(copy.session, presented, status, seen: copy.changed, at: now)
             return record.map { .found($0) } ?? .absent(.unreadable)
         }
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        let token = SessionToken()
-        let hashed = HashedDraft(draft, for: token, crypto) { crypto.encrypt(principal: $0, for: token) }
+        let family = SecretFamily()
+        let token = crypto.token(for: SessionID(), in: family, generation: 0)
+        let hashed = HashedDraft(draft, for: token, in: family, crypto) {
+            crypto.encrypt(principal: $0, for: token)
+        }
         try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
         let answer = try await log.append(.create(token.id, hashed))
-        return try result(answer, PresentedToken(token, hash: hashed.secretHash), fresh: token)
+        return try result(answer, PresentedToken(token, hash: hashed.secretHash, family: family), fresh: token)
     }
 
     public func commit(
@@ -158,7 +157,11 @@ public struct ReplicatedSessionStore: SessionStore {
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(Context.self).presented
-        let fresh = SessionToken(id: record.id)
+        let fresh = crypto.token(
+            for: record.id,
+            in: presented.family,
+            generation: presented.family.generation + 1
+        )
         let hashed = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             crypto.encrypt(principal: $0, for: fresh)
         }
@@ -202,10 +205,15 @@ public struct ReplicatedSessionStore: SessionStore {
         return presented.token.seen(context.seen.version).credential
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(Context.self).presented
-        return try await count(.end(record.id, digest: presented.hash, tombstone: SessionPolicy.tombstone))
-            == 1
+        let end = LogEntry.Content.end(record.id, digest: presented.hash, tombstone: SessionPolicy.tombstone)
+        if try await count(end) == 1 { return .ended }
+        let (copy, now) = log.lookUp(record.id)
+        switch copy?.session.status(of: presented.hash, record.id, at: now) {
+        case .absent(let absence)?: return .gone(absence)
+        case .live?, nil: return .gone(.unknown)
+        }
     }
 
     public func check() async throws(SessionError) {

@@ -1,9 +1,16 @@
 -- Enters a record into the list of a user's sessions, before the sign-in itself, so that a revocation cannot miss it.
 -- KEYS 1 list (sorted set: session ID by absolute deadline)   ARGV 1 session ID   2 lifetime ms
 -- Drops entries past their deadline; the list lives as long as its longest entry. Returns 1. Repeat-safe.
-local time = redis.call('TIME')
+local key, time = KEYS[1], redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('PEXPIREAT', KEYS[1], redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
+local deadline = now + tonumber(ARGV[2])
+local longest = math.max(deadline, tonumber(redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]) or 0)
+redis.call('ZADD', key, string.format('%.0f', deadline), ARGV[1])
+local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', longest))
+if type(expires) == 'table' and expires.err then
+    -- Nothing may stay for ever.
+    redis.call('ZREM', key, ARGV[1])
+    return expires
+end
+redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 return 1

@@ -1,17 +1,22 @@
 -- Prepended to commit.lua, touch.lua and end.lua: reads the record and what the presented secret is to it.
--- KEYS 1 record   ARGV 1 hash of the presented secret
-local key, presented = KEYS[1], ARGV[1]
+-- KEYS 1 record   ARGV 1 hash of the presented secret   2 server's time in ms after which nothing is done, or ''
+-- Returns {'late', the server's time in ms} then: the caller was told that the write had failed.
+local key, presented, not_after = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not_after and now > not_after then return {'late', now} end
 local format, gone, version, hash, old_hash, old_until, deadline, idle, used_text, user = unpack(redis.call('HMGET', key, '@format',
     '@gone', '@version', '@digest', '@old-digest', '@old-until', '@deadline', '@idle', '@used', '@user'))
 deadline, idle = tonumber(deadline), tonumber(idle)
-local used, ttl, time = tonumber(used_text), redis.call('PTTL', key), redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local used, ttl = tonumber(used_text), redis.call('PTTL', key)
 -- Why there is no session in the record; nil when there is one.
 local absence
 if gone then absence = gone
 elseif ttl == -2 then absence = 'unknown'
-elseif format ~= '1' or not (version and hash and deadline and idle and used) or ttl < 0 then absence = 'unreadable'
+elseif format ~= '1' or not (version and string.match(version, '^%d+$') and #version < 16 and hash and deadline and idle and used)
+    or ttl < 0 then absence = 'unreadable'
 elseif now >= math.min(deadline, used + idle) then absence = 'unknown' end
+-- A clock that was set back stands still for the session until it has caught up.
+now = math.max(now, used or 0)
 local is_current = presented == hash
-local accepts_old = old_hash and now < (tonumber(old_until) or 0)
-local is_valid = is_current or (accepts_old and presented == old_hash)
+local is_valid = is_current or (presented == old_hash and now < (tonumber(old_until) or 0))

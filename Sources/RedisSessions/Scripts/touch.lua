@@ -1,9 +1,8 @@
--- Restarts the idle timeout of a live record; presenting the current secret invalidates the previous one.
--- KEYS 1 record   ARGV 1 hash of the presented secret
+-- Restarts the idle timeout of a live record.
+-- KEYS 1 record   ARGV 1 hash of the presented secret   2 ''
 -- Returns 1, or 0 when there was nothing to touch. Creates nothing. Repeat-safe.
 if absence or not is_valid then return 0 end
 -- First, because a full Redis allows it, and with it what follows.
 redis.call('PEXPIRE', key, math.min(idle, deadline - now))
 redis.call('HSET', key, '@used', now)
-if is_current and accepts_old then redis.call('HSET', key, '@old-until', now) end
 return 1

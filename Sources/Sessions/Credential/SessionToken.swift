@@ -3,9 +3,9 @@
 /// What the cookie carries for stores that keep the session elsewhere: an ID, a secret, and the version last
 /// seen.
 ///
-/// `ID.SECRET`, or `ID.SECRET.VERSION` where reads may come from a local copy. The secret is 256 random bits
-/// and is never stored: the record keeps its keyed hash only, so neither a dump of the store nor a log line
-/// can be used as a cookie (R33). Prints as its ID.
+/// `ID.SECRET`, or `ID.SECRET.VERSION` where reads may come from a local copy. The secret is 192 random bits and 64
+/// that recognise it as one of its record's (see `SecretFamily`). It is never stored: the record keeps its keyed hash
+/// only, so neither a dump of the store nor a log line can be used as a cookie (R33). Prints as its ID.
 package struct SessionToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
@@ -16,10 +16,10 @@ package struct SessionToken: Sendable, CustomStringConvertible, CustomDebugStrin
     /// The version of the record that the client has seen; nil where reads always come from the source.
     package let version: Int?
 
-    /// Draws a secret, for a new record or to replace the secret of an existing one.
-    package init(id: SessionID = SessionID()) {
-        self.init(id: id, secret: RandomBytes.draw(words: 4), version: nil)
-    }
+    /// Draws a secret that belongs to no family; for records have `RecordCrypto.token`.
+    package init(id: SessionID = SessionID()) { self.init(id: id, secret: RandomBytes.draw(words: 4)) }
+
+    package init(id: SessionID, secret: [UInt8]) { self.init(id: id, secret: secret, version: nil) }
 
     private init(id: SessionID, secret: [UInt8], version: Int?) {
         self.id = id

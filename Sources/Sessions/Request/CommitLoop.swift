@@ -11,18 +11,30 @@ struct CommitLoop: Sendable {
     /// Commits and returns what the response must do about the cookie.
     ///
     /// No round trip without changes, but one when a touch is due; one with changes, and one more for each
-    /// conflict; one for a sign-out. Not interrupted by cancellation.
+    /// conflict; one for a sign-out. Changes that depend on what was read are committed together with those of
+    /// other requests of this process. Not interrupted by cancellation.
     ///
     /// - Parameters:
     ///   - work: what the handler changed.
+    ///   - credential: what the client presented, if the session was loaded.
     ///   - canSetCookie: false when the response cannot carry a cookie (1xx, 304, already sent).
+    ///   - mayFollowRevocation: whether a sign-in came after the revocation that ended the session.
     /// - Returns: what to do about the cookie.
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
     ///   `.noSession`, and what the closures of the handler's updates throw.
-    func run(_ work: UncommittedSession, canSetCookie: Bool) async throws -> CookieAction {
-        var attempt = CommitAttempt(work, policy: policy, limits: limits, canSetCookie: canSetCookie)
-        var turn: SessionID?
-        defer { if let turn { queue.leave(turn) } }
+    func run(
+        _ work: UncommittedSession,
+        credential: SessionCredential?,
+        canSetCookie: Bool,
+        mayFollowRevocation: Bool
+    ) async throws -> CookieAction {
+        var attempt = CommitAttempt(
+            work,
+            policy: policy,
+            limits: limits,
+            canSetCookie: canSetCookie,
+            mayFollowRevocation: mayFollowRevocation
+        )
         do {
             var step = try attempt.started(jitter: .random(in: 0..<1))
             while true {
@@ -32,10 +44,14 @@ struct CommitLoop: Sendable {
                 case .create(let draft): step = attempt.created(try await store.create(draft))
                 case .commit(let change, let record):
                     step = try attempt.answered(try await store.commit(change, to: record))
-                case .queue(let id):
-                    await queue.enter(id)
-                    turn = id
-                    step = try attempt.admitted()
+                case .commitInTurn(let changes, let change, let record):
+                    let (answer, isShared) = try await CombinedCommit(store: store, limits: limits, queue: queue)
+                        .run(
+                            CommitQueue.Member(changes, change),
+                            to: record,
+                            in: CommitQueue.Line(id: record.id, credential: credential?.value)
+                        )
+                    step = try attempt.answered(answer, isShared: isShared)
                 case .touch(let record, let isDue): step = attempt.touched(await touch(record, isDue: isDue))
                 case .finish(let action): return action
                 }
@@ -65,6 +81,8 @@ enum CookieAction: Sendable {
     case keep
     case send(SessionCredential, remaining: Duration)
     case delete
+    /// The cookie stands for no session any more; nobody asked to end one.
+    case deleteDead
     /// The changes were not stored because the session is over; the cookie stays as it is.
     case dropped
 }
@@ -76,31 +94,34 @@ struct CommitAttempt: Sendable {
         case end(SessionRecord)
         case create(SessionDraft)
         case commit(SessionChange, to: SessionRecord)
-        /// Wait until no other request of this process retries a commit on this session.
-        case queue(SessionID)
+        /// Commit a change that depends on what was read, alone or together with others.
+        case commitInTurn(PendingChanges, SessionChange, to: SessionRecord)
         case touch(SessionRecord, isDue: Bool)
         case finish(CookieAction)
     }
-
-    /// How often one request tries to commit a change that depends on what it read.
-    ///
-    /// Behind the queue one request of each process competes, and first attempts; the chance to lose that
-    /// often against two processes is below one in 10^11.
-    static let limit = 64
 
     private var work: UncommittedSession
     private let policy: SessionPolicy
     private let limits: SessionLimits
     private let canSetCookie: Bool
+    /// Whether the sign-in came after the last end of all the user's sessions that this process knows of.
+    private let mayFollowRevocation: Bool
     private var jitter = 0.0
     private var attempts = 0
-    private var isQueued = false
-    private var hasEnded = false
+    /// Whether the cookie is to be deleted, if no other is sent.
+    private var deletesCookie = false
     private var rotation = SessionChange.Rotation.none
     private var events: [SessionEvent] = []
 
-    init(_ work: UncommittedSession, policy: SessionPolicy, limits: SessionLimits, canSetCookie: Bool) {
+    init(
+        _ work: UncommittedSession,
+        policy: SessionPolicy,
+        limits: SessionLimits,
+        canSetCookie: Bool,
+        mayFollowRevocation: Bool = false
+    ) {
         self.work = work
+        self.mayFollowRevocation = mayFollowRevocation
         self.policy = policy
         self.limits = limits
         self.canSetCookie = canSetCookie
@@ -118,43 +139,57 @@ struct CommitAttempt: Sendable {
     /// Returns the first step; for `jitter` see `SessionPolicy.isTouchDue`.
     mutating func started(jitter: Double) throws -> Step {
         self.jitter = jitter
-        guard let record = work.signedOut else { return try next() }
+        guard let record = work.signedOut else {
+            // Nothing of this client is alive, or there is a newer cookie on its way, whose session must not go on.
+            if work.isSignOut, let absence = work.absence {
+                if absence.isLate { return drop() }
+                deletesCookie = true
+            }
+            return try next()
+        }
         guard canSetCookie || record.residence != .cookie else { throw unsupported("it was not ended") }
         return .end(record)
     }
 
-    mutating func ended(_ wasAlive: Bool) throws -> Step {
-        hasEnded = wasAlive
-        if wasAlive { emit(.signedOut, work.signedOut?.id) }
+    mutating func ended(_ result: SessionEndResult) throws -> Step {
+        switch result {
+        case .ended: emit(.signedOut, work.signedOut?.id)
+        case .gone(.superseded), .gone(.wrongSecret), .gone(.unreadable): return drop()
+        case .gone: break
+        }
+        deletesCookie = true
         return try next()
     }
 
-    mutating func admitted() throws -> Step { try next() }
-
-    mutating func answered(_ result: SessionCommitResult) throws -> Step {
+    /// - Parameter isShared: whether another request of this process got the same answer, and reports it.
+    mutating func answered(_ result: SessionCommitResult, isShared: Bool = false) throws -> Step {
         switch result {
         case .committed(let id, _, let credential, let remaining):
             guard let credential, canSetCookie else { return .finish(.keep) }
             if work.changes.isSignIn { emit(.signedIn, id) }
-            if rotation == .renew { emit(.renewed, id) }
+            if rotation == .renew, !isShared { emit(.renewed, id) }
             return .finish(.send(credential, remaining: remaining))
         case .conflict(let fresh):
             attempts += 1
-            guard attempts < Self.limit else {
+            guard attempts < CombinedCommit.limit else {
                 throw SessionError(
                     .conflict,
                     "Other requests changed the session \(attempts) times in a row; nothing was stored."
                 )
             }
             try work.replay(on: fresh)
-            guard !isQueued else { return try next() }
-            isQueued = true
-            return .queue(fresh.id)
+            return try next()
         case .gone(let absence):
             // A sign-in starts a new session, unless the end of all the user's sessions overtook it (R28).
             // Nothing else may revive the session.
-            guard work.changes.isSignIn, absence != .ended(.revocation) else { return drop() }
-            try work.replayOnNew()
+            guard work.changes.isSignIn, absence != .ended(.revocation) || mayFollowRevocation else { return drop() }
+            // This request has read the attributes with a valid secret: another sign-in was only faster.
+            let isReplaced =
+                switch absence {
+                case .superseded, .wrongSecret: true
+                default: false
+                }
+            try work.replayOnNew(from: isReplaced ? work.record?.attributes ?? [:] : [:])
             return try next()
         }
     }
@@ -178,14 +213,16 @@ struct CommitAttempt: Sendable {
         guard !operations.isEmpty || rotation != .none else { return touch(record) }
         guard canSetCookie || record.residence == .server else { throw unsupported("it was not changed") }
         if !operations.isEmpty { try limits.check(work.changes.attributes, replacing: record.attributes) }
-        let change = SessionChange(
+        var change = SessionChange(
             operations: operations,
             needsVersion: work.changes.dependsOnBase,
             rotation: rotation,
             policy: policy,
             maximumBytes: limits.bytes
         )
-        return .commit(change, to: record)
+        change.policy.renewalGrace = policy.grace
+        let isInTurn = change.needsVersion && !work.changes.isSignIn && record.residence == .server
+        return isInTurn ? .commitInTurn(work.changes, change, to: record) : .commit(change, to: record)
     }
 
     private func rotation(of record: SessionRecord) throws(SessionError) -> SessionChange.Rotation {
@@ -203,9 +240,13 @@ struct CommitAttempt: Sendable {
     private mutating func create() throws -> Step {
         let attributes = work.changes.attributes
         guard !attributes.isEmpty || work.changes.isSignIn else {
-            return .finish(hasEnded && canSetCookie ? .delete : .keep)
+            guard canSetCookie else { return .finish(.keep) }
+            if deletesCookie { return .finish(.delete) }
+            return .finish(work.absence?.isFinal == true ? .deleteDead : .keep)
         }
-        guard canSetCookie, !work.isSuperseded || work.changes.isSignIn else { return drop() }
+        guard canSetCookie, work.absence?.isLate != true || work.isSignOut || work.changes.isSignIn else {
+            return drop()
+        }
         try limits.check(attributes, replacing: [:])
         return .create(SessionDraft(attributes: attributes, principal: work.principal, policy: policy))
     }
@@ -217,7 +258,7 @@ struct CommitAttempt: Sendable {
 
     /// Gives the changes up; a renewal that only the policy asked for is not one.
     private mutating func drop() -> Step {
-        guard !work.changes.isEmpty else { return .finish(.keep) }
+        guard !work.changes.isEmpty || work.isSignOut else { return .finish(.keep) }
         emit(.dropped, work.record?.id)
         return .finish(.dropped)
     }

@@ -123,21 +123,26 @@ struct PendingChanges: Sendable {
 struct UncommittedSession: Sendable {
     /// The record as it was read; nil for an anonymous session without one.
     private(set) var record: SessionRecord?
+    /// Why the presented credential stands for no session; nil when it does, or there is none.
+    let absence: SessionAbsence?
     /// What the handler changed since.
     var changes = PendingChanges()
+    /// Whether the handler signed out, of whatever the client presented.
+    private(set) var isSignOut = false
     /// The record that `signOut` is to end.
     private(set) var signedOut: SessionRecord?
-    /// Whether the presented secret was replaced: the browser holds the newer one, so writes are dropped.
-    private(set) var isSuperseded = false
+    /// When the handler signed in, by this process' clock.
+    var signInTime: ContinuousClock.Instant?
 
     /// Starts with what the store found; nil for a request without a credential.
     init(_ load: SessionLoadResult?) {
         switch load {
         case .found(let record):
             self.record = record
+            absence = nil
             changes = PendingChanges(base: record.attributes)
-        case .absent(.superseded): isSuperseded = true
-        case .absent, nil: break
+        case .absent(let absence): self.absence = absence
+        case nil: absence = nil
         }
     }
 
@@ -149,6 +154,7 @@ struct UncommittedSession: Sendable {
 
     /// Ends the record with the commit; what is written afterwards goes into a new session.
     mutating func signOut() {
+        isSignOut = true
         signedOut = record ?? signedOut
         record = nil
         changes = PendingChanges()
@@ -162,8 +168,16 @@ struct UncommittedSession: Sendable {
 
     /// Applies the changes to a new session, because the one they were made for is over; throws what the
     /// closures of updates throw.
-    mutating func replayOnNew() throws {
-        changes = try changes.replayed(on: [:])
+    ///
+    /// - Parameter base: what the new session takes over.
+    mutating func replayOnNew(from base: [String: [UInt8]]) throws {
+        changes = try changes.replayed(on: base)
+        record = nil
+    }
+
+    /// Forgets the changes, but not that the handler signed out.
+    mutating func dropChanges() {
+        changes = PendingChanges()
         record = nil
     }
 }

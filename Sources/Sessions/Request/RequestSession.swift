@@ -18,7 +18,16 @@ public final class RequestSession: Sendable {
     /// The manager behind this request, for lists and revocations.
     public let manager: SessionManager
     private let cookies: SessionCookie.Lookup
+    private let request: Traits
     private let state = Mutex(State())
+
+    /// What of the request decides how its response is answered.
+    private struct Traits {
+        /// The method promises to change nothing.
+        let isSafe: Bool
+        /// A person follows a link or submits a form, as far as the browser says; not a script or a part of a page.
+        let isNavigation: Bool
+    }
 
     private struct State {
         var session: Session?
@@ -28,9 +37,14 @@ public final class RequestSession: Sendable {
     }
 
     /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
-    public init(_ request: HTTPFields, manager: SessionManager) {
+    public init(_ request: HTTPRequest, manager: SessionManager) {
         self.manager = manager
-        cookies = manager.cookie.read(request)
+        cookies = manager.cookie.read(request.headerFields)
+        let mode = request.headerFields[.fetchMode]
+        self.request = Traits(
+            isSafe: [.get, .head, .options, .trace].contains(request.method),
+            isNavigation: mode == nil || mode == "navigate"
+        )
     }
 
     /// Returns the session of this request; the same object each time.
@@ -64,8 +78,14 @@ public final class RequestSession: Sendable {
     ///
     /// Call it when the handler has returned and before the response head is sent; only the first call
     /// commits. If it throws, the response must not be sent: no change was stored, except that a sign-out may
-    /// have happened. At most one round trip, two when a session ends and another starts in the same request,
-    /// and one more for each conflict.
+    /// have happened. At most one round trip, two for a sign-in, one more when a session ends and another starts
+    /// in the same request, and one more for each conflict.
+    ///
+    /// A 2xx answer to an unsafe method therefore means: stored. With a safe method (GET, HEAD, OPTIONS, TRACE)
+    /// changes that the end of the session overtook are dropped and reported as an event, and the response stands.
+    ///
+    /// A cookie that stands for no session any more is deleted, except in requests of scripts and parts of pages
+    /// (by `Sec-Fetch-Mode`), which may overlap with one that brings the browser a new session.
     ///
     /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
     /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
@@ -73,7 +93,7 @@ public final class RequestSession: Sendable {
     /// session is created then and no secret replaced.
     ///
     /// - Parameter response: the head of the response, complete but for these fields.
-    /// - Throws: `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
+    /// - Throws: `.sessionChanged`, `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
     ///   `.noSession` for a sign-in that cannot be sent, and what the closures of updates throw.
     public func close(_ response: inout HTTPResponse) async throws {
         let (session, isTouched) = closed()
@@ -85,23 +105,46 @@ public final class RequestSession: Sendable {
             session,
             canSetCookie: SessionCookie.isPermitted(on: response.status)
         )
-        let fields = try fields(for: action)
+        if case .dropped = action, !request.isSafe {
+            throw SessionError(
+                .sessionChanged,
+                "The session ended or its cookie was replaced during this request; nothing was stored."
+            )
+        }
+        try write(action, to: &response)
+    }
+
+    /// Closes the session of a handler that failed, and writes the header fields of the error's response.
+    ///
+    /// Stores nothing but a sign-out, and what `Session.keepChangesOnError` asks for: no round trip without them.
+    /// After `close` has thrown, it stores nothing.
+    ///
+    /// - Parameter response: the head of the response to the error; see `close`.
+    /// - Returns: whether the handler had asked for the session; if not, the response was not changed.
+    /// - Throws: what `close` throws, but `.sessionChanged`: the error's own response stands then.
+    @discardableResult
+    public func closeAfterFailure(_ response: inout HTTPResponse) async throws -> Bool {
+        let (session, isTouched) = closed()
+        guard let session else {
+            if isTouched { markPersonal(&response) }
+            return isTouched
+        }
+        let action = try await manager.commit(
+            session,
+            canSetCookie: SessionCookie.isPermitted(on: response.status),
+            afterFailure: true
+        )
+        try write(action, to: &response)
+        return true
+    }
+
+    private func write(_ action: CookieAction?, to response: inout HTTPResponse) throws(SessionError) {
+        let fields = try fields(for: action ?? .keep)
         let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
         CacheControl.apply(to: &response.headerFields, exposure: isSet ? .cookieSet : .touched)
     }
 
-    /// Closes the session without storing anything: for handlers that failed.
-    ///
-    /// - Returns: whether the handler had asked for the session; then the response must not be cached, and
-    ///   `markPersonal` sees to that.
-    public func abandon() -> Bool {
-        let (session, isTouched) = closed()
-        _ = session?.close()
-        return isTouched
-    }
-
-    /// Tells caches that a response depends on the session; for responses to failures, `close` does it itself.
-    public func markPersonal(_ response: inout HTTPResponse) {
+    private func markPersonal(_ response: inout HTTPResponse) {
         CacheControl.apply(to: &response.headerFields, exposure: .touched)
     }
 
@@ -135,7 +178,8 @@ public final class RequestSession: Sendable {
                 now: Date(),
                 replacing: cookies.chunks
             )
-        case .delete: manager.cookie.deletionFields(replacing: cookies.chunks)
+        case .deleteDead where !request.isNavigation: []
+        case .delete, .deleteDead: manager.cookie.deletionFields(replacing: cookies.chunks)
         }
     }
 }
@@ -144,4 +188,9 @@ public final class RequestSession: Sendable {
 extension RequestSession: CustomReflectable {
     /// Shows nothing.
     public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension HTTPField.Name {
+    /// Why the browser sends the request.
+    fileprivate static let fetchMode = Self("Sec-Fetch-Mode")!
 }

@@ -96,17 +96,60 @@ public enum SessionAbsence: Hashable, Sendable {
     case unknown
     /// The record was ended, and is remembered as such for a while.
     case ended(SessionEndReason)
-    /// The record is alive, and the secret is not, or no longer, its secret.
-    ///
-    /// - Parameter replay: the secret was once valid and was presented after its grace: the cookie may have been
-    ///   copied (R16).
-    case superseded(SessionID, replay: Bool)
+    /// The record is alive, and the secret is one that it had before.
+    case superseded(SessionID, ReplacedSecret)
+    /// The record is alive and never had this secret: it was guessed, or is newer than a record that came back from a
+    /// backup.
+    case wrongSecret(SessionID)
     /// The value was sealed for this form of cookie, but not with our key, or not for this cookie, or it was changed.
     case forged
     /// The value names a seal key that is not in the ring.
     case unknownKey
     /// The record cannot be used: wrong type, missing fields, no time to live, or a future format. Left untouched.
     case unreadable
+}
+
+extension SessionAbsence {
+    /// Whether the credential will never again stand for a session, so that the cookie is to be deleted.
+    ///
+    /// Not for a value that other instances may understand, or that may belong to another application.
+    var isFinal: Bool {
+        switch self {
+        case .unknown, .ended, .wrongSecret: true
+        case .superseded(_, let secret): !secret.isLate
+        case .malformed, .forged, .unknownKey, .unreadable: false
+        }
+    }
+
+    /// Whether the request may have left the browser before a newer cookie arrived there.
+    var isLate: Bool { if case .superseded(_, let secret) = self { secret.isLate } else { false } }
+}
+
+/// What a store knows of a secret that was replaced.
+public struct ReplacedSecret: Hashable, Sendable {
+    /// Whether it was replaced so recently that the request may have left before the new one arrived.
+    ///
+    /// The browser may hold a newer cookie, so its cookie must not be changed.
+    public var isLate: Bool
+    /// Whether it was presented after its grace: the cookie may have been copied (R16).
+    public var isReplay: Bool
+    /// Whether it had the rights of the user who is signed in; false for one from before the sign-in.
+    public var hadRights: Bool
+
+    /// Creates a description; for stores.
+    public init(isLate: Bool, isReplay: Bool, hadRights: Bool = true) {
+        self.isLate = isLate
+        self.isReplay = isReplay
+        self.hadRights = hadRights
+    }
+}
+
+/// The answer of `SessionStore.end`.
+public enum SessionEndResult: Hashable, Sendable {
+    /// The session was alive and is ended.
+    case ended
+    /// Nothing was changed: the session was over, or the credential no longer valid.
+    case gone(SessionAbsence)
 }
 
 /// How a session was ended before its time.

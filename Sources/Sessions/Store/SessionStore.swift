@@ -20,7 +20,8 @@
 /// * **The store says what the cookie must carry.** `create`, `commit` and `touch` return a credential when
 ///   it changed. None of them ever returns a secret that was replaced.
 /// * **Writes run to their end.** `create`, `commit` and `end` ignore the cancellation of the calling task (a
-///   client that hangs up); the store's own deadline bounds them.
+///   client that hangs up); the store's own deadline bounds them. A write that its caller was told had failed
+///   does not happen after that deadline.
 /// * **Everything stored expires.**
 ///
 /// A store that keeps sessions in the cookie cannot know whether a credential is the newest one, and declares
@@ -41,9 +42,8 @@ public protocol SessionStore: Sendable {
     /// - Returns: what the cookie must carry from now on; nil when it stays as it is.
     func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential?
 
-    /// Ends the session. Returns false, with nothing changed, when it was over or the credential no longer
-    /// valid.
-    func end(_ record: SessionRecord) async throws(SessionError) -> Bool
+    /// Ends the session for good.
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult
 
     /// Returns when the store can serve, throws `.storeUnavailable` when it cannot. For readiness checks.
     func check() async throws(SessionError)

@@ -243,7 +243,7 @@ private final class Plain {
 extension SessionManager {
     /// Returns the cookie of a visitor for whom `handler` has made a session.
     fileprivate func visit(_ handler: (Session) throws -> Void) async throws -> SessionCredential {
-        let exchange = RequestSession([:], manager: self)
+        let exchange = RequestSession(HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/"), manager: self)
         var response = HTTPResponse(status: .ok)
         try handler(try await exchange.session())
         try await exchange.close(&response)
@@ -256,7 +256,16 @@ extension SessionManager {
         _ credential: SessionCredential,
         _ handler: (Session) throws -> Void
     ) async throws -> (Session, HTTPResponse) {
-        let exchange = RequestSession([.cookie: "\(cookie.name)=\(credential.value)"], manager: self)
+        let exchange = RequestSession(
+            HTTPRequest(
+                method: .get,
+                scheme: nil,
+                authority: nil,
+                path: "/",
+                headerFields: [.cookie: "\(cookie.name)=\(credential.value)"]
+            ),
+            manager: self
+        )
         var response = HTTPResponse(status: .ok)
         let session = try await exchange.session()
         try handler(session)

@@ -133,7 +133,7 @@ final class ReplicationLog: Sendable {
                 }
             } catch {
                 // With an unknown outcome the entry may be in the log; if it is, it comes back.
-                guard error.outcome == .unknown else { throw RedisSessionStore.unavailable(error) }
+                guard error.outcome == .unknown else { throw .unavailable(error) }
             }
             _ = await wait(for: .outcome(of: nonce), until: deadline)
             guard let result = update({ $0.result(of: nonce) }) else { throw LogFailure.unknownOutcome.error }

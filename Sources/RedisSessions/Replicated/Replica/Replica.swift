@@ -186,8 +186,8 @@ struct Replica: Sendable {
         guard var record = table[id] else { return .gone(.unknown) }
         switch record.session.status(of: digest, id, at: now) {
         case .absent(let absence): return .gone(absence)
-        case .live(let secretStatus):
-            record.session.touch(secretStatus, at: now)
+        case .live:
+            record.session.touch(at: now)
             table[id] = record
             return .touched
         }

@@ -24,6 +24,9 @@ extension RecordState {
         writer.optional(previousSecretHash)
         writer.instant(previousValidUntil)
         writer.instant(previousIsReplayFrom)
+        writer.string(family.key)
+        writer.number(UInt64(family.generation))
+        writer.number(UInt64(family.trustedFrom))
         for instant in [times.created, times.lastUsed, times.rotated, times.deadline] {
             writer.instant(instant)
         }
@@ -44,6 +47,11 @@ extension RecordState {
         let previousSecretHash = try reader.optional()
         let previousValidUntil = try reader.instant()
         let previousIsReplayFrom = try reader.instant()
+        let family = SecretFamily(
+            key: try reader.string(),
+            generation: try reader.count(),
+            trustedFrom: try reader.count()
+        )
         let times = SessionTimes(
             created: try reader.instant(),
             lastUsed: try reader.instant(),
@@ -57,6 +65,7 @@ extension RecordState {
             previousSecretHash: previousSecretHash,
             previousValidUntil: previousValidUntil,
             previousIsReplayFrom: previousIsReplayFrom,
+            family: family,
             attributes: try reader.attributes(),
             version: version,
             times: times
@@ -77,6 +86,7 @@ extension RecordState {
 extension HashedDraft {
     func encode(to writer: inout ByteWriter) {
         writer.string(secretHash)
+        writer.string(family)
         writer.duration(idleTimeout)
         writer.duration(lifetime)
         writer.optional(principal)
@@ -85,7 +95,7 @@ extension HashedDraft {
     }
 
     init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        let secretHash = try reader.string()
+        let (secretHash, family) = (try reader.string(), try reader.string())
         let (idleTimeout, lifetime) = (try reader.duration(), try reader.duration())
         let (principal, principalHash) = (try reader.optional(), try reader.optional())
         self.init(
@@ -93,6 +103,7 @@ extension HashedDraft {
             principal: principal,
             principalHash: principalHash,
             secretHash: secretHash,
+            family: family,
             idleTimeout: idleTimeout,
             lifetime: lifetime
         )

@@ -86,7 +86,7 @@ public struct TieredSessionStore: SessionDirectory {
         return try await anonymous.touch(record, isDue: isDue)
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         guard isAnonymous(record) else { return try await backing.end(record) }
         return try await anonymous.end(record)
     }

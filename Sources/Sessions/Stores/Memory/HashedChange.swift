@@ -8,6 +8,8 @@ package struct HashedDraft: Hashable, Sendable {
     /// The hash of the user's name.
     package var principalHash: [UInt8]?
     package var secretHash: [UInt8]
+    /// The key of the record's `SecretFamily`.
+    package var family: [UInt8]
     package var idleTimeout: Duration
     package var lifetime: Duration
 
@@ -16,6 +18,7 @@ package struct HashedDraft: Hashable, Sendable {
         principal: [UInt8]?,
         principalHash: [UInt8]?,
         secretHash: [UInt8],
+        family: [UInt8],
         idleTimeout: Duration,
         lifetime: Duration
     ) {
@@ -23,6 +26,7 @@ package struct HashedDraft: Hashable, Sendable {
         self.principal = principal
         self.principalHash = principalHash
         self.secretHash = secretHash
+        self.family = family
         self.idleTimeout = idleTimeout
         self.lifetime = lifetime
     }
@@ -32,11 +36,13 @@ package struct HashedDraft: Hashable, Sendable {
     /// - Parameters:
     ///   - draft: the draft.
     ///   - token: the token of the new record.
+    ///   - family: the family of its secret.
     ///   - crypto: hashes secrets and names.
     ///   - encode: brings the user's name into the form in which it is kept.
     package init(
         _ draft: SessionDraft,
         for token: SessionToken,
+        in family: SecretFamily,
         _ crypto: RecordCrypto,
         encode: (String) -> [UInt8]
     ) {
@@ -45,6 +51,7 @@ package struct HashedDraft: Hashable, Sendable {
             principal: draft.principal.map(encode),
             principalHash: draft.principal.map { crypto.hash(principal: $0) },
             secretHash: crypto.hash(token),
+            family: family.key,
             idleTimeout: draft.policy.idleTimeout,
             lifetime: draft.policy.lifetime
         )

@@ -57,25 +57,23 @@ public final class MemorySessionStore: SessionDirectory {
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         guard let token = SessionToken(credential) else { return .absent(.malformed) }
         let now = now()
-        let presented = PresentedToken(token, hash: crypto.hash(token))
+        let hash = crypto.hash(token)
         return contents.withLock { contents in
-            guard var session = contents.sessions[token.id] else { return .absent(.unknown) }
-            switch session.status(of: presented.hash, token.id, at: now) {
-            case .absent(let absence): return .absent(absence)
+            guard let session = contents.sessions[token.id] else { return .absent(.unknown) }
+            switch session.status(of: hash, token.id, at: now) {
+            case .absent(let absence): return .absent(session.absence(absence, of: token, crypto, at: now))
             case .live(let status):
-                if status == .current, session.acceptsPreviousSecret(at: now) {
-                    session.touch(status, at: now)
-                    contents.replace(token.id, session)
-                }
+                let presented = PresentedToken(token, hash: hash, family: session.family)
                 return .found(record(session, presented, status, at: now))
             }
         }
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        let token = SessionToken()
+        let family = SecretFamily()
+        let token = crypto.token(for: SessionID(), in: family, generation: 0)
         let now = now()
-        let session = RecordState(HashedDraft(draft, for: token, crypto) { Array($0.utf8) }, now: now)
+        let session = RecordState(HashedDraft(draft, for: token, in: family, crypto) { Array($0.utf8) }, now: now)
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
             let isFull =
@@ -106,7 +104,11 @@ public final class MemorySessionStore: SessionDirectory {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
         let now = now()
-        let fresh = SessionToken(id: record.id)
+        let fresh = crypto.token(
+            for: record.id,
+            in: presented.family,
+            generation: presented.family.generation + 1
+        )
         let change = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             Array($0.utf8)
         }
@@ -142,21 +144,25 @@ public final class MemorySessionStore: SessionDirectory {
         let presented = try record.context(PresentedToken.self)
         let now = now()
         contents.withLock { contents in
-            guard case (var session, let status)? = contents.live(record.id, presented.hash, at: now) else {
-                return
-            }
-            session.touch(status, at: now)
+            guard var session = contents.sessions[record.id],
+                case .live = session.status(of: presented.hash, record.id, at: now)
+            else { return }
+            session.touch(at: now)
             contents.replace(record.id, session)
         }
         return nil
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(PresentedToken.self)
         let now = now()
         return contents.withLock { contents in
-            guard contents.live(record.id, presented.hash, at: now) != nil else { return false }
-            return contents.markEnded(record.id, .signOut, until: now + SessionPolicy.tombstone)
+            guard let session = contents.sessions[record.id] else { return .gone(.unknown) }
+            if case .absent(let absence) = session.status(of: presented.hash, record.id, at: now) {
+                return .gone(absence)
+            }
+            _ = contents.markEnded(record.id, .signOut, until: now + SessionPolicy.tombstone)
+            return .ended
         }
     }
 
@@ -234,15 +240,6 @@ extension MemorySessionStore.Contents {
         session.markEnded(end, until: until)
         replace(id, session)
         return true
-    }
-
-    fileprivate func live(_ id: SessionID, _ hash: [UInt8], at now: SessionInstant) -> (
-        RecordState, SecretStatus
-    )? {
-        guard let session = sessions[id],
-            case .live(let status) = session.status(of: hash, id, at: now)
-        else { return nil }
-        return (session, status)
     }
 
     fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionID: RecordState] {

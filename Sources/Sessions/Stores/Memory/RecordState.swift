@@ -20,8 +20,9 @@ package struct RecordState: Hashable, Sendable {
     package var previousSecretHash: [UInt8]?
     /// Until when the previous secret is valid.
     package var previousValidUntil: SessionInstant
-    /// From when on presenting the previous secret is a replay; until then it may be a late request.
+    /// From when on presenting an earlier secret is a replay; until then it may be a late request.
     package var previousIsReplayFrom: SessionInstant
+    package var family: SecretFamily
     /// The encoded attributes by name.
     package var attributes: [String: [UInt8]]
     /// Grows by one with each commit.
@@ -41,6 +42,7 @@ package struct RecordState: Hashable, Sendable {
     /// Creates a record at `now`.
     package init(_ draft: HashedDraft, now: SessionInstant) {
         secretHash = draft.secretHash
+        family = SecretFamily(key: draft.family, generation: 0, trustedFrom: 0)
         attributes = draft.attributes
         principal = draft.principal
         principalHash = draft.principalHash
@@ -55,11 +57,13 @@ package struct RecordState: Hashable, Sendable {
         previousSecretHash: [UInt8]?,
         previousValidUntil: SessionInstant,
         previousIsReplayFrom: SessionInstant,
+        family: SecretFamily,
         attributes: [String: [UInt8]],
         version: Int,
         times: SessionTimes
     ) {
         self.secretHash = secretHash
+        self.family = family
         self.previousSecretHash = previousSecretHash
         self.previousValidUntil = previousValidUntil
         self.previousIsReplayFrom = previousIsReplayFrom
@@ -77,11 +81,6 @@ package struct RecordState: Hashable, Sendable {
     /// Whether the record is neither ended nor expired.
     package func isAlive(at now: SessionInstant) -> Bool { tombstoneUntil == nil && now < expiry }
 
-    /// Whether the previous secret is still valid.
-    package func acceptsPreviousSecret(at now: SessionInstant) -> Bool {
-        previousSecretHash != nil && now < previousValidUntil
-    }
-
     /// Returns whether the record is alive for the holder of a secret.
     ///
     /// - Parameters:
@@ -96,10 +95,26 @@ package struct RecordState: Hashable, Sendable {
         }
         if RecordCrypto.areEqual(presented, secretHash) { return .live(.current) }
         guard let previousSecretHash, RecordCrypto.areEqual(presented, previousSecretHash) else {
-            return .absent(.superseded(id, replay: false))
+            return .absent(.wrongSecret(id))
         }
         if now < previousValidUntil { return .live(.previous) }
-        return .absent(.superseded(id, replay: now >= previousIsReplayFrom))
+        return .absent(.superseded(id, replaced(family.generation - 1, at: now)))
+    }
+
+    /// Returns why there is no session for a token: looks among all earlier secrets of the record.
+    package func absence(
+        _ absence: SessionAbsence,
+        of token: SessionToken,
+        _ crypto: RecordCrypto,
+        at now: SessionInstant
+    ) -> SessionAbsence {
+        guard case .wrongSecret(let id) = absence, let generation = crypto.generation(of: token, in: family)
+        else { return absence }
+        return .superseded(id, replaced(generation, at: now))
+    }
+
+    private func replaced(_ generation: Int, at now: SessionInstant) -> ReplacedSecret {
+        family.replaced(generation, since: times.rotated, isReplay: now >= previousIsReplayFrom, at: now)
     }
 
     /// Returns which of several hashes of one secret, one for each pepper, the record knows; the first if
@@ -148,12 +163,7 @@ package struct RecordState: Hashable, Sendable {
     package func remaining(at now: SessionInstant) -> Duration { times.deadline - now }
 
     /// Restarts the idle timeout.
-    ///
-    /// Presenting the current secret invalidates the previous one.
-    package mutating func touch(_ status: SecretStatus, at now: SessionInstant) {
-        times.lastUsed = now
-        if status == .current { previousValidUntil = min(previousValidUntil, now) }
-    }
+    package mutating func touch(at now: SessionInstant) { times.lastUsed = max(times.lastUsed, now) }
 
     /// Applies a change whole, or changes nothing.
     ///
@@ -173,7 +183,7 @@ package struct RecordState: Hashable, Sendable {
         let isStale = version != self.version
         if change.needsVersion, isStale { return nil }
         var next = self
-        next.touch(status, at: now)
+        next.touch(at: now)
         if case .signIn(let signIn) = change.rotation {
             next.attributes = attributes.filter { signIn.keeping.contains($0.key) }
         }
@@ -207,12 +217,14 @@ package struct RecordState: Hashable, Sendable {
             previousValidUntil = now + change.grace
         case .signIn(let signIn):
             fresh = signIn.secretHash
+            if principal == nil { family.trustedFrom = family.generation + 1 }
             (previousPrincipal, principal, principalHash) = (nil, signIn.principal, signIn.principalHash)
             times.deadline = now + signIn.lifetime
             times.idleTimeout = signIn.idleTimeout
             previousValidUntil = now
         }
         previousIsReplayFrom = now + change.grace
+        family.generation += 1
         (previousSecretHash, secretHash) = (secretHash, fresh)
         times.rotated = now
         return true

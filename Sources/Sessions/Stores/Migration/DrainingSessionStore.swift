@@ -58,7 +58,7 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         guard case .absent(let absence) = first else { return first }
         switch absence {
         // The record is there, so the other store does not have it.
-        case .ended, .superseded, .unreadable: return first
+        case .ended, .superseded, .wrongSecret, .unreadable: return first
         case .malformed, .unknown, .forged, .unknownKey: break
         }
         let second = try await load(credential, fromNew: phase != .drain)
@@ -91,7 +91,7 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         }
     }
 
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         switch try record.context(Origin.self) {
         case .new(let record): try await new.end(record)
         case .old(let record): try await old.end(record)
@@ -165,7 +165,7 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         guard case .committed(_, _, let replaced, _) = claimed else { return claimed }
         // It has moved. What cannot be ended now expires: no client has its secret.
         guard let replaced, let load = try? await old.load(replaced) else { return nil }
-        if case .found(let retired) = load, (try? await old.end(retired)) ?? true { return nil }
+        if case .found(let retired) = load, (try? await old.end(retired)) ?? .ended == .ended { return nil }
         // A revocation came in between, and must concern the new session too.
         return .gone(.ended(.revocation))
     }

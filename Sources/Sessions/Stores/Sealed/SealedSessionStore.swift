@@ -123,8 +123,8 @@ public struct SealedSessionStore: SessionStore {
     /// Returns whether there is a session to sign out of.
     ///
     /// The caller deletes the cookie; nothing else happens.
-    public func end(_ record: SessionRecord) async throws(SessionError) -> Bool {
-        try record.context(Context.self).payload.absence(at: now()) == nil
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        try record.context(Context.self).payload.absence(at: now()).map { .gone($0) } ?? .ended
     }
 
     public func check() async throws(SessionError) {}
