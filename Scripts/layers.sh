@@ -38,7 +38,7 @@ store         Sessions/Store/*                                           values 
 events        Sessions/SessionEvent*                                     values credential store
 caching       Sessions/Request/CacheControl*                             -
 changes       Sessions/Request/PendingChanges*                           values store
-commit        Sessions/Request/Commit*                                   values credential events store changes
+commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes
 manager       Sessions/SessionManager*                                   values credential events store cookie session commit
 request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager

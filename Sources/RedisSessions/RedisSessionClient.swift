@@ -20,7 +20,9 @@ struct RedisSessionClient: Sendable {
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
-        do { return try await redis.send(commands, cancellation: cancellation) } catch { throw .unavailable(error) }
+        do { return try await redis.send(commands, cancellation: cancellation) } catch {
+            throw .unavailable(error)
+        }
     }
 
     /// Sends a command that nothing waits for.

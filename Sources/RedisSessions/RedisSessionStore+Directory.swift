@@ -30,7 +30,9 @@ extension RedisSessionStore: SessionDirectory {
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         for hash in crypto.hashes(principal: principal) {
             // Only what is in the list may leave a tombstone, or any user could fill Redis with them.
-            let listed = try await redis.send(RedisCommand("ZSCORE", schema.index(hash), "\(id)", readOnly: true))
+            let listed = try await redis.send(
+                RedisCommand("ZSCORE", schema.index(hash), "\(id)", readOnly: true)
+            )
             guard !listed.isNull,
                 Self.hasEnded(try await redis.write { endCommand(id, hash, if: "user", notAfter: $0) })
             else { continue }

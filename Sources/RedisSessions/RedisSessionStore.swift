@@ -140,7 +140,9 @@ public struct RedisSessionStore: SessionStore {
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(PresentedToken.self)
-        let reply = try await redis.write { endCommand(record.id, presented.hash, if: "secret", notAfter: $0) }
+        let reply = try await redis.write {
+            endCommand(record.id, presented.hash, if: "secret", notAfter: $0)
+        }
         if let error = reply.error { throw .unavailable(error) }
         guard reply[0].string == "ok" else {
             return .gone(SessionAbsence(reason: reply[1].string, record.id))

@@ -191,7 +191,10 @@ public struct RevocableSessionStore: SessionStore {
             let isLate = now < current + SessionPolicy.tombstone
             let hadRights = context.payload.principal != nil
             return .absent(
-                .superseded(record.id, ReplacedSecret(isLate: isLate, isReplay: !isLate, hadRights: hadRights))
+                .superseded(
+                    record.id,
+                    ReplacedSecret(isLate: isLate, isReplay: !isLate, hadRights: hadRights)
+                )
             )
         }
         context.payload.times.rotated = current

@@ -71,7 +71,8 @@ extension SharedFleet {
             ]
             for (path, query) in writes {
                 let reply = try await old.post(path, query, on: servers[2])
-                #expect(reply.status == 200, "\(path)")
+                // There is nothing to renew, and so nothing that was lost.
+                #expect(reply.status == (path == "/renew" ? 200 : 409), "\(path)")
                 #expect(
                     reply.setCookies == [],
                     "\(path) must not touch the cookie that the browser holds by now"
@@ -113,7 +114,8 @@ extension SharedFleet {
                 let wasUnderWay = tally["over"] == 0
                 let replies = try await [slowWrite, slowRead]
                 guard wasUnderWay else { return false }
-                for reply in replies { #expect(reply.status == 200 && reply.setCookies == []) }
+                #expect(replies.map(\.status) == [409, 200])
+                for reply in replies { #expect(reply.setCookies == []) }
                 let seen = try await browser.get("/whoami", on: servers[1]).json
                 #expect(
                     seen["principal"] == .string(user) && seen["values"] == .object(["k": .string("before")])
@@ -172,7 +174,7 @@ extension SharedFleet {
         let fleet = Fleet.shared
 
         @Test(arguments: Store.onServers)
-        func `changes the secret, not the id, and retires the old one when the new one is shown`(
+        func `changes the secret, not the id, and the old one goes on beside it for a while`(
             store: Store
         ) async throws {
             let servers = fleet.servers(store)
@@ -198,14 +200,11 @@ extension SharedFleet {
                 try await browser.get("/peek", ["k": "k"], on: servers[2]).json["value"]
                     == .string("through-the-old")
             )
-            let isRetired = await poll(seconds: 5, every: .milliseconds(100)) {
-                (try? await old.get("/whoami", on: servers[0]).json["principal"]) == .null
-            }
-            #expect(isRetired, "the new ticket was shown")
-            let late = try await old.post("/set", ["k": "k", "v": "superseded"], on: servers[1])
+            // A request that left before the new ticket came.
+            let late = try await old.post("/set", ["k": "k", "v": "late"], on: servers[1])
             #expect(late.status == 200 && late.setCookies == [])
             let seen = try await browser.get("/whoami", on: servers[0]).json
-            #expect(seen["principal"] == .string(user) && seen["values"]["k"] == .string("through-the-old"))
+            #expect(seen["principal"] == .string(user) && seen["values"]["k"] == .string("late"))
         }
 
         @Test(arguments: Store.onServers) func `many times at once leaves a session that works`(store: Store)

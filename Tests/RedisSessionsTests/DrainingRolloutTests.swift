@@ -214,7 +214,9 @@ private struct CreatesElsewhere: SessionStore {
     func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
         try await draining.touch(record, isDue: isDue)
     }
-    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult { try await draining.end(record) }
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        try await draining.end(record)
+    }
     func check() async throws(SessionError) { try await draining.check() }
 }
 

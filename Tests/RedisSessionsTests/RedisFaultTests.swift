@@ -86,7 +86,11 @@ import Testing
             (
                 "create",
                 { store, _ in
-                    let draft = SessionDraft(attributes: ["a": [1]], principal: "eve", policy: SessionPolicy())
+                    let draft = SessionDraft(
+                        attributes: ["a": [1]],
+                        principal: "eve",
+                        policy: SessionPolicy()
+                    )
                     _ = try await store.create(draft)
                 }
             ),
@@ -120,7 +124,8 @@ import Testing
         "exists", "time", "pttl", "zadd", "zrange", "zremrangebyscore", "zrem",
     ]
 
-    @Test(arguments: commands) func `a missing right is found by the check, and stops writes before they begin`(
+    @Test(arguments: commands)
+    func `a missing right is found by the check, and stops writes before they begin`(
         missing: String
     ) async throws {
         let server = try await RedisServer()

@@ -102,7 +102,9 @@ private struct SignedIn: SessionDirectory {
     func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
         try await store.touch(record, isDue: isDue)
     }
-    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult { try await store.end(record) }
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        try await store.end(record)
+    }
     func check() async throws(SessionError) { try await store.check() }
     func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await store.sessions(of: principal)

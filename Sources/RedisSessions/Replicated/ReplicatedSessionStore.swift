@@ -149,7 +149,11 @@ public struct ReplicatedSessionStore: SessionStore {
         }
         try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
         let answer = try await log.append(.create(token.id, hashed))
-        return try result(answer, PresentedToken(token, hash: hashed.secretHash, family: family), fresh: token)
+        return try result(
+            answer,
+            PresentedToken(token, hash: hashed.secretHash, family: family),
+            fresh: token
+        )
     }
 
     public func commit(

@@ -45,12 +45,16 @@ struct CommitLoop: Sendable {
                 case .commit(let change, let record):
                     step = try attempt.answered(try await store.commit(change, to: record))
                 case .commitInTurn(let changes, let change, let record):
-                    let (answer, isShared) = try await CombinedCommit(store: store, limits: limits, queue: queue)
-                        .run(
-                            CommitQueue.Member(changes, change),
-                            to: record,
-                            in: CommitQueue.Line(id: record.id, credential: credential?.value)
-                        )
+                    let (answer, isShared) = try await CombinedCommit(
+                        store: store,
+                        limits: limits,
+                        queue: queue
+                    )
+                    .run(
+                        CommitQueue.Member(changes, change),
+                        to: record,
+                        in: CommitQueue.Line(id: record.id, credential: credential?.value)
+                    )
                     step = try attempt.answered(answer, isShared: isShared)
                 case .touch(let record, let isDue): step = attempt.touched(await touch(record, isDue: isDue))
                 case .finish(let action): return action
@@ -161,7 +165,7 @@ struct CommitAttempt: Sendable {
         return try next()
     }
 
-    /// - Parameter isShared: whether another request of this process got the same answer, and reports it.
+    /// Takes the store's answer; one that another request of this process got too is shared, and reported there.
     mutating func answered(_ result: SessionCommitResult, isShared: Bool = false) throws -> Step {
         switch result {
         case .committed(let id, _, let credential, let remaining):
@@ -182,7 +186,9 @@ struct CommitAttempt: Sendable {
         case .gone(let absence):
             // A sign-in starts a new session, unless the end of all the user's sessions overtook it (R28).
             // Nothing else may revive the session.
-            guard work.changes.isSignIn, absence != .ended(.revocation) || mayFollowRevocation else { return drop() }
+            guard work.changes.isSignIn, absence != .ended(.revocation) || mayFollowRevocation else {
+                return drop()
+            }
             // This request has read the attributes with a valid secret: another sign-in was only faster.
             let isReplaced =
                 switch absence {
@@ -240,6 +246,7 @@ struct CommitAttempt: Sendable {
     private mutating func create() throws -> Step {
         let attributes = work.changes.attributes
         guard !attributes.isEmpty || work.changes.isSignIn else {
+            if work.absence?.isLate == true, !work.changes.operations.isEmpty { return drop() }
             guard canSetCookie else { return .finish(.keep) }
             if deletesCookie { return .finish(.delete) }
             return .finish(work.absence?.isFinal == true ? .deleteDead : .keep)

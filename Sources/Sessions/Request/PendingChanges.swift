@@ -166,10 +166,8 @@ struct UncommittedSession: Sendable {
         record = fresh
     }
 
-    /// Applies the changes to a new session, because the one they were made for is over; throws what the
-    /// closures of updates throw.
-    ///
-    /// - Parameter base: what the new session takes over.
+    /// Applies the changes to a new session, which takes over the attributes in `base`, because the one they were
+    /// made for is over; throws what the closures of updates throw.
     mutating func replayOnNew(from base: [String: [UInt8]]) throws {
         changes = try changes.replayed(on: base)
         record = nil

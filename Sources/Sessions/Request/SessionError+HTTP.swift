@@ -7,7 +7,7 @@ extension SessionError {
     /// or 500.
     public var status: HTTPResponse.Status {
         switch code {
-        case .conflict: .conflict
+        case .conflict, .sessionChanged: .conflict
         case .tooLarge: .contentTooLarge
         case .invalidValue: .badRequest
         case .unsupported: .notImplemented
@@ -27,6 +27,8 @@ extension SessionError {
     public var body: String {
         let sentence =
             switch status {
+            case _ where code == .sessionChanged:
+                "The session ended or changed hands during this request; nothing was stored. Load the page again."
             case .serviceUnavailable: "Sessions cannot be reached at the moment; try again."
             case .conflict: "The session was changed at the same time; try again."
             case .contentTooLarge: "The session would hold too much; nothing was stored."

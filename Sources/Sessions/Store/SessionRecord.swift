@@ -125,25 +125,6 @@ extension SessionAbsence {
     var isLate: Bool { if case .superseded(_, let secret) = self { secret.isLate } else { false } }
 }
 
-/// What a store knows of a secret that was replaced.
-public struct ReplacedSecret: Hashable, Sendable {
-    /// Whether it was replaced so recently that the request may have left before the new one arrived.
-    ///
-    /// The browser may hold a newer cookie, so its cookie must not be changed.
-    public var isLate: Bool
-    /// Whether it was presented after its grace: the cookie may have been copied (R16).
-    public var isReplay: Bool
-    /// Whether it had the rights of the user who is signed in; false for one from before the sign-in.
-    public var hadRights: Bool
-
-    /// Creates a description; for stores.
-    public init(isLate: Bool, isReplay: Bool, hadRights: Bool = true) {
-        self.isLate = isLate
-        self.isReplay = isReplay
-        self.hadRights = hadRights
-    }
-}
-
 /// The answer of `SessionStore.end`.
 public enum SessionEndResult: Hashable, Sendable {
     /// The session was alive and is ended.

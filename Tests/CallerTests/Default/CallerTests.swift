@@ -243,7 +243,10 @@ private final class Plain {
 extension SessionManager {
     /// Returns the cookie of a visitor for whom `handler` has made a session.
     fileprivate func visit(_ handler: (Session) throws -> Void) async throws -> SessionCredential {
-        let exchange = RequestSession(HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/"), manager: self)
+        let exchange = RequestSession(
+            HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/"),
+            manager: self
+        )
         var response = HTTPResponse(status: .ok)
         try handler(try await exchange.session())
         try await exchange.close(&response)

@@ -73,7 +73,10 @@ public final class MemorySessionStore: SessionDirectory {
         let family = SecretFamily()
         let token = crypto.token(for: SessionID(), in: family, generation: 0)
         let now = now()
-        let session = RecordState(HashedDraft(draft, for: token, in: family, crypto) { Array($0.utf8) }, now: now)
+        let session = RecordState(
+            HashedDraft(draft, for: token, in: family, crypto) { Array($0.utf8) },
+            now: now
+        )
         try contents.withLock { (contents: inout Contents) throws(SessionError) in
             contents.insertions += 1
             let isFull =
