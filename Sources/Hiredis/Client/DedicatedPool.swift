@@ -34,7 +34,7 @@ final class DedicatedPool: Sendable {
             return try await connect(until: deadline)
         }
         let connection = RedisDedicatedConnection(idle, connector)
-        if await connection.begin() {
+        if await connection.isIdle() {
             let started = NIODeadline.now()
             // Half of the time left, so that a connection that has gone silent can still be replaced.
             let half = TimeAmount.nanoseconds((deadline - started).nanoseconds / 2)
@@ -99,9 +99,7 @@ final class DedicatedPool: Sendable {
             }
         }
         if !isOpening { giveBack(.permit) }
-        let connection = RedisDedicatedConnection(try answer.get(), connector)
-        _ = await connection.begin()
-        return connection
+        return RedisDedicatedConnection(try answer.get(), connector)
     }
 
     private func giveBack(_ grant: Grant) {

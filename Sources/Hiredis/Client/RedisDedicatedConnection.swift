@@ -16,6 +16,8 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     private let configuration: RedisConfiguration
     /// Whether the next user of the connection would observe what was sent.
     private let isTainted = Atomic(false)
+    /// Set and read on the event loop.
+    private let hasEnded = Atomic(false)
 
     init(_ connection: ConnectionRef, _ connector: Connector) {
         self.connection = connection
@@ -58,11 +60,10 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
 
     // MARK: For the pool
 
-    /// Makes this object the user of the connection; returns whether that is open and has nothing to do.
-    func begin() async -> Bool {
+    /// Returns whether the connection is open and has nothing to do.
+    func isIdle() async -> Bool {
         let isIdle = try? await connection.channel.eventLoop.submit {
-            self.connection.handler.value.delegate = self
-            return self.connection.handler.value.isIdle
+            self.connection.handler.value.isIdle
         }.get()
         return isIdle ?? false
     }
@@ -80,7 +81,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     func finish() async -> Bool {
         let isOpen = try? await connection.channel.eventLoop.submit {
             let handler = self.connection.handler.value
-            handler.delegate = nil
+            self.hasEnded.store(true, ordering: .relaxed)
             guard !self.isTainted.load(ordering: .acquiring), handler.isIdle else {
                 handler.close()
                 return false
@@ -103,10 +104,11 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
                 deadline: options.deadline
             )
             connection.channel.eventLoop.execute { [self, bytes] in
-                let handler = connection.handler.value
                 // Decided where the use ends: a task that outlives it writes nothing into the next one.
-                guard handler.delegate === self else { return _ = pending.finish(.failure(Self.ended)) }
-                handler.write(bytes, [written])
+                guard !hasEnded.load(ordering: .relaxed) else {
+                    return _ = pending.finish(.failure(Self.ended))
+                }
+                connection.handler.value.write(bytes, [written])
             }
         }
         if case .failure(let error) = answer, error.code == .cancelled { counters.abandoned.add() }
@@ -125,12 +127,4 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
             cancellation: .abandon
         )
     }
-}
-
-extension RedisDedicatedConnection: ConnectionDelegate {
-    func settled(commands: Int, bytes: Int) {}
-
-    func unknownScript(_ command: RedisCommand) {}
-
-    func lost(_ error: RedisError) {}
 }
