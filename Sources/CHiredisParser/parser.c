@@ -16,6 +16,10 @@ enum { MAX_DEPTH = 7 };
 /// hiredis moves its remaining bytes down after every kilobyte that it has consumed: small slices keep the
 /// moves short.
 static const size_t max_slice = 8192;
+/// The text of a status or an error.
+static const size_t max_text = 65536;
+/// The digits of an integer, a length or a count: no valid one is longer.
+static const size_t max_digits = 20;
 /// Memory above this is freed once the replies in it are discarded.
 static const size_t max_kept = 262144;
 
@@ -27,6 +31,8 @@ struct reply_parser {
     size_t byte_count, byte_capacity;
     size_t ready_nodes, ready_bytes;  // the part of both that belongs to complete replies
     size_t unfinished;                // bytes fed since the last complete reply
+    size_t most_buffered;             // the largest content of the reader's buffer
+    int is_in_line;                   // whether the reader waits for the end of a line
     struct { size_t node; int64_t missing; } open[MAX_DEPTH];
     int depth;
     size_t max_bytes, max_nodes;
@@ -78,6 +84,7 @@ static void *on_string(const redisReadTask *task, char *text, size_t length) {
         break;
     case REDIS_REPLY_STATUS:
     case REDIS_REPLY_ERROR:
+        if (length > max_text) return fail(p, REPLY_TOO_LONG);
         // 0.14 accepts a CR or LF within the line, 1.x does not.
         if (memchr(text, '\r', length) || memchr(text, '\n', length)) return fail(p, REPLY_MALFORMED);
         type = task->type == REDIS_REPLY_STATUS ? REPLY_STATUS : REPLY_ERROR;
@@ -143,7 +150,8 @@ static void *on_array(const redisReadTask *task, int count) { return begin_array
 
 // MARK: Interface
 
-reply_parser *reply_parser_create(size_t max_bytes, size_t max_nodes) {
+/// Creates a reader that calls back for `p`; returns NULL without memory.
+static redisReader *create_reader(reply_parser *p) {
     static redisReplyObjectFunctions functions = {
         .createString = on_string,
         .createArray = on_array,
@@ -155,18 +163,24 @@ reply_parser *reply_parser_create(size_t max_bytes, size_t max_nodes) {
         .createNil = on_null,
         .freeObject = on_free,
     };
+    redisReader *reader = redisReaderCreateWithFunctions(&functions);
+    if (!reader) return NULL;
+    reader->privdata = p;  // the macro of hiredis for this casts a pointer to int
+    reader->maxbuf = 0;    // the default frees the buffer after each read of more than 16 KiB
+#if HIREDIS_MAJOR >= 1
+    reader->maxelements = INT_MAX;  // as 0.14; the default is more
+#endif
+    return reader;
+}
+
+reply_parser *reply_parser_create(size_t max_bytes, size_t max_nodes) {
     reply_parser *p = calloc(1, sizeof *p);
     if (!p) return NULL;
-    p->reader = redisReaderCreateWithFunctions(&functions);
+    p->reader = create_reader(p);
     if (!p->reader) {
         free(p);
         return NULL;
     }
-    p->reader->privdata = p;  // the macro of hiredis for this casts a pointer to int
-    p->reader->maxbuf = 0;    // the default frees the buffer after each read of more than 16 KiB
-#if HIREDIS_MAJOR >= 1
-    p->reader->maxelements = INT_MAX;  // as 0.14; the default is more
-#endif
     p->max_bytes = max_bytes;
     p->max_nodes = max_nodes;
     return p;
@@ -179,17 +193,48 @@ void reply_parser_free(reply_parser *p) {
     free(p);
 }
 
-/// Whether the reader is within an element of a type that only RESP3 has; 0.14 refuses such a type byte
-/// itself.
-static int is_in_resp3(const redisReader *reader) {
+/// The type of the element that the reader is within; -1 between elements.
+static int current_type(const redisReader *reader) {
+    if (reader->ridx < 0) return -1;
 #if HIREDIS_MAJOR >= 1
-    if (reader->ridx < 0) return 0;
-    int type = reader->task[reader->ridx]->type;
-    return type == REDIS_REPLY_NIL || type > REDIS_REPLY_ERROR;
+    return reader->task[reader->ridx]->type;
 #else
-    (void)reader;
-    return 0;
+    return reader->rstack[reader->ridx].type;
 #endif
+}
+
+/// Whether the reader is within a status or an error, whose line is its text; other lines are numbers.
+static int is_in_text(const redisReader *reader) {
+    int type = current_type(reader);
+    return type == REDIS_REPLY_STATUS || type == REDIS_REPLY_ERROR;
+}
+
+/// Refuses a line that is too long already; `length` is what there is of it, without a line feed.
+static enum reply_fault check_line(const redisReader *reader, size_t length) {
+    if (is_in_text(reader)) return length > max_text + 1 ? REPLY_TOO_LONG : REPLY_OK;
+    return length > max_digits + 1 ? REPLY_MALFORMED : REPLY_OK;
+}
+
+/// Checks the element that the reader cannot complete yet, and notes whether it waits for the end of a line.
+///
+/// hiredis searches an unfinished line from its start whenever it is called. So it is called again only when
+/// the line has ended, and a line that cannot become valid is refused at once.
+static enum reply_fault check_unfinished(reply_parser *p) {
+    const redisReader *reader = p->reader;
+    int type = current_type(reader);
+    if (type < 0) return REPLY_OK;
+    // 0.14 refuses the type bytes of RESP3 itself.
+    if (type == REDIS_REPLY_NIL || type > REDIS_REPLY_ERROR) return REPLY_MALFORMED;
+    const char *line = reader->buf + reader->pos;
+    size_t length = reader->len - reader->pos;
+    size_t most = (is_in_text(reader) ? max_text : max_digits) + 2;
+    const char *end = memchr(line, '\n', length < most ? length : most);
+    if (end) {
+        // After the length of a string, the string itself is missing. Any other line feed stands alone.
+        return type == REDIS_REPLY_STRING && end > line && end[-1] == '\r' ? REPLY_OK : REPLY_MALFORMED;
+    }
+    p->is_in_line = 1;
+    return check_line(reader, length);
 }
 
 /// Takes all replies that the reader can complete from what it was fed.
@@ -199,7 +244,8 @@ static enum reply_fault read_replies(reply_parser *p) {
         int status = redisReaderGetReply(p->reader, &reply);
         if (p->fault) return p->fault;
         if (status != REDIS_OK) return p->reader->err == REDIS_ERR_OOM ? REPLY_NO_MEMORY : REPLY_MALFORMED;
-        if (!reply) return is_in_resp3(p->reader) ? REPLY_MALFORMED : REPLY_OK;
+        p->is_in_line = 0;
+        if (!reply) return check_unfinished(p);
         p->ready_nodes = p->node_count;
         p->ready_bytes = p->byte_count;
         p->unfinished = p->reader->len - p->reader->pos;
@@ -222,10 +268,16 @@ reply_batch reply_parser_parse(reply_parser *p, const void *input, size_t length
             p->fault = REPLY_NO_MEMORY;
             break;
         }
+        size_t buffered = p->reader->len - p->reader->pos;
+        if (p->reader->len > p->most_buffered) p->most_buffered = p->reader->len;
+        p->unfinished += slice;
+        if (p->is_in_line && !memchr(next, '\n', slice)) {
+            p->fault = check_line(p->reader, buffered);
+        } else {
+            p->fault = read_replies(p);
+        }
         next += slice;
         length -= slice;
-        p->unfinished += slice;
-        p->fault = read_replies(p);
     }
     return (reply_batch){p->nodes, p->ready_nodes, p->bytes, p->ready_bytes, p->fault};
 }
@@ -247,5 +299,13 @@ void reply_parser_discard(reply_parser *p) {
         p->bytes = NULL;
         p->nodes = NULL;
         p->byte_capacity = p->node_capacity = 0;
+    }
+    if (p->most_buffered > max_kept && p->unfinished == 0) {
+        // Has nothing to do, and its buffer would never shrink.
+        redisReader *fresh = create_reader(p);
+        if (!fresh) return;
+        redisReaderFree(p->reader);
+        p->reader = fresh;
+        p->most_buffered = 0;
     }
 }

@@ -96,6 +96,18 @@ public struct RedisCommand: Sendable {
 // MARK: - On the wire
 
 extension RedisCommand {
+    /// The arguments after the name, decoded from what is sent.
+    var decoded: [ArraySlice<UInt8>] {
+        var texts: [ArraySlice<UInt8>] = []
+        var rest = arguments[...]
+        while let end = rest.firstIndex(of: 13) {
+            let length = rest[..<end].dropFirst().reduce(0) { $0 * 10 + Int($1) - 48 }
+            texts.append(rest[(end + 2)...].prefix(length))
+            rest = rest[(end + 2)...].dropFirst(length + 2)
+        }
+        return script == nil ? Array(texts.dropFirst()) : texts
+    }
+
     /// The encoded size in bytes, rounded up.
     func size(_ form: RedisScript.Form = .digest) -> Int {
         12 + (script?.head(form).count ?? 0) + arguments.count

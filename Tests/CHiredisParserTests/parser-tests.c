@@ -10,6 +10,7 @@
 #include "parser.h"
 
 #include <hiredis/hiredis.h>
+#include <hiredis/read.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -177,6 +178,14 @@ static void fixed_cases(void) {
     EXPECT("+a\r\n>", "+a !malformed");
     EXPECT("*2\r\n:1\r\n%12", "!malformed");
 
+    // Lines that cannot become valid are refused before they end.
+    EXPECT(":9223372036854775807111", "!malformed");
+    EXPECT(":-9223372036854775808", "");
+    EXPECT("$00000000000000000000000", "!malformed");
+    EXPECT("+a\r\n+b\nc", "+a !malformed");
+    EXPECT("*2\r\n:1\r\n$1\n", "!malformed");
+    EXPECT("$3\nabc", "!malformed");
+
     // Limits.
     EXPECT("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:5\r\n", "[[[[[[[:5]]]]]]] ");
     EXPECT("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:5\r\n", "!deep");
@@ -222,6 +231,158 @@ static void large_cases(void) {
         fprintf(stderr, "large replies in pieces of %zu: %zu nodes and %zu bytes\n", sizes[i], nodes, bytes);
         failures++;
     }
+}
+
+/// The bytes that hiredis had before it whenever it was called: a bound on what it searched.
+static uint64_t searched;
+
+// The linker puts this between the parser and hiredis (--wrap).
+int __real_redisReaderGetReply(redisReader *reader, void **reply);
+int __wrap_redisReaderGetReply(redisReader *reader, void **reply);
+int __wrap_redisReaderGetReply(redisReader *reader, void **reply) {
+    searched += reader->len - reader->pos;
+    return __real_redisReaderGetReply(reader, reply);
+}
+
+/// Feeds `start`, then `length` times `fill`, then `end`, in pieces of `size`; prints what became of it.
+///
+/// `taken` is the number of bytes up to the end of the piece with the fault.
+static void parse_line(
+    text *out, const char *start, size_t length, char fill, const char *end, size_t size, size_t *taken
+) {
+    static char input[1 << 18];
+    size_t total = strlen(start) + length + strlen(end);
+    memcpy(input, start, strlen(start));
+    memset(input + strlen(start), fill, length);
+    memcpy(input + strlen(start) + length, end, strlen(end));
+    reply_parser *parser = reply_parser_create(wide.bytes, wide.nodes);
+    enum reply_fault fault = REPLY_OK;
+    searched = 0;
+    out->length = 0;
+    for (*taken = 0; *taken < total && !fault;) {
+        size_t piece = total - *taken < size ? total - *taken : size;
+        reply_batch batch = reply_parser_parse(parser, input + *taken, piece);
+        for (size_t i = 0; i < batch.node_count; i++) {
+            print(out, "%d:%" PRId64 " ", batch.nodes[i].type, batch.nodes[i].value);
+        }
+        fault = batch.fault;
+        *taken += piece;
+        reply_parser_discard(parser);
+    }
+    print(out, "%d", fault);
+    reply_parser_free(parser);
+}
+
+/// Lines that do not end: refused in time, and searched a bounded number of times.
+static void line_cases(void) {
+    static const struct { const char *start; size_t length; char fill; const char *end, *expected; size_t most; }
+    cases[] = {
+        {"+", 65536, 'x', "\r\n:1\r\n", "1:65536 3:1 0", SIZE_MAX},
+        {"-", 65536, 'x', "\r\n:1\r\n", "2:65536 3:1 0", SIZE_MAX},
+        {"*2\r\n:7\r\n+", 65536, 'x', "\r\n:1\r\n", "4:2 3:7 1:65536 3:1 0", SIZE_MAX},
+        {"+", 65537, 'x', "\r\n:1\r\n", "4", 65540},
+        {"-", 200000, 'x', "", "4", 65540},
+        {"+", 200000, '\r', "", "4", 65540},
+        {"-", 200000, '\n', "", "1", 2},
+        {"*2\r\n:7\r\n*1\r\n+", 200000, 'x', "", "4", 65560},
+        {":", 200000, '1', "", "1", 30},
+        {"$", 200000, '0', "", "1", 30},
+        {"*", 200000, '1', "", "1", 30},
+        {"*3\r\n$", 200000, '1', "", "1", 30},
+        {"*3\r\n$3\r\nabc\r\n:-", 200000, '1', "", "1", 40},
+        {"$", 200000, '\r', "", "1", 30},
+        {":", 200000, 0, "", "1", 30},
+        {"_", 200000, 'x', "", "1", 1},
+        {",", 200000, '1', "", "1", 1},
+        {"(", 200000, '1', "", "1", 1},
+        {"=", 200000, '1', "", "1", 1},
+        {"|", 200000, '1', "", "1", 1},
+        {"#", 200000, 't', "", "1", 1},
+        {"%", 200000, '1', "", "1", 1},
+        {"~", 200000, '1', "", "1", 1},
+        {">", 200000, '1', "", "1", 1},
+        {"!", 200000, '1', "", "1", 1},
+        {"x", 200000, 'x', "", "1", 1},
+    };
+    static const size_t sizes[] = {1, 2, 3, 7, 100, 1448, 8191, 8192, 65536, 65537, 65538, 1 << 18};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            static text out;
+            size_t taken;
+            parse_line(
+                &out, cases[c].start, cases[c].length, cases[c].fill, cases[c].end, sizes[i], &taken
+            );
+            int is_late = cases[c].most < SIZE_MAX && taken > cases[c].most + sizes[i] - 1;
+            int is_costly = searched > 4 * (taken + 8192);
+            if (!strcmp(out.bytes, cases[c].expected) && !is_late && !is_costly) continue;
+            fprintf(
+                stderr, "line %zu (\"%.1s\") in pieces of %zu: \"%s\" after %zu bytes, %" PRIu64 " searched\n",
+                c, cases[c].start, sizes[i], out.bytes, taken, searched
+            );
+            failures++;
+            break;
+        }
+    }
+}
+
+/// Of the address sanitizer, whose header not every compiler package has.
+size_t __sanitizer_get_current_allocated_bytes(void);
+
+/// After large replies the parser holds as little memory as before them.
+static void memory_cases(void) {
+    static char input[900000];
+    size_t string = (size_t)sprintf(input, "$800000\r\n");
+    memset(input + string, 'x', 800000);
+    string += 800000;
+    string += (size_t)sprintf(input + string, "\r\n");
+    static char elements[20000];
+    size_t array = (size_t)sprintf(elements, "*900\r\n");
+    for (int i = 0; i < 900; i++) array += (size_t)sprintf(elements + array, "*2\r\n:1\r\n:2\r\n");
+    reply_parser *parser = reply_parser_create(1 << 20, 1 << 20);
+    size_t before = 0;
+    for (int round = 0; round < 3; round++) {
+        reply_parser_parse(parser, "+OK\r\n", 5);
+        reply_parser_discard(parser);
+        size_t now = __sanitizer_get_current_allocated_bytes();
+        if (round == 0) before = now;
+        if (now > before + 20000) {
+            fprintf(stderr, "round %d begins with %zu bytes more than the first\n", round, now - before);
+            failures++;
+        }
+        size_t replies = 0;
+        for (size_t at = 0; at < string; at += 65536) {
+            size_t size = string - at < 65536 ? string - at : 65536;
+            replies += reply_parser_parse(parser, input + at, size).node_count;
+            reply_parser_discard(parser);
+        }
+        size_t after = __sanitizer_get_current_allocated_bytes();
+        if (replies != 1 || after > before + 20000) {
+            fprintf(stderr, "%zu replies, %zu bytes kept after a large one\n", replies, after - before);
+            failures++;
+        }
+        // A read that ends a large reply and begins the next one: freed with that one.
+        reply_parser_parse(parser, input, string);
+        reply_parser_parse(parser, "*1\r\n:", 5);
+        reply_parser_discard(parser);
+        reply_batch batch = reply_parser_parse(parser, "5\r\n", 3);
+        if (batch.fault || batch.node_count != 2 || batch.nodes[1].value != 5) {
+            fprintf(stderr, "the reply after a large one is lost\n");
+            failures++;
+        }
+        reply_parser_discard(parser);
+        if (__sanitizer_get_current_allocated_bytes() > before + 20000) {
+            fprintf(stderr, "memory is kept after a large reply and a small one\n");
+            failures++;
+        }
+    }
+    // Large by its elements.
+    for (int i = 0; i < 10; i++) reply_parser_parse(parser, elements, array);
+    reply_parser_discard(parser);
+    if (__sanitizer_get_current_allocated_bytes() > before + 20000) {
+        fprintf(stderr, "memory is kept after many elements\n");
+        failures++;
+    }
+    reply_parser_free(parser);
 }
 
 /// Appends a random reply.
@@ -292,6 +453,8 @@ int main(int count, char **arguments) {
     state = strtoull(arguments[1], NULL, 10) * 2654435761u + 88172645463325252u;
     fixed_cases();
     large_cases();
+    line_cases();
+    memory_cases();
     mutated_streams(strtol(arguments[2], NULL, 10));
     fprintf(
         stderr, "hiredis %d.%d.%d: %s, seed %s, %s mutated streams\n", HIREDIS_MAJOR, HIREDIS_MINOR,

@@ -81,27 +81,133 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        "BLPOP", "subscribe", "SELECT", "MULTI", "WATCH", "CLIENT", "WAIT", "ssubscribe", "Auth", "MONITOR",
-    ])
-    func `commands that need a dedicated connection are refused on a shared one`(_ name: String) async throws
-    {
-        let commands: [String: RedisCommand] = [
-            "BLPOP": RedisCommand("BLPOP", "k", "0"), "subscribe": RedisCommand("subscribe", "c"),
-            "SELECT": RedisCommand("SELECT", "1"),
-            "MULTI": RedisCommand("MULTI"), "WATCH": RedisCommand("WATCH", "k"),
-            "CLIENT": RedisCommand("CLIENT", "REPLY", "OFF"),
-            "WAIT": RedisCommand("WAIT", "1", "0"), "ssubscribe": RedisCommand("ssubscribe", "c"),
-            "Auth": RedisCommand("Auth", "x"),
-            "MONITOR": RedisCommand("MONITOR"),
-        ]
-        let command = try #require(commands[name])
+    @Test func `commands that block or change the connection are allowed`() async throws {
         try await withRedis { redis, _ in
-            let error = await #expect(throws: RedisError.self) { try await redis.send(command) }
-            #expect(error?.code == .configuration && error?.outcome == .notSent)
-            await #expect(throws: RedisError.self) { try await redis.send([command]) }
-            redis.submit(command)
-            #expect(redis.statistics.commands == 0 && redis.statistics.submitErrors == 1)
+            try await redis.withDedicatedConnection { connection in
+                for command in [
+                    RedisCommand("SELECT", "1"), RedisCommand("WATCH", "k"), RedisCommand("UNWATCH"),
+                    RedisCommand("MULTI"), RedisCommand("INCR", "k"), RedisCommand("EXEC"),
+                    RedisCommand("CLIENT", "ID"), RedisCommand("HELLO"), RedisCommand("hello", "2"),
+                    RedisCommand("WAIT", "0", "1"), RedisCommand("BLPOP", "list", "0.01"),
+                    RedisCommand("XREAD", "BLOCK", "1", "STREAMS", "s", "0"), RedisCommand("RESET"),
+                    RedisCommand("QUIT"),
+                ] { _ = try await connection.send(command) }
+            }
+            #expect(redis.statistics.commands == 14)
+        }
+    }
+
+    @Test func `commands whose replies cannot be assigned are refused`() async throws {
+        try await withRedis { redis, _ in
+            try await redis.withDedicatedConnection { connection in
+                for command in [
+                    RedisCommand("SUBSCRIBE", "a", "b"), RedisCommand("psubscribe", "a"),
+                    RedisCommand("SSUBSCRIBE", "a"), RedisCommand("UNSUBSCRIBE"), RedisCommand("MONITOR"),
+                    RedisCommand("SYNC"), RedisCommand("PSYNC", "?", "-1"), RedisCommand("HELLO", "3"),
+                    RedisCommand("CLIENT", "REPLY", "OFF"), RedisCommand("client", "reply", "skip"),
+                    RedisCommand("SCRIPT", "DEBUG", "YES"),
+                ] {
+                    let error = await #expect(throws: RedisError.self, "\(command)") {
+                        try await connection.send(command)
+                    }
+                    #expect(error?.code == .configuration && error?.outcome == .notSent, "\(command)")
+                    await #expect(throws: RedisError.self, "\(command)") {
+                        try await connection.send([RedisCommand("PING"), command])
+                    }
+                }
+                let reply = try await connection.send(RedisCommand("ECHO", "mine"))
+                #expect(reply.string == "mine")
+            }
+            #expect(redis.statistics.commands == 1)
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects == 1)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `waiting for a connection ends at the command timeout while it is being opened`() async throws {
+        try await withRedis(configure: {
+            $0.dedicatedConnections = 1
+            $0.connectTimeout = .seconds(3600)
+            $0.commandTimeout = .milliseconds(200)
+        }) { redis, server in
+            // The kernel accepts the connection; the login is not answered.
+            server.freeze()
+            for _ in 0..<2 {
+                let error = await #expect(throws: RedisError.self) {
+                    try await redis.withDedicatedConnection { _ in }
+                }
+                #expect(error?.code == .timeout && error?.outcome == .notSent)
+            }
+            server.thaw()
+            // The one that was opened too late for its caller serves the next one.
+            #expect(await poll(seconds: 10) { redis.statistics.connects == 1 })
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects == 1)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a caller that is cancelled while its connection is being opened returns at once`() async throws {
+        try await withRedis(configure: {
+            $0.dedicatedConnections = 1
+            $0.connectTimeout = .seconds(3600)
+            $0.commandTimeout = .seconds(3600)
+        }) { redis, server in
+            server.freeze()
+            let caller = Task { try await redis.withDedicatedConnection { _ in } }
+            try await Task.sleep(for: .milliseconds(20))
+            caller.cancel()
+            let result = await caller.result
+            server.thaw()
+            let error = #expect(throws: RedisError.self) { try result.get() }
+            #expect(error?.code == .cancelled && error?.outcome == .notSent)
+            // The place of the cancelled one is not lost, nor that of one that was cancelled before.
+            let early = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await redis.withDedicatedConnection { _ in }
+            }
+            _ = await early.result
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects == 1)
+        }
+    }
+
+    @Test func `tasks that share a connection receive their own replies`() async throws {
+        try await withRedis { redis, _ in
+            try await redis.withDedicatedConnection { connection in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for caller in 0..<8 {
+                        group.addTask {
+                            for round in 0..<100 {
+                                let text = "\(caller)/\(round)"
+                                let reply = try await connection.send(RedisCommand("ECHO", text))
+                                #expect(reply.string == text)
+                                let both = try await connection.send([
+                                    RedisCommand("ECHO", text), RedisCommand("ECHO", "b"),
+                                ])
+                                #expect(both.map(\.string) == [text, "b"])
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
+    @Test func `a task that keeps a connection cannot use it while it is another's`() async throws {
+        try await withRedis(configure: { $0.dedicatedConnections = 1 }) { redis, server in
+            let kept = try await redis.withDedicatedConnection { $0 }
+            try await redis.withDedicatedConnection { connection in
+                for command in [RedisCommand("SELECT", "5"), RedisCommand("BLPOP", "list", "0")] {
+                    let error = await #expect(throws: RedisError.self) { try await kept.send(command) }
+                    #expect(error?.code == .closed && error?.outcome == .notSent)
+                }
+                _ = try await connection.send(RedisCommand("SET", "k", "v"))
+            }
+            #expect(try await server.admin("GET", "k") == "v")
+            #expect(redis.statistics.connects == 1)
         }
     }
 

@@ -30,14 +30,17 @@ final class HostileServer: Sendable {
     var connections: Int { accepted.count.load(ordering: .relaxed) }
 
     /// Starts to listen; `react` receives the number of the connection, from 1, and its input.
-    init(_ react: @escaping React) async throws {
+    init(
+        login: @escaping React = { _, _ in .bytes("+PONG\r\n") },
+        _ react: @escaping React
+    ) async throws {
         let accepted = Accepted()
         self.accepted = accepted
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let number = accepted.count.wrappingAdd(1, ordering: .relaxed).newValue
-                    try channel.pipeline.syncOperations.addHandler(Handler(number, react))
+                    try channel.pipeline.syncOperations.addHandler(Handler(number, login, react))
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -51,21 +54,20 @@ final class HostileServer: Sendable {
         typealias OutboundOut = ByteBuffer
 
         private let number: Int
+        private let login: React
         private let react: React
         private var isLoggedIn = false
 
-        init(_ number: Int, _ react: @escaping React) {
+        init(_ number: Int, _ login: @escaping React, _ react: @escaping React) {
             self.number = number
+            self.login = login
             self.react = react
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let input = String(buffer: unwrapInboundIn(data))
-            guard isLoggedIn else {
-                isLoggedIn = true
-                return write("+PONG\r\n", context)
-            }
-            switch react(number, input) {
+            defer { isLoggedIn = true }
+            switch (isLoggedIn ? react : login)(number, input) {
             case .bytes(let text): write(text, context)
             case .dripped(let text):
                 let bytes = Array(text.utf8)

@@ -96,6 +96,40 @@ import Testing
         }
     }
 
+    @Test(arguments: ["+", "$", "*2\r\n-"])
+    func `a line that does not end is refused at 64 KiB`(_ start: String) async throws {
+        try await withHostile { _, _ in
+            .bytes(start + String(repeating: "1", count: 1 << 20))
+        } _: { redis, _ in
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.send(RedisCommand("GET", "a"))
+            }
+            #expect(error?.code == .protocol)
+            // One read of at most 64 KiB may have gone further.
+            #expect(redis.statistics.bytesReceived <= 7 + 2 * 65_536)
+        }
+    }
+
+    @Test func `an invalid reply to one caller is a lost connection for the others`() async throws {
+        try await withHostile { connection, input in
+            connection > 1 ? .bytes("+fine\r\n") : input.contains("third") ? .bytes("?\r\n") : .silence
+        } configure: {
+            $0.commandTimeout = .seconds(30)
+        } _: { redis, server in
+            let first = Task { try await redis.send(RedisCommand("GET", "first", readOnly: true)) }
+            #expect(await poll(seconds: 5) { redis.statistics.commands == 1 })
+            let second = Task { try await redis.send(RedisCommand("SET", "second")) }
+            #expect(await poll(seconds: 5) { redis.statistics.commands == 2 })
+            let third = try await redis.send(RedisCommand("GET", "third", readOnly: true))
+            #expect(third.string == "fine")
+            let errors = await (first.result, second.result)
+            let refused = #expect(throws: RedisError.self) { try errors.0.get() }
+            #expect(refused?.code == .protocol && refused?.outcome == .unknown)
+            let lost = #expect(throws: RedisError.self) { try errors.1.get() }
+            #expect(lost?.code == .connection && lost?.outcome == .unknown)
+        }
+    }
+
     @Test func `a missing reply costs the caller its deadline and closes the connection`() async throws {
         try await withHostile { connection, input in
             connection == 1 && !input.contains("warm") ? .silence : .bytes("+fine\r\n")

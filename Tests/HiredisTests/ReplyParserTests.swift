@@ -98,6 +98,26 @@ import Testing
         #expect(parse(many, bytes: 100_000).replies.count == 50_000)
     }
 
+    @Test(arguments: [
+        "+", "-", ":", "$", "*", "*2\r\n:1\r\n+", "*1\r\n*1\r\n$", "_", ",", "(", "%", "=", "x",
+    ])
+    func `a line that does not end is refused after 64 KiB`(_ start: String) {
+        let endless = start + String(repeating: "1", count: 65_560)
+        for pieces in [1, 1448, 65_536, .max] {
+            #expect(parse(endless, pieces: pieces).error?.code == .protocol, "pieces of \(pieces)")
+        }
+    }
+
+    @Test func `a status or error of 64 KiB is accepted`() {
+        let text = String(repeating: "x", count: 65_536)
+        for pieces in [1, 1448, 65_538, .max] {
+            let (replies, error) = parse("+\(text)\r\n-\(text)\r\n:1\r\n", pieces: pieces)
+            #expect(error == nil && replies.count == 3)
+            #expect(replies.first?.string == text && replies.last?.integer == 1)
+            #expect(parse("+\(text)x\r\n", pieces: pieces).error?.code == .protocol)
+        }
+    }
+
     @Test func `nesting is accepted to the limit and refused beyond it`() {
         func nested(_ depth: Int) -> String { String(repeating: "*1\r\n", count: depth) + ":5\r\n" }
         let (replies, error) = parse(nested(7))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A RESP2 parser on top of the reader of hiredis: bytes in, flat replies out. Does no I/O.
+// A RESP2 parser on top of the reader of hiredis: bytes in, flat replies out. Does no I/O,
+// and its work is linear in the input, however that is cut.
 //
 // The same input gives the same replies and the same fault, however it is cut into calls, with hiredis 0.14
 // (Debian 12) and with 1.x. No type of hiredis appears here, so Swift sees one interface for both.
@@ -23,10 +24,10 @@ enum reply_type {
 /// Why a parser stopped. It cannot be used any more, and the connection has to be closed.
 enum reply_fault {
     REPLY_OK,
-    REPLY_MALFORMED,  ///< not RESP2, or a string that does not end in CRLF
+    REPLY_MALFORMED,  ///< not RESP2: a type, a number or a line end that it does not have
     REPLY_TOO_DEEP,   ///< more than seven arrays within each other, which is where hiredis 0.14 stops
     REPLY_TOO_MANY,   ///< more elements in one reply than allowed
-    REPLY_TOO_LONG,   ///< more bytes in one reply than allowed
+    REPLY_TOO_LONG,   ///< more bytes in one reply than allowed, or a status or error of more than 64 KiB
     REPLY_NO_MEMORY,
 };
 
@@ -64,7 +65,7 @@ void reply_parser_free(reply_parser *parser);
 /// In C because hiredis calls back for each element: Swift is entered once per read, not once per element.
 reply_batch reply_parser_parse(reply_parser *parser, const void *input, size_t length);
 
-/// Discards the complete replies and keeps an incomplete one.
+/// Discards the complete replies and keeps an incomplete one. Frees the memory of a large reply.
 ///
 /// In C because the arrays that it shortens are C's.
 void reply_parser_discard(reply_parser *parser);

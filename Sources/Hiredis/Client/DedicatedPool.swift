@@ -7,16 +7,16 @@ import Synchronization
 final class DedicatedPool: Sendable {
     typealias Grant = DedicatedPoolState.Grant
 
-    /// A connection that was idle for this long is pinged before it is used again.
-    private static let pingedAfter = TimeAmount.seconds(1)
-
     private let connector: Connector
     private let eventLoop: any EventLoop
+    private let pingedAfter: TimeAmount
     private let state: Mutex<DedicatedPoolState>
 
-    init(_ connector: Connector, on eventLoop: any EventLoop) {
+    /// Creates a pool; a connection that was idle for `pingedAfter` is pinged before it is used again.
+    init(_ connector: Connector, on eventLoop: any EventLoop, pingedAfter: TimeAmount = .seconds(1)) {
         self.connector = connector
         self.eventLoop = eventLoop
+        self.pingedAfter = pingedAfter
         let configuration = connector.configuration
         state = Mutex(
             DedicatedPoolState(
@@ -26,20 +26,23 @@ final class DedicatedPool: Sendable {
         )
     }
 
-    /// Returns an open connection; waits for a free one no longer than the command timeout.
+    /// Returns an open connection; takes no longer than the command timeout, opening and pinging included.
     func lease() async throws(RedisError) -> RedisDedicatedConnection {
-        let deadline = NIODeadline.now() + TimeAmount(connector.configuration.commandTimeout)
-        while true {
-            switch try await grant(until: deadline) {
-            case .permit: return try await connect()
-            case .connection(let idle, let since):
-                let connection = await begin(idle)
-                if await connection.isAlive(isPinged: NIODeadline.now() - since >= Self.pingedAfter) {
-                    return connection
-                }
-                await release(connection)
-            }
+        let now = NIODeadline.now()
+        let deadline = now + TimeAmount(connector.configuration.commandTimeout)
+        guard case .connection(let idle, let since) = try await grant(until: deadline) else {
+            return try await connect(until: deadline)
         }
+        let connection = RedisDedicatedConnection(idle, connector)
+        if await connection.isIdle() {
+            let started = NIODeadline.now()
+            // Half of the time left, so that a connection that has gone silent can still be replaced.
+            let half = TimeAmount.nanoseconds((deadline - started).nanoseconds / 2)
+            if started - since < pingedAfter { return connection }
+            if await connection.isAnswered(until: started + half) { return connection }
+        }
+        connection.connection.close()
+        return try await connect(until: deadline)
     }
 
     /// Takes a connection back: kept when nothing of its use remains, closed otherwise.
@@ -58,17 +61,12 @@ final class DedicatedPool: Sendable {
     }
 
     private func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant {
-        let answer = await PendingReply<Grant>.wait(.abandon) { waiter in
+        let late = RedisError(.timeout, .notSent, "all dedicated connections are in use")
+        let answer = await PendingReply<Grant>.wait(until: deadline, on: eventLoop, orFail: late) { waiter in
             if let answer = state.withLock({ $0.requested(waiter) }) {
                 if !waiter.finish(answer), case .success(let grant) = answer { giveBack(grant) }
-                return
-            }
-            waiter.park()
-            // A timer for each: few callers ever wait here.
-            eventLoop.scheduleTask(deadline: deadline) {
-                waiter.finish(
-                    .failure(RedisError(.timeout, .notSent, "all dedicated connections are in use"))
-                )
+            } else {
+                waiter.park()
             }
         }
         if case .failure(let error) = answer, error.code == .overloaded {
@@ -77,22 +75,31 @@ final class DedicatedPool: Sendable {
         return try answer.get()
     }
 
-    private func connect() async throws(RedisError) -> RedisDedicatedConnection {
-        do {
-            let opened = try await connector.connect(on: eventLoop, isDedicated: true).get()
-            connector.counters.connects.add()
-            return await begin(opened)
-        } catch {
-            connector.counters.failedConnects.add()
-            giveBack(.permit)
-            throw RedisError(transport: error)
+    /// Opens a connection with a permit; one that is opened too late for its caller goes to the next.
+    private func connect(until deadline: NIODeadline) async throws(RedisError) -> RedisDedicatedConnection {
+        var isOpening = false
+        let late = RedisError(.timeout, .notSent, "no dedicated connection was opened in time")
+        let answer = await PendingReply<ConnectionRef>.wait(until: deadline, on: eventLoop, orFail: late) {
+            waiter in
+            isOpening = true
+            waiter.park()
+            connector.connect(on: eventLoop, isDedicated: true).whenComplete { [self] result in
+                switch result {
+                case .success(let opened):
+                    connector.counters.connects.add()
+                    if waiter.finish(.success(opened)) { return }
+                    giveBack(.connection(opened, idleSince: .now()))
+                case .failure(let failure):
+                    connector.counters.failedConnects.add()
+                    giveBack(.permit)
+                    var error = RedisError(transport: failure)
+                    error.outcome = .notSent
+                    waiter.finish(.failure(error))
+                }
+            }
         }
-    }
-
-    private func begin(_ opened: ConnectionRef) async -> RedisDedicatedConnection {
-        let connection = RedisDedicatedConnection(opened, connector)
-        await connection.begin()
-        return connection
+        if !isOpening { giveBack(.permit) }
+        return RedisDedicatedConnection(try answer.get(), connector)
     }
 
     private func giveBack(_ grant: Grant) {

@@ -73,18 +73,19 @@ public final class RedisClient: Service, Sendable, RequestSender {
         _ command: RedisCommand,
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> RedisReply {
-        guard command.connectionEffect == .none else { throw Self.needsDedicated }
+        try command.checkShared()
         return try await reply(to: command, SendOptions(deadline: deadline, cancellation: cancellation))
     }
 
     /// Sends several commands in one write on one connection and returns their replies.
     ///
     /// One round trip. No other caller's command comes between them. Scripts that Redis does not have are
-    /// sent once more after the other commands have been answered.
+    /// sent once more after the other commands have been answered; with a transaction among the commands,
+    /// scripts are sent as `EVAL` at once.
     ///
     /// - Parameters:
-    ///   - commands: Commands that neither block nor change the state of the connection; a transaction from
-    ///     `MULTI` to `EXEC` may be among them.
+    ///   - commands: Commands that neither block nor change the state of the connection; transactions, each
+    ///     from `MULTI` to `EXEC` or `DISCARD`, may be among them.
     ///   - cancellation: The behaviour when the caller's task is cancelled.
     /// - Returns: One reply for each command; error replies are among them.
     /// - Throws: An error of the connection, which concerns all commands.
@@ -92,10 +93,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> [RedisReply] {
-        let isAllowed = commands.allSatisfy {
-            $0.connectionEffect == .none || ($0.connectionEffect == .transaction && commands.count > 1)
-        }
-        guard isAllowed else { throw Self.needsDedicated }
+        try commands.checkShared()
         return try await replies(to: commands, SendOptions(deadline: deadline, cancellation: cancellation))
     }
 
@@ -120,8 +118,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Calls `body` with a connection that has no other user, for commands that block or change its state.
     ///
-    /// At most `dedicatedConnections` exist; further callers wait until their deadline. A connection that was
-    /// idle for a second is pinged first; one whose state was changed is closed afterwards.
+    /// At most `dedicatedConnections` exist; further callers wait. The wait for a connection, with opening it,
+    /// ends at the command timeout. A connection that was idle for a second is pinged first; one whose state
+    /// was changed is closed afterwards.
     ///
     /// - Parameter body: Uses the connection; runs in the isolation of the caller.
     /// - Returns: What `body` returns.
@@ -179,10 +178,4 @@ public final class RedisClient: Service, Sendable, RequestSender {
             counters.retries.add()
         }
     }
-
-    private static let needsDedicated = RedisError(
-        .configuration,
-        .notSent,
-        "a command that blocks or changes its connection needs withDedicatedConnection"
-    )
 }

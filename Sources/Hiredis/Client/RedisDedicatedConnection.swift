@@ -6,20 +6,18 @@ import Synchronization
 /// A connection with a single user, for commands that block or change the state of the connection.
 ///
 /// Valid only inside `withDedicatedConnection`. A command that fails without a reply closes the connection.
+/// Tasks that share it receive their own replies, in the order of their calls; each waits for those before.
 public final class RedisDedicatedConnection: Sendable, RequestSender {
-    private struct State {
-        var failure: RedisError?
-        /// Whether the next user of the connection would observe what was sent.
-        var isTainted = false
-    }
-
     private static let ended = RedisError(.closed, .notSent, "the use of the dedicated connection has ended")
 
     let connection: ConnectionRef
     let counters: Counters
     let library: ScriptLibrary
     private let configuration: RedisConfiguration
-    private let state = Mutex(State())
+    /// Whether the next user of the connection would observe what was sent.
+    private let isTainted = Atomic(false)
+    /// Set and read on the event loop.
+    private let hasEnded = Atomic(false)
 
     init(_ connection: ConnectionRef, _ connector: Connector) {
         self.connection = connection
@@ -33,14 +31,14 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     /// One round trip.
     ///
     /// - Parameters:
-    ///   - command: Any command with one reply.
+    ///   - command: Any command with one reply; no subscriptions, no `MONITOR`, no RESP3.
     ///   - timeout: Replaces `commandTimeout`; a command that blocks on the server needs more than it blocks.
     /// - Returns: The reply, which is not an error.
     /// - Throws: The error of the server, `timeout` or `cancelled`; after the latter two the connection is
     ///   closed.
     public func send(_ command: RedisCommand, timeout: Duration? = nil) async throws(RedisError) -> RedisReply
     {
-        if command.connectionEffect.persists { state.withLock { $0.isTainted = true } }
+        try prepare(command)
         return try await reply(to: command, options(timeout))
     }
 
@@ -49,46 +47,42 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     /// One round trip.
     ///
     /// - Parameters:
-    ///   - commands: Any commands with one reply each.
+    ///   - commands: Commands as for `send` of one.
     ///   - timeout: Replaces `commandTimeout`.
     /// - Returns: One reply for each command; error replies are among them.
     /// - Throws: `timeout`, `cancelled` or an error of the connection, which is closed.
     public func send(_ commands: [RedisCommand], timeout: Duration? = nil) async throws(RedisError)
         -> [RedisReply]
     {
-        if commands.contains(where: \.connectionEffect.persists) { state.withLock { $0.isTainted = true } }
+        for command in commands { try prepare(command) }
         return try await replies(to: commands, options(timeout))
     }
 
     // MARK: For the pool
 
-    /// Makes this object the delegate of the connection.
-    func begin() async {
-        _ = try? await connection.channel.eventLoop.submit {
-            self.connection.handler.value.delegate = self
+    /// Returns whether the connection is open and has nothing to do.
+    func isIdle() async -> Bool {
+        let isIdle = try? await connection.channel.eventLoop.submit {
+            self.connection.handler.value.isIdle
         }.get()
+        return isIdle ?? false
     }
 
-    /// Returns whether the connection can be used; sends a `PING` when `isPinged`.
-    func isAlive(isPinged: Bool) async -> Bool {
-        guard state.withLock({ $0.failure }) == nil, connection.channel.isActive else { return false }
-        guard isPinged else { return true }
+    /// Returns whether the server answers in time.
+    func isAnswered(until deadline: NIODeadline) async -> Bool {
         do throws(RedisError) {
-            _ = try await reply(to: RedisCommand("PING"), options(nil))
+            let ping = RedisCommand("PING")
+            _ = try await reply(to: ping, SendOptions(deadline: deadline, cancellation: .abandon))
             return true
         } catch { return error.prefix == "NOPERM" }
     }
 
     /// Ends the use; returns whether the connection can be used again, and closes it otherwise.
     func finish() async -> Bool {
-        let isReusable = state.withLock { state in
-            defer { state.failure = state.failure ?? Self.ended }
-            return !state.isTainted && state.failure == nil
-        }
         let isOpen = try? await connection.channel.eventLoop.submit {
             let handler = self.connection.handler.value
-            handler.delegate = nil
-            guard isReusable, handler.isIdle else {
+            self.hasEnded.store(true, ordering: .relaxed)
+            guard !self.isTainted.load(ordering: .acquiring), handler.isIdle else {
                 handler.close()
                 return false
             }
@@ -100,7 +94,6 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     // MARK: RequestSender
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
-        if let failure = state.withLock({ $0.failure }) { throw failure }
         let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
             var bytes = ByteBuffer()
             request.encode(into: &bytes)
@@ -110,7 +103,11 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
                 size: bytes.readableBytes,
                 deadline: options.deadline
             )
-            connection.channel.eventLoop.execute { [connection, bytes] in
+            connection.channel.eventLoop.execute { [self, bytes] in
+                // Decided where the use ends: a task that outlives it writes nothing into the next one.
+                guard !hasEnded.load(ordering: .relaxed) else {
+                    return _ = pending.finish(.failure(Self.ended))
+                }
                 connection.handler.value.write(bytes, [written])
             }
         }
@@ -118,20 +115,16 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
         return try answer.get()
     }
 
+    /// Refuses a command whose replies cannot be assigned; notes one that the next user would observe.
+    private func prepare(_ command: RedisCommand) throws(RedisError) {
+        try command.checkDedicated()
+        if command.connectionEffect.persists { isTainted.store(true, ordering: .releasing) }
+    }
+
     private func options(_ timeout: Duration?) -> SendOptions {
         SendOptions(
             deadline: .now() + TimeAmount(timeout ?? configuration.commandTimeout),
             cancellation: .abandon
         )
-    }
-}
-
-extension RedisDedicatedConnection: ConnectionDelegate {
-    func settled(commands: Int, bytes: Int) {}
-
-    func unknownScript(_ command: RedisCommand) {}
-
-    func lost(_ error: RedisError) {
-        state.withLock { $0.failure = $0.failure ?? error }
     }
 }

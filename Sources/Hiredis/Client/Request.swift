@@ -46,6 +46,12 @@ struct Request: Sendable {
         }
     }
 
+    /// The positions of the commands that end a transaction.
+    var transactionEnds: [Int] {
+        guard case .many(let commands) = commands else { return [] }
+        return commands.indices.filter { commands[$0].connectionEffect == .endsTransaction }
+    }
+
     func encode(into buffer: inout ByteBuffer) {
         switch commands {
         case .one(let command): command.encode(into: &buffer, form)

@@ -34,7 +34,12 @@ extension RequestSender {
     func replies(to commands: [RedisCommand], _ options: SendOptions) async throws(RedisError) -> [RedisReply]
     {
         guard !commands.isEmpty else { return [] }
-        var replies = try await replies(to: Request(commands), options).all
+        // In a transaction, a script that Redis does not have would fail when the others are executed.
+        let isTransaction =
+            commands.contains { $0.script != nil }
+            && commands.contains { $0.connectionEffect == .beginsTransaction }
+        let first = Request(commands, isTransaction ? .source : .digest)
+        var replies = try await replies(to: first, options).all
         let unknown = commands.indices.filter {
             commands[$0].script != nil && replies[$0].isError("NOSCRIPT")
         }

@@ -213,7 +213,13 @@ struct SharedConnectionState {
         commands += request.count
         bytes += size
         batched.append(
-            PendingRequest(target: target, count: request.count, size: size, deadline: deadline)
+            PendingRequest(
+                target: target,
+                count: request.count,
+                size: size,
+                deadline: deadline,
+                transactionEnds: request.transactionEnds
+            )
         )
     }
 }

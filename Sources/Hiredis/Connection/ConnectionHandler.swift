@@ -126,6 +126,9 @@ final class ConnectionHandler: ChannelInboundHandler {
                         commands += delivery.request.count
                         bytes += delivery.request.size
                         deliver(delivery.replies, to: delivery.request.target)
+                        if delivery.leavesTransaction {
+                            fault = RedisError(.connection, .unknown, "Redis did not end a transaction")
+                        }
                     }
                 }
             } catch { fault = fault ?? error }
@@ -177,7 +180,14 @@ final class ConnectionHandler: ChannelInboundHandler {
         failure = error
         timer?.cancel()
         timer = nil
-        for request in queue.removeAll() { settle(request, failure: error, .unknown) }
+        var reason = error
+        for request in queue.removeAll() {
+            settle(request, failure: reason, .unknown)
+            // An invalid reply was the reply to the first; for the others the connection was lost.
+            if error.code == .protocol {
+                reason = RedisError(.connection, .unknown, "the connection was closed for an invalid reply")
+            }
+        }
         if let ready {
             ready.fail(error)
         } else if error.code != .closed {

@@ -32,6 +32,8 @@ struct PendingRequest: Sendable {
     /// The encoded size in bytes.
     let size: Int
     let deadline: NIODeadline
+    /// The positions of the commands after which no transaction may be open.
+    var transactionEnds: [Int] = []
 }
 
 /// The pending requests of one connection, in the order in which Redis will reply.
@@ -49,6 +51,19 @@ struct ReplyQueue {
     struct Delivery {
         let request: PendingRequest
         let replies: Replies
+
+        /// Whether Redis refused to end a transaction: it would queue the commands of all later callers.
+        ///
+        /// Happens when the user may not send the command that ends it.
+        var leavesTransaction: Bool {
+            request.transactionEnds.contains { index in
+                let reply = replies.all[index]
+                return reply.kind == .error
+                    && !["EXECABORT", "ERR EXEC without MULTI", "ERR DISCARD without MULTI"].contains {
+                        reply.isError($0)
+                    }
+            }
+        }
     }
 
     /// The result of comparing the deadlines with the clock.
