@@ -16,6 +16,7 @@ func addRoutes(
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
+    addDecisionRoutes(to: router)
     router.get("/healthz") { _, _ in
         json(["ok": .bool(!drain.isDraining)], status: drain.isDraining ? .serviceUnavailable : .ok)
     }
