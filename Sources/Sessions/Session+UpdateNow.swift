@@ -70,7 +70,8 @@ extension Session {
         }
     }
 
-    /// Returns the value of an attribute, and stores one at once where there is none: parallel requests get the same.
+    /// Returns the value of an attribute, and stores one at once where there is none: parallel requests of a session get
+    /// the same.
     ///
     /// For tokens against cross-site requests and the like. No round trip when there is a value.
     ///

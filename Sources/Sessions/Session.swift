@@ -56,7 +56,11 @@ public final class Session: Sendable {
     /// not decode as `Value` reads as nil, is reported as an event and stays stored.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
         get { work.changes[key.name].flatMap { coder.decode(key, $0) } }
-        @available(*, unavailable, message: "Assigning would lose what other requests store: use set, update or increment.")
+        @available(
+            *,
+            unavailable,
+            message: "Assigning would lose what other requests store: use set, update or increment."
+        )
         set { _ = newValue }
     }
 
@@ -206,6 +210,7 @@ public final class Session: Sendable {
             try state.checkOpen()
             return (state.work, state.credential)
         }
+        guard !work.isLate else { throw SessionError.sessionChanged }
         guard let record = work.record, record.residence == .server,
             let entries = work.changes.entries(dependentOn: name)
         else { return try mutate { try $0.changes.appendResult(of: update, name) } }

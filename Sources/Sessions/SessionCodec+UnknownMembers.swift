@@ -17,6 +17,7 @@ extension SessionCodec {
     ///   - new: the JSON of the changed value.
     ///   - stored: the JSON that was stored.
     ///   - old: the value that it decodes as.
+    /// - Returns: the JSON to store.
     static func merged<Value: Codable>(
         _ new: [UInt8],
         with stored: ArraySlice<UInt8>,

@@ -177,7 +177,9 @@ public final class SessionManager: Sendable {
         }
         revocations.note(principal)
         if count > 0 {
-            events.emit(SessionEvent(.revoked, detail: "sessions of one user: \(count)", principal: principal))
+            events.emit(
+                SessionEvent(.revoked, detail: "sessions of one user: \(count)", principal: principal)
+            )
         }
         return count
     }
@@ -196,7 +198,6 @@ public final class SessionManager: Sendable {
         }
         return result
     }
-
 
     /// Loads the session of a credential; an anonymous one when there is none.
     func load(_ credential: SessionCredential) async throws(SessionError) -> Session {

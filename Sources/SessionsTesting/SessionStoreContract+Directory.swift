@@ -119,17 +119,26 @@ extension SessionStoreContract {
             let other = try await harness.found(try await harness.create(principal: "bob")).id
             let visitor = try await harness.found(try await harness.create()).id
             guard let record = try await directory.record(id, of: "ann") else { return }
-            for (id, user) in [(id, "bob"), (other, "ann"), (visitor, "ann"), (visitor, ""), (SessionID(), "ann")] {
+            for (id, user) in [
+                (id, "bob"), (other, "ann"), (visitor, "ann"), (visitor, ""), (SessionID(), "ann"),
+            ] {
                 guard case .absent(.unknown) = try await directory.load(id, of: user) else {
                     throw Mismatch("another user's session was found", #line)
                 }
             }
             try expect(record.principal == "ann" && record.id == id, "a wrong record")
             try await harness.advance(.seconds(300))
-            let commit = try await harness.commit(["a": .text("2"), "n": .increment(3)], to: record, needsVersion: true)
-            guard case .committed(id, _, nil, _) = commit else { throw Mismatch("the change is refused", #line) }
+            let commit = try await harness.commit(
+                ["a": .text("2"), "n": .increment(3)],
+                to: record,
+                needsVersion: true
+            )
+            guard case .committed(id, _, nil, _) = commit else {
+                throw Mismatch("the change is refused", #line)
+            }
             let stale = try await harness.commit(["a": .text("3")], to: record, needsVersion: true)
-            guard case .conflict(let fresh) = stale, fresh.principal == "ann", fresh.attributes["n"] == [0x33] else {
+            guard case .conflict(let fresh) = stale, fresh.principal == "ann", fresh.attributes["n"] == [0x33]
+            else {
                 throw Mismatch("the change for an old version brings no fresh record", #line)
             }
             for rotation in [SessionChange.Rotation.renew, .signIn(principal: "bob", keeping: [])] {
@@ -141,7 +150,10 @@ extension SessionStoreContract {
             try await harness.advance(.seconds(250))
             _ = try await harness.found(mine)
             try await harness.advance(.seconds(100))
-            try expect(try await harness.absent(mine) == .unknown, "a change without the secret extends the session")
+            try expect(
+                try await harness.absent(mine) == .unknown,
+                "a change without the secret extends the session"
+            )
             let second = try await harness.create(principal: "ann")
             let ending = try await harness.found(second).id
             guard let ending = try await directory.record(ending, of: "ann") else { return }
@@ -172,7 +184,9 @@ extension SessionDirectory {
             try expect(error.code == .unsupported, "a load by name fails with \(error.code)")
             return nil
         }
-        guard case .found(let record) = load else { throw Mismatch("the session was not found: \(load)", #line) }
+        guard case .found(let record) = load else {
+            throw Mismatch("the session was not found: \(load)", #line)
+        }
         return record
     }
 

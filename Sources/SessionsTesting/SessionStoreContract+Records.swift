@@ -59,7 +59,10 @@ extension SessionStoreContract {
             guard record.residence == .server else { return }
             try expect(isGone(try await harness.store.create(draft)), "a record was replaced by a new one")
             _ = try await harness.store.end(try await harness.found(credential))
-            try expect(isGone(try await harness.store.create(draft)), "a new record under an ID that was ended")
+            try expect(
+                isGone(try await harness.store.create(draft)),
+                "a new record under an ID that was ended"
+            )
         },
         Rule("what was created is found, byte for byte") { harness in
             let hostile = ["": 0, "\r\n$-1\r\n": 1, "@version": 2, "a:b": 3, "*1": 4, "{}": 5].mapValues {

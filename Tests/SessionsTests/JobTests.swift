@@ -19,7 +19,9 @@ import Testing
         let count = try await site.manager.withSession(id, of: "ann") { session in
             #expect(session.principal == "ann" && session[.item] == "tea" && session.credential == nil)
             try session.set(.item, "paid")
-            return try await session.updateNow(.count, default: 0) { $0 += 1; return $0 }
+            return try await session.updateNow(.count, default: 0) {
+                $0 += 1; return $0
+            }
         }
         #expect(count == 1)
         let record = try await site.found(cookie)
@@ -75,7 +77,9 @@ import Testing
     @Test func `changes that a user's new sign-in or an end overtakes are reported`() async throws {
         let cookie = try await site.start(as: "ann")
         let id = try await site.found(cookie).id
-        site.before(.commit) { [site] in try await site.send(cookie) { try $0.signIn(as: "bob", keeping: .item) } }
+        site.before(.commit) { [site] in
+            try await site.send(cookie) { try $0.signIn(as: "bob", keeping: .item) }
+        }
         await #expect(throws: SessionError(.noSession, "")) {
             try await site.manager.withSession(id, of: "ann") { try $0.set(.item, "ann's") }
         }

@@ -32,7 +32,9 @@ import Testing
         private enum Keys: String, CodingKey { case title, name }
         init(from decoder: any Decoder) throws {
             let values = try decoder.container(keyedBy: Keys.self)
-            title = try values.decodeIfPresent(String.self, forKey: .name) ?? values.decode(String.self, forKey: .title)
+            title =
+                try values.decodeIfPresent(String.self, forKey: .name)
+                ?? values.decode(String.self, forKey: .title)
         }
         func encode(to encoder: any Encoder) throws {
             var values = encoder.container(keyedBy: Keys.self)
@@ -53,7 +55,9 @@ import Testing
     // MARK: Unknown members
 
     @Test func `an update keeps what a newer release wrote`() async throws {
-        var cart = NewCart(lines: [NewLine(name: "tea", count: 1, note: "loose"), NewLine(name: "cake", count: 2)])
+        var cart = NewCart(lines: [
+            NewLine(name: "tea", count: 1, note: "loose"), NewLine(name: "cake", count: 2),
+        ])
         cart.gift = ["ribbon": 0.1]
         cart.limit = .max
         let cookie = try await site.start { [cart] in try $0.set(new, cart) }
@@ -66,7 +70,11 @@ import Testing
         cart.lines.insert(NewLine(name: "jam", count: 1), at: 0)
         cart.coupon = "MAY"
         #expect(try await site.read(cookie, new) == cart)
-        try await site.send(cookie) { try $0.update(old) { $0?.lines[1].count = 9; $0?.coupon = nil } }
+        try await site.send(cookie) {
+            try $0.update(old) {
+                $0?.lines[1].count = 9; $0?.coupon = nil
+            }
+        }
         cart.lines[1].count = 9
         cart.coupon = nil
         #expect(try await site.read(cookie, new) == cart)
@@ -77,7 +85,9 @@ import Testing
 
     @Test func `what a dictionary or an optional loses is gone`() async throws {
         let prices = SessionKey<[String: Line]>("prices")
-        let cookie = try await site.start { try $0.set(prices, ["a": Line(name: "a"), "b": Line(name: "b")]) }
+        let cookie = try await site.start {
+            try $0.set(prices, ["a": Line(name: "a"), "b": Line(name: "b")])
+        }
         try await site.send(cookie) { try $0.update(prices) { $0?["a"] = nil } }
         #expect(try await site.read(cookie, prices) == ["b": Line(name: "b")])
     }
@@ -189,7 +199,9 @@ import Testing
             let instant = SessionInstant(milliseconds: milliseconds)
             #expect(SessionInstant(instant.date) == instant)
             #expect(try SessionCodec.encode(instant) == Array("\(milliseconds)".utf8))
-            #expect(try SessionCodec.decode(SessionInstant.self, from: Array("\(milliseconds)".utf8)) == instant)
+            #expect(
+                try SessionCodec.decode(SessionInstant.self, from: Array("\(milliseconds)".utf8)) == instant
+            )
         }
         #expect("\(SessionInstant(milliseconds: 0))" == "1970-01-01T00:00:00.000Z")
         #expect("\(SessionInstant(milliseconds: -1))" == "1969-12-31T23:59:59.999Z")

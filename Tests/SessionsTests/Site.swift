@@ -188,7 +188,9 @@ final class Recorder: LogHandler, Sendable {
     func log(event: LogEvent) {
         contents.withLock {
             let metadata = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-            $0.lines.append((event.level, (["\(event.level) \(event.message)"] + metadata).joined(separator: " ")))
+            $0.lines.append(
+                (event.level, (["\(event.level) \(event.message)"] + metadata).joined(separator: " "))
+            )
         }
     }
 

@@ -6,7 +6,9 @@ import Testing
 
 @testable import Sessions
 
-/// Changes that are committed before the handler goes on. Races are forced right before the first commit.
+/// Changes that are committed before the handler goes on.
+///
+/// Races are forced right before the first commit.
 @Suite struct `Changes that are committed at once` {
     private let site: Site
 
@@ -33,7 +35,9 @@ import Testing
     @Test func `cost one round trip, and no second one at the end`() async throws {
         let cookie = try await site.start()
         try await site.send(cookie) { session in
-            let count = try await session.updateNow(.count, default: 0) { $0 += 1; return $0 }
+            let count = try await session.updateNow(.count, default: 0) {
+                $0 += 1; return $0
+            }
             #expect(count == 1)
         }
         #expect(site.store.counts == [.create: 1, .load: 1, .commit: 1])
@@ -71,7 +75,9 @@ import Testing
             try session.increment(.count, by: 2)
             try session.update(.list, default: []) { $0.append("other") }
             try session.update(.count) { $0 = ($0 ?? 0) * 10 }
-            let count = try await session.updateNow(.count, default: 0) { $0 += 1; return $0 }
+            let count = try await session.updateNow(.count, default: 0) {
+                $0 += 1; return $0
+            }
             #expect(count == 221)
             try session.increment(.count, by: 1000)
             #expect(session[.count] == 1221)
@@ -98,7 +104,9 @@ import Testing
             let seen = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 0..<20 {
                     group.addTask {
-                        let count = try await session.updateNow(.count, default: 0) { $0 += 1; return $0 }
+                        let count = try await session.updateNow(.count, default: 0) {
+                            $0 += 1; return $0
+                        }
                         try session.update(.list, default: []) { $0.append("\(number)") }
                         return count
                     }
@@ -111,7 +119,9 @@ import Testing
         #expect(try await site.read(cookie, .list)?.count == 20)
     }
 
-    @Test func `in a new session, or after a sign-in that drops the attribute, wait for the end`() async throws {
+    @Test func `in a new session, or after a sign-in that drops the attribute, wait for the end`()
+        async throws
+    {
         let answer = try await site.send { session in
             let token = try await session.value(.item) { "token" }
             #expect(token == "token")
@@ -133,7 +143,9 @@ import Testing
         meanwhile(cookie) { try $0.set(.count, 5) }
         let answer = try await site.send(cookie) { session in
             try session.signIn(as: "ann", keeping: .count)
-            let count = try await session.updateNow(.count, default: 0) { $0 += 1; return $0 }
+            let count = try await session.updateNow(.count, default: 0) {
+                $0 += 1; return $0
+            }
             #expect(count == 6)
         }
         let record = try await site.found(answer.cookie)
@@ -147,6 +159,20 @@ import Testing
             try await site.send(cookie) { _ = try await $0.take(.item) }
         }
         #expect(site.events() == [.signedOut, .dropped])
+    }
+
+    @Test func `fail for a replaced cookie, whose changes are not stored`() async throws {
+        let old = try await site.start()
+        try await site.send(old) { try $0.signIn(as: "ann") }
+        await #expect(throws: SessionError(.sessionChanged, "")) {
+            try await site.send(old) { _ = try await $0.value(.other) { "never stored" } }
+        }
+        let fresh = try await site.send(old) { session in
+            try session.signIn(as: "ann")
+            let value = try await session.value(.other) { "stored" }
+            #expect(value == "stored")
+        }
+        #expect(try await site.read(try #require(fresh.cookie), .other) == "stored")
     }
 
     @Test func `take a value once`() async throws {

@@ -231,5 +231,5 @@ private func display(_ value: JSON?) -> JSON {
 }
 
 private func timestamp(_ instant: SessionInstant) -> String {
-    Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000).formatted(.iso8601)
+    instant.date.formatted(.iso8601)
 }

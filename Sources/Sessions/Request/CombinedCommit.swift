@@ -29,7 +29,9 @@ struct CombinedCommit: Sendable {
         var base = record
         if !queue.exists(line) {
             let answer = try await store.commit(member.change, to: record)
-            guard case .conflict(let fresh) = answer else { return (answer, false, member.after(answer, record)) }
+            guard case .conflict(let fresh) = answer else {
+                return (answer, false, member.after(answer, record))
+            }
             base = fresh
         }
         switch await queue.enter(line, member) {
@@ -118,7 +120,8 @@ struct CombinedCommit: Sendable {
 extension CommitQueue.Member {
     /// The record after the commit of this change alone; nil when something else may have changed it, too.
     fileprivate func after(_ answer: SessionCommitResult, _ record: SessionRecord) -> SessionRecord? {
-        guard change.needsVersion, change.rotation == .none, case .committed(_, let version, _, _) = answer else {
+        guard change.needsVersion, change.rotation == .none, case .committed(_, let version, _, _) = answer
+        else {
             return nil
         }
         var after = record

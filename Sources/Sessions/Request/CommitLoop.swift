@@ -211,7 +211,9 @@ struct CommitAttempt: Sendable {
     }
 
     mutating func touched(_ credential: SessionCredential?) -> Step {
-        guard work.unsent == nil, let credential, canSetCookie, let record = work.record else { return keep() }
+        guard work.unsent == nil, let credential, canSetCookie, let record = work.record else {
+            return keep()
+        }
         return .finish(.send(credential, remaining: record.times.deadline - record.now))
     }
 
@@ -254,9 +256,7 @@ struct CommitAttempt: Sendable {
             if deletesCookie { return .finish(.delete) }
             return work.absence?.isFinal == true ? .finish(.deleteDead) : keep()
         }
-        guard canSetCookie, work.absence?.isLate != true || work.isSignOut || work.changes.isSignIn else {
-            return drop()
-        }
+        guard canSetCookie, !work.isLate else { return drop() }
         try limits.check(attributes, replacing: [:])
         return .create(work.draft(policy))
     }

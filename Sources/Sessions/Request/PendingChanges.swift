@@ -93,6 +93,7 @@ struct PendingChanges: Sendable {
     ///   - name: the attribute.
     ///   - value: what is stored now.
     ///   - count: how many of its entries are in that.
+    /// - Throws: what the closures of later updates throw.
     mutating func settle(_ name: String, _ value: [UInt8]?, after count: Int) throws {
         let later = entries.filter { $0.name == name }.dropFirst(count)
         entries.removeAll { $0.name == name }
@@ -206,6 +207,9 @@ struct UncommittedSession: Sendable {
     /// The session's ID, or the one that it gets if it is created with what was changed so far; nil when nothing is
     /// stored and nothing is to be.
     var id: SessionID? { record?.id ?? (isToBeCreated ? freshID : nil) }
+
+    /// Whether no change will be stored, because the browser may hold a newer cookie than the one that it sent.
+    var isLate: Bool { record == nil && absence?.isLate == true && !isSignOut && !changes.isSignIn }
 
     /// The session to be created by the commit, where there is no record.
     func draft(_ policy: SessionPolicy) -> SessionDraft {

@@ -222,7 +222,9 @@ extension DrainingSessionStore: SessionDirectory where Old: SessionDirectory, Ne
                 return .found(wrap(record, .old(record)))
             }
         } catch { guard error.code == .unsupported else { throw error } }
-        guard case .found(let record) = try await new.load(id, of: principal) else { return .absent(.unknown) }
+        guard case .found(let record) = try await new.load(id, of: principal) else {
+            return .absent(.unknown)
+        }
         return .found(wrap(record, .new(record)))
     }
 }
