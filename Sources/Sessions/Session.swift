@@ -221,7 +221,11 @@ public final class Session: Sendable {
             to: record,
             credential: credential
         )
-        try mutate { try $0.settle(committed) }
+        do { try mutate { try $0.settle(committed) } } catch let error as SessionError
+            where error.code == .closed
+        {
+            // The response is on its way without this task; the update is stored all the same.
+        }
     }
 
     /// Whether the attribute is as this request sees it: stored so, or to be stored so in any case.
@@ -246,7 +250,12 @@ public final class Session: Sendable {
         return work
     }
 
-    func noteSignIn() { state.withLock { $0.work.signInTime = .now } }
+    func noteSignIn() {
+        state.withLock { state in
+            state.work.signInTime = .now
+            state.generation += 1
+        }
+    }
 
     /// Records the credential that the commit sends to the client.
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }

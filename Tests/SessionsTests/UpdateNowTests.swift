@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPTypes
 import SessionsTesting
 import Synchronization
 import Testing
@@ -221,4 +222,57 @@ import Testing
         _ = try await site.close(request, cookie)
         await #expect(throws: SessionError(.closed, "")) { try await session.updateNow(.count) { $0 = 1 } }
     }
+
+    @Test(arguments: [false, true]) func `send the cookie that the store issued, with an error, too`(
+        fails: Bool
+    )
+        async throws
+    {
+        let manager = try SessionManager(store: ReissuingStore(store: try MemorySessionStore()))
+        let first = RequestSession(.get([:]), manager: manager)
+        let session = try await first.session()
+        try session.set(.item, "tea")
+        var created = HTTPResponse(status: .ok)
+        try await first.close(&created)
+        let value = try #require(session.credential).value
+        let request = RequestSession(
+            .get([.cookie: "\(manager.cookie.name)=\(value)"]),
+            manager: manager
+        )
+        _ = try await request.session().updateNow(.count) { $0 = 1 }
+        var response = HTTPResponse(status: fails ? .internalServerError : .ok)
+        if fails {
+            try await request.closeAfterFailure(&response)
+        } else {
+            try await request.close(&response)
+        }
+        let lines = response.headerFields[values: .setCookie]
+        #expect(lines.count == 1 && lines.first?.contains("=\(value);") == true)
+        #expect(response.headerFields[.cacheControl] == "no-store")
+    }
+}
+
+/// Sends the cookie again with each commit, as stores do whose cookies say what the client has seen.
+private struct ReissuingStore: SessionStore {
+    let store: MemorySessionStore
+
+    func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        try await store.load(credential)
+    }
+    func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        try await store.create(draft)
+    }
+    func commit(_ change: SessionChange, to record: SessionRecord) async throws(SessionError)
+        -> SessionCommitResult
+    {
+        let answer = try await store.commit(change, to: record)
+        guard case .committed(let id, let version, nil, let remaining) = answer else { return answer }
+        let credential = try record.context(PresentedToken.self).token.credential
+        return .committed(id: id, version: version, credential: credential, remaining: remaining)
+    }
+    func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? { nil }
+    func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        try await store.end(record)
+    }
+    func check() async throws(SessionError) {}
 }
