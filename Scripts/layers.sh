@@ -31,15 +31,15 @@ Snippets                      CHiredis\w*                       snippets use the
 #
 # LAYER       FILES                                                      MAY NAME
 layers='
-values        Sessions/Session{Error,Instant,Key,Limits,Policy,Times}*   -
+values        Sessions/Session{Codec,Error,Instant,Key,Limits,Policy,Times}*   -
 credential    Sessions/Credential/*                                      values
 cookie        Sessions/Cookie/*                                          values credential
 store         Sessions/Store/*                                           values credential cookie
 events        Sessions/SessionEvent*                                     values credential store
 caching       Sessions/Request/CacheControl*                             -
-changes       Sessions/Request/PendingChanges*                           values store
+changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store
 commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
-session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes
+session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit
 manager       Sessions/SessionManager*                                   values credential events store cookie session commit
 request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager
 memory        Sessions/Stores/Memory/*                                   values credential store

@@ -19,7 +19,7 @@ router.post("/cart/:item") { _, context in
     let item = try context.parameters.require("item")
     let session = try await context.session()  // one round trip, and none without a cookie
     try session.update(.cart, default: []) { $0.append(item) }  // no parallel update is lost
-    return "\(session[.cart]?.count ?? 0) in the cart\n"
+    return "\(item) is in the cart\n"
 }
 
 router.get("/cart") { _, context in

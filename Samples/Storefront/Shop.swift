@@ -91,7 +91,7 @@ struct Shop: Sendable {
             list,
             note: strategy.deviceNote,
             current: session.id,
-            now: Self.now,
+            now: .now,
             frame(session)
         ).response
     }
@@ -159,10 +159,6 @@ struct Shop: Sendable {
         } catch {
             throw HTTPError(.badRequest, message: "The form is not complete.")
         }
-    }
-
-    private static var now: SessionInstant {
-        SessionInstant(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
     }
 
     private static func plain(_ text: String) -> Response {

@@ -144,17 +144,31 @@ struct RedisRecord {
                 crypto.hashes(principal: principal).contains(hash)
             else { return .absent(.unreadable) }
         }
+        return .found(record(presented, status, principal))
+    }
+
+    private func record(_ presented: PresentedToken, _ status: SecretStatus, _ principal: String?)
+        -> SessionRecord
+    {
+        SessionRecord(
+            id: presented.token.id,
+            version: version,
+            principal: principal,
+            attributes: attributes,
+            times: times,
+            now: now,
+            secretStatus: status,
+            storeContext: presented
+        )
+    }
+
+    /// Returns the session for a caller who holds no secret, if it is this user's.
+    func open(_ id: SessionID, of principal: String, _ crypto: RecordCrypto) -> SessionLoadResult {
+        guard let hash = fields[.principalHash], crypto.hashes(principal: principal).contains(hash) else {
+            return .absent(.unknown)
+        }
         return .found(
-            SessionRecord(
-                id: presented.token.id,
-                version: version,
-                principal: principal,
-                attributes: attributes,
-                times: times,
-                now: now,
-                secretStatus: status,
-                storeContext: presented
-            )
+            record(PresentedToken(principal, hash: hash, for: id, family: family), .previous, principal)
         )
     }
 

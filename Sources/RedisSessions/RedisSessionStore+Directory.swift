@@ -67,6 +67,14 @@ extension RedisSessionStore: SessionDirectory {
         if let error = reply.error { throw .unavailable(error) }
     }
 
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        switch try await read(id) {
+        case .live(let stored): stored.open(id, of: principal, crypto)
+        // Not told apart: nobody has shown any right to this session.
+        case .absent: .absent(.unknown)
+        }
+    }
+
     private static func hasEnded(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[1].integer == 1 }
 
     /// How many sessions of a user are asked for in one write.

@@ -82,12 +82,13 @@ public struct RedisSessionStore: SessionStore {
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         let family = SecretFamily()
-        let token = crypto.token(for: SessionID(), in: family, generation: 0)
+        let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
+        let hash = crypto.hash(token)
         if let principal = draft.principal { try await enter(token.id, into: principal, draft.policy) }
         let reply = try await redis.write { notAfter in
             var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
             command.append(Int(notAfter.milliseconds))
-            command.append(crypto.hash(token))
+            command.append(hash)
             command.append(family.key)
             command.append(Int(draft.policy.idleTimeout.wholeMilliseconds))
             command.append(Int(draft.policy.lifetime.wholeMilliseconds))
@@ -99,7 +100,8 @@ public struct RedisSessionStore: SessionStore {
             }
             return command
         }
-        return try SessionCommitResult(reply, presented: token, fresh: token, crypto)
+        let presented = PresentedToken(token, hash: hash, family: family)
+        return try SessionCommitResult(reply, presented: presented, fresh: token, crypto)
     }
 
     public func commit(
@@ -107,6 +109,7 @@ public struct RedisSessionStore: SessionStore {
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
+        try presented.check(change)
         let fresh = crypto.token(
             for: record.id,
             in: presented.family,
@@ -121,12 +124,12 @@ public struct RedisSessionStore: SessionStore {
                 .append(to: &command)
             return command
         }
-        return try SessionCommitResult(reply, presented: presented.token, fresh: fresh, crypto)
+        return try SessionCommitResult(reply, presented: presented, fresh: fresh, crypto)
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
-        guard isDue else { return nil }
         let presented = try record.context(PresentedToken.self)
+        guard isDue, presented.user == nil else { return nil }
         var command = RedisCommand(
             script: Self.touchScript,
             keys: [schema.session(record.id)],
@@ -208,22 +211,24 @@ public struct RedisSessionStore: SessionStore {
     // MARK: Answers
 
     private func read(_ token: SessionToken) async throws(SessionError) -> SessionLoadResult {
-        let replies = try await redis.send(loadCommands(token.id), cancellation: .abandon)
+        switch try await read(token.id) {
+        case .absent(let absence): .absent(absence)
+        case .live(let stored): stored.open(token, crypto)
+        }
+    }
+
+    func read(_ id: SessionID) async throws(SessionError) -> RedisRecord.Reading {
+        let replies = try await redis.send(loadCommands(id), cancellation: .abandon)
         if let error = replies[0].error ?? replies[1].error {
             guard error.prefix == "WRONGTYPE" else { throw .unavailable(error) }
             return .absent(.unreadable)
         }
         let ttl = replies[1].integer ?? -2
-        switch RedisRecord.read(replies[0], ttl: ttl) {
-        case .absent(let absence): return .absent(absence)
-        case .live(let stored) where !stored.contradictsClock && redis.clock.agrees(with: stored.now):
-            return stored.open(token, crypto)
-        case .live:
-            // Rare: the clock was set, another server took over, or the two commands met a write between them.
-            switch RedisRecord.read(replies[0], ttl: ttl, time: try await redis.askTime()) {
-            case .absent(let absence): return .absent(absence)
-            case .live(let stored): return stored.open(token, crypto)
-            }
-        }
+        let reading = RedisRecord.read(replies[0], ttl: ttl)
+        guard case .live(let stored) = reading,
+            stored.contradictsClock || !redis.clock.agrees(with: stored.now)
+        else { return reading }
+        // Rare: the clock was set, another server took over, or the two commands met a write between them.
+        return RedisRecord.read(replies[0], ttl: ttl, time: try await redis.askTime())
     }
 }

@@ -8,13 +8,13 @@ extension SessionCommitResult {
     ///
     /// - Parameters:
     ///   - reply: the reply.
-    ///   - presented: the token that was presented, or the new session's.
+    ///   - presented: what was presented, or the new session's token.
     ///   - fresh: the token that replaces it, if the script says that the secret was replaced.
     ///   - crypto: opens the record that a conflict brings.
     /// - Throws: `.storeUnavailable` for an error of Redis, `.invalidValue` for an increment that failed.
     init(
         _ reply: RedisReply,
-        presented: SessionToken,
+        presented: PresentedToken,
         fresh: SessionToken,
         _ crypto: RecordCrypto
     ) throws(SessionError) {
@@ -26,7 +26,7 @@ extension SessionCommitResult {
         switch reply.count > 0 ? reply[0].string : nil {
         case "ok" where reply.count == 4:
             self = .committed(
-                id: presented.id,
+                id: presented.token.id,
                 version: reply[1].integer ?? 0,
                 credential: reply[2].integer == 1 ? fresh.credential : nil,
                 remaining: .milliseconds(reply[3].integer ?? 0)
@@ -35,13 +35,16 @@ extension SessionCommitResult {
             switch RedisRecord.read(reply[1], ttl: reply[2].integer ?? -2) {
             case .absent(let absence): self = .gone(absence)
             case .live(let stored):
-                switch stored.open(presented, crypto) {
+                let load =
+                    presented.user.map { stored.open(presented.token.id, of: $0, crypto) }
+                    ?? stored.open(presented.token, crypto)
+                switch load {
                 case .found(let record): self = .conflict(record)
                 case .absent(let absence): self = .gone(absence)
                 }
             }
         case "gone" where reply.count == 2:
-            self = .gone(SessionAbsence(reason: reply[1].string, presented.id))
+            self = .gone(SessionAbsence(reason: reply[1].string, presented.token.id))
         case "invalid":
             throw SessionError(.invalidValue, "Only integers can be incremented, within 64 bits.")
         default:

@@ -9,11 +9,15 @@ import Synchronization
 /// there), `update` (read, modify, write; the closure runs again if another request committed first) or
 /// `increment` (the store adds).
 ///
-/// Nothing is stored before the handler has returned. Then all its changes are committed at once, before the
+/// **Decide inside the closure.** Until the commit, another request may be faster: the closure then runs again, but
+/// an `if` behind it and the text of the response do not. An error that the closure throws becomes the answer,
+/// also at the commit. Where the handler needs the outcome, `updateNow`, `take` and `value(_:orCreate:)` commit at
+/// once (see `Session+UpdateNow.swift`).
+///
+/// Nothing else is stored before the handler has returned. Then all its changes are committed at once, before the
 /// response head is sent. A handler that throws commits nothing but a sign-out, unless `keepChangesOnError` was
-/// called. After the commit the session is closed:
-/// every write throws `.closed`. No method of this class costs a round trip: loading has cost one, and the
-/// commit costs one if anything changed.
+/// called. After the commit the session is closed: every write throws `.closed`. No other method of this class costs
+/// a round trip: loading has cost one, and the commit costs one if anything changed.
 public final class Session: Sendable {
     private struct State {
         var work: UncommittedSession
@@ -34,26 +38,30 @@ public final class Session: Sendable {
     }
 
     private let state: Mutex<State>
-    private let coder: AttributeCoder
+    let coder: AttributeCoder
+    private let commits: CommitLoop
 
-    init(
-        _ load: SessionLoadResult?,
-        credential: SessionCredential?,
-        limits: SessionLimits,
-        events: SessionEventSink
-    ) {
+    init(_ load: SessionLoadResult?, credential: SessionCredential?, commits: CommitLoop) {
         let work = UncommittedSession(load)
         state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
-        coder = AttributeCoder(id: work.record?.id, limits: limits, events: events)
+        coder = AttributeCoder(id: work.record?.id, limits: commits.limits, events: commits.events)
+        self.commits = commits
     }
 
     // MARK: Reading
 
     /// The value of an attribute as this request sees it, its own changes included; nil when there is none.
     ///
-    /// A stored value that does not decode as `Value` reads as nil, is reported as an event and stays stored.
+    /// After `update` that is what this request would store if no other one commits first. A stored value that does
+    /// not decode as `Value` reads as nil, is reported as an event and stays stored.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
-        work.changes[key.name].flatMap { coder.decode(key, $0) }
+        get { work.changes[key.name].flatMap { coder.decode(key, $0) } }
+        @available(
+            *,
+            unavailable,
+            message: "Assigning would lose what other requests store: use set, update or increment."
+        )
+        set { _ = newValue }
     }
 
     /// Whether the session has a value under this name, of whatever type.
@@ -65,11 +73,22 @@ public final class Session: Sendable {
     /// The signed-in user; nil for an anonymous session.
     public var principal: String? { work.principal }
 
-    /// The session's ID, safe to show and log; nil while nothing is stored.
-    public var id: SessionID? { work.record?.id }
+    /// The session's ID, safe to show and log; nil while nothing is stored and nothing is to be.
+    ///
+    /// In the request that makes the session, for example by a sign-in, it is known from the first change on. The
+    /// record gets another one only if the commit finds the session of the request ended, or moves it to another store
+    /// (`TieredSessionStore`, `DrainingSessionStore`); the event of the sign-in always has the right one.
+    public var id: SessionID? { work.id }
 
     /// How often the session was changed before this request; 0 while nothing is stored.
     public var version: Int { work.record?.version ?? 0 }
+
+    /// The value of the session's cookie; nil while nothing is stored, and for a session that was loaded by its ID.
+    ///
+    /// For work that goes on after the response, with `SessionManager.withSession`: from the commit on, of a new
+    /// session and after a sign-in, too. **A bearer secret:** it lets everyone in who has it. Do not store it in a
+    /// queue or a log; for a signed-in user keep `id` and `principal` instead.
+    public var credential: SessionCredential? { state.withLock { $0.credential } }
 
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { work.record?.times.created }
@@ -106,20 +125,16 @@ public final class Session: Sendable {
     /// - Parameters:
     ///   - key: the attribute.
     ///   - change: runs now, so that the handler sees the effect, and again at the commit on the fresh value
-    ///     if another request committed first. It must depend on its argument only. Leaving nil removes the
-    ///     attribute.
-    /// - Throws: what `change` throws, `.invalidValue`, `.tooLarge`, `.closed`; at the commit also
-    ///   `.conflict` if other requests commit first every time.
+    ///     if another request committed first. It must depend on its argument only: decide in it, and throw in it.
+    ///     Leaving nil removes the attribute.
+    /// - Throws: what `change` throws, `.invalidValue` also for a stored value that does not decode, `.tooLarge`,
+    ///   `.closed`; at the commit what `change` throws then, and `.conflict` if other requests commit first every
+    ///   time.
     public func update<Value>(
         _ key: SessionKey<Value>,
         _ change: @escaping @Sendable (inout Value?) throws -> Void
     ) throws {
-        let update: PendingChanges.Update = { [coder] bytes in
-            var value = bytes.flatMap { coder.decode(key, $0) }
-            try change(&value)
-            return try value.map { try coder.encode(key, $0) }
-        }
-        try write(.update(key.name, update))
+        try write(.update(key.name) { [coder] bytes in try coder.update(key, bytes, change).0 })
     }
 
     /// Reads, modifies and writes an attribute, starting from `initial` when there is none; see `update(_:_:)`.
@@ -186,8 +201,35 @@ public final class Session: Sendable {
 
     // MARK: Inside
 
-    /// The value of the cookie that the client holds; nil while nothing is stored.
-    var credential: SessionCredential? { state.withLock { $0.credential } }
+    /// Applies an update to what is stored, and takes the result over, before anything else is committed.
+    ///
+    /// Where no other request can change the value, it is only recorded: in a session that is not stored yet, that
+    /// lives in the cookie, or for an attribute that this request has set.
+    func commit(_ update: @escaping PendingChanges.Update, of name: String) async throws {
+        let (work, credential) = try state.withLock { state throws(SessionError) in
+            try state.checkOpen()
+            return (state.work, state.credential)
+        }
+        guard !work.isLate else { throw SessionError.sessionChanged }
+        guard let record = work.record, record.residence == .server,
+            let entries = work.changes.entries(dependentOn: name)
+        else { return try mutate { try $0.changes.appendResult(of: update, name) } }
+        let committed = try await commits.commit(
+            update,
+            of: name,
+            after: entries,
+            to: record,
+            credential: credential
+        )
+        do { try mutate { try $0.settle(committed) } } catch let error as SessionError
+            where error.code == .closed
+        {
+            // The response is on its way without this task; the update is stored all the same.
+        }
+    }
+
+    /// Whether the attribute is as this request sees it: stored so, or to be stored so in any case.
+    func isSettled(_ name: String) -> Bool { work.changes.entries(dependentOn: name)?.isEmpty ?? true }
 
     /// Takes no change from now on, and returns what was done.
     func close() -> UncommittedSession {
@@ -203,12 +245,17 @@ public final class Session: Sendable {
         let keepsChanges = state.withLock { $0.keepsChangesOnError }
         var work = close()
         if keepsChanges { return work }
-        guard work.isSignOut else { return nil }
+        guard work.isSignOut || work.unsent != nil else { return nil }
         work.dropChanges()
         return work
     }
 
-    func noteSignIn() { state.withLock { $0.work.signInTime = .now } }
+    func noteSignIn() {
+        state.withLock { state in
+            state.work.signInTime = .now
+            state.generation += 1
+        }
+    }
 
     /// Records the credential that the commit sends to the client.
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }
@@ -216,20 +263,23 @@ public final class Session: Sendable {
     private var work: UncommittedSession { state.withLock { $0.work } }
 
     /// Adds an entry to the pending changes.
+    private func write(_ entry: PendingChanges.Entry) throws { try mutate { try $0.changes.append(entry) } }
+
+    /// Changes the uncommitted session.
     ///
-    /// The entry takes effect outside of the lock, because an update runs the application's code, which may
-    /// read this session; if another task wrote in the meantime, it takes effect once more on the result.
-    private func write(_ entry: PendingChanges.Entry) throws {
+    /// Outside of the lock, because an update runs the application's code, which may read this session; if another
+    /// task wrote in the meantime, `change` runs once more on the result.
+    private func mutate(_ change: (inout UncommittedSession) throws -> Void) throws {
         for _ in 0..<100 {
-            var (changes, generation) = try state.withLock { state in
+            var (work, generation) = try state.withLock { state in
                 try state.checkOpen()
-                return (state.work.changes, state.generation)
+                return (state.work, state.generation)
             }
-            try changes.append(entry)
+            try change(&work)
             let isStored = try state.withLock { state in
                 try state.checkOpen()
                 guard state.generation == generation else { return false }
-                state.work.changes = changes
+                state.work = work
                 state.generation += 1
                 return true
             }

@@ -69,4 +69,12 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
     public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
     /// Equal codes hash equally.
     public func hash(into hasher: inout Hasher) { hasher.combine(code) }
+
+    /// The error for changes that the end of the session overtook.
+    static var sessionChanged: SessionError {
+        SessionError(
+            .sessionChanged,
+            "The session ended or its cookie was replaced during this request; nothing was stored."
+        )
+    }
 }

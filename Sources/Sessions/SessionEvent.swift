@@ -69,11 +69,17 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     public let id: SessionID?
     /// More about it, written by this package: no secret, no stored value, no client input but names of attributes.
     public let detail: String?
+    /// The user it happened to, for events that this package raises on the user's behalf: a sign-in, a sign-out, a
+    /// renewal, a revocation, dropped changes.
+    ///
+    /// Personal data: for an audit trail of the application. Neither `description` nor the log shows it.
+    public let principal: String?
 
-    init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil) {
+    init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil, principal: String? = nil) {
         self.kind = kind
         self.id = id
         self.detail = detail
+        self.principal = principal
     }
 
     /// The event of a credential that stands for no session.
@@ -90,9 +96,24 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The text for logs and messages; holds no secret.
+    /// The text for logs and messages; holds no secret and no user name.
     public var description: String {
         "session \(kind)" + (id.map { " \($0)" } ?? "") + (detail.map { ": \($0)" } ?? "")
+    }
+
+    /// What the log line carries for searches: `event`, the kind, and `session`, the ID.
+    var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = ["event": "\(kind)"]
+        if let id { metadata["session"] = "\(id)" }
+        return metadata
+    }
+}
+
+/// A dump of the event shows what its description shows.
+extension SessionEvent: CustomReflectable {
+    /// Shows all but the user's name.
+    public var customMirror: Mirror {
+        Mirror(self, children: ["kind": kind, "id": id as Any, "detail": detail as Any])
     }
 }
 
@@ -116,7 +137,7 @@ final class SessionEventSink: Sendable {
         observer?(event)
         guard logger.logLevel <= event.kind.level, let suppressed = admit(event.kind) else { return }
         let note = suppressed > 0 ? " (\(suppressed) more of this kind were not logged)" : ""
-        logger.log(level: event.kind.level, "\(event)\(note)")
+        logger.log(level: event.kind.level, "\(event)\(note)", metadata: event.metadata)
     }
 
     /// How many events of the kind were left out before this one; nil when this one is to be left out too.

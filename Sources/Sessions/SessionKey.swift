@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// The name of one session attribute together with the type of its value.
 ///
 /// Declare each key once and use it by its short name:
@@ -17,10 +11,24 @@
 /// ```
 ///
 /// Values travel as JSON, so `Codable` rules decide what an old value looks like to new code. A stored value
-/// that does not decode as `Value` reads as absent and raises an event; it never fails the request (R36).
-public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
+/// that does not decode as `Value` reads as absent and raises an event (R36). It stays stored until `set` or
+/// `remove` replaces it; `update` refuses it. Members of stored objects that `Value` does not know, for example
+/// because a newer instance wrote them, survive an `update`, unless they would change what `Value` reads.
+///
+/// A type that changes incompatibly gets a version and a migration:
+///
+/// ```swift
+/// extension SessionKey where Value == Cart {
+///     static var cart: Self { .init("cart", version: 2) { (items: [String]) in Cart(items) } }
+/// }
+/// ```
+public struct SessionKey<Value: Codable & Sendable>: Sendable {
     /// The attribute's name, as it stands in the store.
     public let name: String
+    /// The version of `Value`; 1 unless the key has a migration.
+    public let version: Int
+    /// Makes a value of one that was stored under an earlier version.
+    let migration: (@Sendable ([UInt8]) throws -> Value)?
 
     /// Creates a key from a name in the source code.
     ///
@@ -34,7 +42,36 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
             Self.isValid(name),
             "a session key is 1 to 128 printable ASCII characters, the first not @"
         )
-        self.name = name
+        self.init(reserved: name)
+    }
+
+    /// Creates a key whose values replace those of an earlier type.
+    ///
+    /// A stored value of an earlier version is migrated when it is read, and stored in the new form when it is
+    /// written. Instances that know only the earlier version read the new form as absent and do not change it.
+    /// Values of version 1 are stored as plain JSON, later ones with `v` and the version in front: they cannot be
+    /// incremented.
+    ///
+    /// - Parameters:
+    ///   - name: as for `init(_:)`.
+    ///   - version: 2 to 9,999.
+    ///   - earlier: the key that reads earlier values, for more than two versions; one of the version before,
+    ///     without a migration, by default.
+    ///   - migrate: makes a value of an earlier one. If it throws, the stored value does not decode.
+    /// - Precondition: the version is in its range and later than that of `earlier`, which has the same name.
+    public init<Earlier>(
+        _ name: StaticString,
+        version: Int,
+        from earlier: SessionKey<Earlier>? = nil,
+        migrate: @escaping @Sendable (Earlier) throws -> Value
+    ) {
+        let plain = SessionKey(name)
+        let earlier = earlier ?? SessionKey<Earlier>(plain.name, version: version - 1, migration: nil)
+        precondition(
+            (2...9999).contains(version) && earlier.version < version && earlier.name == plain.name,
+            "a migration leads from an earlier version of the same key to a version from 2 to 9999"
+        )
+        self.init(plain.name, version: version) { try migrate(try SessionCodec.decode(earlier, $0)) }
     }
 
     /// Creates a key from a name that is known at run time only.
@@ -50,11 +87,17 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
                 "A session key is 1 to 128 printable ASCII characters, the first not @."
             )
         }
-        self.name = name
+        self.init(reserved: name)
     }
 
     /// A key of this package's own.
-    init(reserved name: String) { self.name = name }
+    init(reserved name: String) { self.init(name, version: 1, migration: nil) }
+
+    private init(_ name: String, version: Int, migration: (@Sendable ([UInt8]) throws -> Value)?) {
+        self.name = name
+        self.version = version
+        self.migration = migration
+    }
 
     private static func isValid(_ name: String) -> Bool {
         let bytes = name.utf8
@@ -63,27 +106,15 @@ public struct SessionKey<Value: Codable & Sendable>: Hashable, Sendable {
     }
 }
 
-/// How attribute values become bytes: JSON, so that integers are decimal text, which Redis can add to.
-package enum SessionCodec {
-    /// Returns the bytes of a value.
-    package static func encode(_ value: some Encodable) throws(SessionError) -> [UInt8] {
-        if let integer = value as? Int { return Array(String(integer).utf8) }
-        do {
-            return Array(try JSONEncoder().encode(value))
-        } catch {
-            throw SessionError(.invalidValue, "A \(type(of: value)) could not be encoded as JSON.")
-        }
+extension SessionKey: Hashable {
+    /// Keys are equal when name and version are.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.name == right.name && left.version == right.version
     }
 
-    /// Returns the value of some bytes; throws what the decoder throws.
-    package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
-        if Value.self == Int.self, let integer = integer(bytes) as? Value { return integer }
-        return try JSONDecoder().decode(type, from: Data(bytes))
-    }
-
-    /// Returns the integer that canonical decimal text stands for, the form in which increments are kept.
-    package static func integer(_ bytes: [UInt8]) -> Int? {
-        guard bytes.count <= 20, let number = Int(String(decoding: bytes, as: UTF8.self)) else { return nil }
-        return String(number).utf8.elementsEqual(bytes) ? number : nil
+    /// Equal keys hash equally.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(version)
     }
 }

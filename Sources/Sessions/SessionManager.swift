@@ -66,7 +66,8 @@ public final class SessionManager: Sendable {
 
     /// Loads a session outside of a request (a WebSocket, a job), runs `body` and commits.
     ///
-    /// Two round trips. No cookie can be sent: signing in throws `.noSession` at the commit, a renewal does
+    /// Two round trips. For a user's session prefer `withSession(_:of:_:)`, which needs no secret. No cookie can be sent:
+    /// signing in throws `.noSession` at the commit, a renewal does
     /// not happen; signing out works. A session that is kept in the cookie cannot be changed here: that
     /// throws `.unsupported`.
     ///
@@ -80,16 +81,31 @@ public final class SessionManager: Sendable {
         _ credential: SessionCredential,
         _ body: nonisolated(nonsending) (Session) async throws -> Result
     ) async throws -> Result {
-        let session = try await load(credential)
-        guard session.id != nil else {
-            throw SessionError(.noSession, "There is no session for this credential.")
+        try await run(try await load(credential), body)
+    }
+
+    /// Loads a session of a user by its ID, runs `body` and commits: for jobs and webhooks that hold no secret.
+    ///
+    /// Two round trips. The session can be read, changed and ended. Signing in throws `.noSession` at the commit, a
+    /// renewal does not happen, and the job does not count as a use of the session: its idle timeout runs on.
+    ///
+    /// - Parameters:
+    ///   - id: the session, for example from `list(for:)`, or `Session.id` in an earlier request.
+    ///   - principal: the user, as given to `signIn`. Another user's session is never touched.
+    ///   - body: reads and changes the session. Runs in the caller's isolation.
+    /// - Returns: what `body` returns.
+    /// - Throws: `.noSession` when the user has no such live session, or it was over at the commit, so that changes
+    ///   were not stored; `.unsupported` when the store cannot do this; what `body` throws, and then nothing is
+    ///   stored; store errors.
+    public nonisolated(nonsending) func withSession<Result>(
+        _ id: SessionID,
+        of principal: String,
+        _ body: nonisolated(nonsending) (Session) async throws -> Result
+    ) async throws -> Result {
+        let load = try await administer { directory throws(SessionError) in
+            try await directory.load(id, of: principal)
         }
-        defer { _ = session.close() }
-        let result = try await body(session)
-        if case .dropped = try await commit(session, canSetCookie: false) {
-            throw SessionError(.noSession, "The session is over; the changes were not stored.")
-        }
-        return result
+        return try await run(Session(load, credential: nil, commits: commits), body)
     }
 
     /// Changes the session of a request whose response is already on its way, for example from a streaming
@@ -139,7 +155,7 @@ public final class SessionManager: Sendable {
             try await directory.revoke(id, of: principal)
         }
         revocations.note(principal)
-        if isRevoked { events.emit(SessionEvent(.revoked, id)) }
+        if isRevoked { events.emit(SessionEvent(.revoked, id, principal: principal)) }
         return isRevoked
     }
 
@@ -160,11 +176,28 @@ public final class SessionManager: Sendable {
             try await directory.revokeAll(of: principal, except: kept)
         }
         revocations.note(principal)
-        if count > 0 { events.emit(SessionEvent(.revoked, detail: "sessions of one user: \(count)")) }
+        if count > 0 {
+            events.emit(
+                SessionEvent(.revoked, detail: "sessions of one user: \(count)", principal: principal)
+            )
+        }
         return count
     }
 
-    // MARK: For RequestSession
+    // MARK: Inside
+
+    private nonisolated(nonsending) func run<Result>(
+        _ session: Session,
+        _ body: nonisolated(nonsending) (Session) async throws -> Result
+    ) async throws -> Result {
+        guard session.id != nil else { throw SessionError(.noSession, "There is no such session.") }
+        defer { _ = session.close() }
+        let result = try await body(session)
+        if case .dropped = try await commit(session, canSetCookie: false) {
+            throw SessionError(.noSession, "The session is over; the changes were not stored.")
+        }
+        return result
+    }
 
     /// Loads the session of a credential; an anonymous one when there is none.
     func load(_ credential: SessionCredential) async throws(SessionError) -> Session {
@@ -181,11 +214,11 @@ public final class SessionManager: Sendable {
                 try await endStolen(id)
             }
         }
-        return Session(load, credential: credential, limits: limits, events: events)
+        return Session(load, credential: credential, commits: commits)
     }
 
     /// Returns the session of a client without a credential.
-    func anonymous() -> Session { Session(nil, credential: nil, limits: limits, events: events) }
+    func anonymous() -> Session { Session(nil, credential: nil, commits: commits) }
 
     /// Closes a session and stores what the handler changed; see `CommitLoop.run`.
     ///
@@ -220,10 +253,10 @@ public final class SessionManager: Sendable {
         _ operation: (any SessionDirectory) async throws(SessionError) -> Answer
     ) async throws(SessionError) -> Answer {
         guard let directory = store as? any SessionDirectory else {
-            throw SessionError(.unsupported, "This store can neither list nor revoke sessions.")
+            throw SessionError(.unsupported, "This store has no list of sessions.")
         }
         do { return try await operation(directory) } catch {
-            events.emit(SessionEvent(.storeFailed, detail: "list or revoke: \(error)"))
+            events.emit(SessionEvent(.storeFailed, detail: "directory: \(error)"))
             throw error
         }
     }

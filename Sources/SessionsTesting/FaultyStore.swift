@@ -102,4 +102,9 @@ public final class FaultyStore: SessionDirectory {
         try await enter(.revoke)
         try await store.revoke(id)
     }
+
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await enter(.load)
+        return try await store.load(id, of: principal)
+    }
 }

@@ -111,6 +111,57 @@ extension SessionStoreContract {
             try await directory.revoke(try await harness.found(credential).id)
             try expect(try await harness.absent(credential) == .ended(.revocation), "the session is alive")
         },
+        directoryRule("a user's session can be changed and ended by its name, and no other user's") {
+            harness,
+            directory in
+            let mine = try await harness.create(["a": "1"], principal: "ann")
+            let id = try await harness.found(mine).id
+            let other = try await harness.found(try await harness.create(principal: "bob")).id
+            let visitor = try await harness.found(try await harness.create()).id
+            guard let record = try await directory.record(id, of: "ann") else { return }
+            for (id, user) in [
+                (id, "bob"), (other, "ann"), (visitor, "ann"), (visitor, ""), (SessionID(), "ann"),
+            ] {
+                guard case .absent(.unknown) = try await directory.load(id, of: user) else {
+                    throw Mismatch("another user's session was found", #line)
+                }
+            }
+            try expect(record.principal == "ann" && record.id == id, "a wrong record")
+            try await harness.advance(.seconds(300))
+            let commit = try await harness.commit(
+                ["a": .text("2"), "n": .increment(3)],
+                to: record,
+                needsVersion: true
+            )
+            guard case .committed(id, _, nil, _) = commit else {
+                throw Mismatch("the change is refused", #line)
+            }
+            let stale = try await harness.commit(["a": .text("3")], to: record, needsVersion: true)
+            guard case .conflict(let fresh) = stale, fresh.principal == "ann", fresh.attributes["n"] == [0x33]
+            else {
+                throw Mismatch("the change for an old version brings no fresh record", #line)
+            }
+            for rotation in [SessionChange.Rotation.renew, .signIn(principal: "bob", keeping: [])] {
+                let code = try await directory.refusal(of: rotation, of: fresh, harness.policy)
+                try expect(code == .unsupported, "the secret can be replaced")
+            }
+            _ = try await directory.touch(fresh, isDue: true)
+            try expect(try await harness.value("a", mine) == "2", "the change is not stored")
+            try await harness.advance(.seconds(250))
+            _ = try await harness.found(mine)
+            try await harness.advance(.seconds(100))
+            try expect(
+                try await harness.absent(mine) == .unknown,
+                "a change without the secret extends the session"
+            )
+            let second = try await harness.create(principal: "ann")
+            let ending = try await harness.found(second).id
+            guard let ending = try await directory.record(ending, of: "ann") else { return }
+            try expect(try await directory.end(ending) == .ended, "the session was not ended")
+            try expect(try await harness.absent(second) == .ended(.signOut), "the ended session is alive")
+            let late = try await harness.commit(["a": .text("4")], to: ending)
+            try expect(isGone(late), "an ended session was changed")
+        },
     ]
 
     private static func directoryRule(
@@ -122,5 +173,31 @@ extension SessionStoreContract {
             guard let directory = harness.store as? any SessionDirectory else { return }
             try await body(harness, directory)
         }
+    }
+}
+
+extension SessionDirectory {
+    /// The record; nil for a store that cannot change a session without its cookie, and says so.
+    fileprivate func record(_ id: SessionID, of principal: String) async throws -> SessionRecord? {
+        let load: SessionLoadResult
+        do throws(SessionError) { load = try await self.load(id, of: principal) } catch {
+            try expect(error.code == .unsupported, "a load by name fails with \(error.code)")
+            return nil
+        }
+        guard case .found(let record) = load else {
+            throw Mismatch("the session was not found: \(load)", #line)
+        }
+        return record
+    }
+
+    /// Why a rotation is refused; nil when it is not.
+    fileprivate func refusal(
+        of rotation: SessionChange.Rotation,
+        of record: SessionRecord,
+        _ policy: SessionPolicy
+    ) async throws -> SessionError.Code? {
+        let change = SessionChange(operations: [:], rotation: rotation, policy: policy)
+        do throws(SessionError) { _ = try await commit(change, to: record) } catch { return error.code }
+        return nil
     }
 }

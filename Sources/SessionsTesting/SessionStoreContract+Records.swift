@@ -48,6 +48,22 @@ extension SessionStoreContract {
             if isEnded { _ = try await harness.absent(second) }
             try expect(try await harness.value("a", first) == "1", "the session changed")
         },
+        Rule("a record gets the ID of its draft, where there is none under it") { harness in
+            let id = SessionID()
+            let draft = SessionDraft(id: id, attributes: ["a": [0x31]], policy: harness.policy)
+            guard case .committed(id, 1, let credential?, _) = try await harness.store.create(draft) else {
+                throw Mismatch("the session is not created under the ID of the draft", #line)
+            }
+            let record = try await harness.found(credential)
+            try expect(record.id == id, "the session has another ID")
+            guard record.residence == .server else { return }
+            try expect(isGone(try await harness.store.create(draft)), "a record was replaced by a new one")
+            _ = try await harness.store.end(try await harness.found(credential))
+            try expect(
+                isGone(try await harness.store.create(draft)),
+                "a new record under an ID that was ended"
+            )
+        },
         Rule("what was created is found, byte for byte") { harness in
             let hostile = ["": 0, "\r\n$-1\r\n": 1, "@version": 2, "a:b": 3, "*1": 4, "{}": 5].mapValues {
                 UInt8($0)

@@ -69,6 +69,31 @@ import Testing
         }
     }
 
+    @Test func `what is committed at once costs no more than a write, and nothing where there is a value`()
+        async throws
+    {
+        try await alone { redis, app in
+            let browser = Browser()
+            try await browser.post("/set", ["k": "k", "v": "v"], on: app)
+            let write = ["hgetall": 1, "pttl": 1, "evalsha": 1]
+            let read = ["hgetall": 1, "pttl": 1]
+            for expected in [write, read] {
+                let token = try await redis.commandNames {
+                    try await browser.get("/token", ["k": "csrf"], on: app)
+                }
+                #expect(token == expected)
+                let code = try await redis.commandNames {
+                    try await browser.post("/take", ["k": "k"], on: app)
+                }
+                #expect(code == expected)
+            }
+            let limit = try await redis.commandNames {
+                try await browser.post("/limit", ["k": "n", "max": "1"], on: app)
+            }
+            #expect(limit == write)
+        }
+    }
+
     @Test func `creating a session costs one script and no look-up`() async throws {
         try await alone { redis, app in
             let counts = try await redis.commandNames {

@@ -182,6 +182,7 @@ struct Router: SessionDirectory {
                 return commit
             }
             return .committed(id: id, version: version, credential: nil, remaining: remaining)
+        case .committed(_, _, nil, _): try await settle()
         case .conflict(let record): jar.keep(try await store.touch(record, isDue: false))
         default: break
         }
@@ -221,6 +222,10 @@ struct Router: SessionDirectory {
     func revoke(_ id: SessionID) async throws(SessionError) {
         try await store.revoke(id)
         try await settle()
+    }
+
+    func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await store.load(id, of: principal)
     }
 
     private func settle() async throws(SessionError) {

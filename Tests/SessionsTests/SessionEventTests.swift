@@ -210,8 +210,9 @@ import Testing
         try await site.send("nonsense")
         #expect(
             site.recorder.lines.map { $0.replacing(id.description, with: "HANDLE") } == [
-                "info session signed-in HANDLE [:]", "info session signed-out HANDLE [:]",
-                "notice session malformed [:]",
+                "info session signed-in HANDLE event=signed-in session=HANDLE",
+                "info session signed-out HANDLE event=signed-out session=HANDLE",
+                "notice session malformed event=malformed",
             ]
         )
     }

@@ -187,7 +187,10 @@ final class Recorder: LogHandler, Sendable {
 
     func log(event: LogEvent) {
         contents.withLock {
-            $0.lines.append((event.level, "\(event.level) \(event.message) \(event.metadata ?? [:])"))
+            let metadata = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            $0.lines.append(
+                (event.level, (["\(event.level) \(event.message)"] + metadata).joined(separator: " "))
+            )
         }
     }
 

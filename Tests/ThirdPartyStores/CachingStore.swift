@@ -113,4 +113,8 @@ extension CachingStore: SessionDirectory where Base: SessionDirectory {
         defer { forget(id) }
         try await base.revoke(id)
     }
+
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await base.load(id, of: principal)
+    }
 }

@@ -95,4 +95,10 @@ extension MeteredStore: SessionDirectory where Base: SessionDirectory {
     public func revoke(_ id: SessionID) async throws(SessionError) {
         try await measure("revoke") { () async throws(SessionError) in try await base.revoke(id) }
     }
+
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await measure("load") { () async throws(SessionError) in
+            try await base.load(id, of: principal)
+        }
+    }
 }

@@ -16,6 +16,7 @@ func addRoutes(
     addStateRoutes(to: router)
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
+    addDecisionRoutes(to: router)
     router.get("/healthz") { _, _ in
         json(["ok": .bool(!drain.isDraining)], status: drain.isDraining ? .serviceUnavailable : .ok)
     }
@@ -230,5 +231,5 @@ private func display(_ value: JSON?) -> JSON {
 }
 
 private func timestamp(_ instant: SessionInstant) -> String {
-    Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000).formatted(.iso8601)
+    instant.date.formatted(.iso8601)
 }

@@ -35,4 +35,15 @@ extension ReplicatedSessionStore: SessionDirectory {
         guard log.lookUp(id).record != nil else { return }
         _ = try await count(.revoke(id, user: nil, tombstone: SessionPolicy.tombstone))
     }
+
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await check()
+        let (copy, now) = log.lookUp(id)
+        guard let copy, copy.session.isAlive(at: now),
+            let hash = copy.session.user(crypto.hashes(principal: principal))
+        else { return .absent(.unknown) }
+        let presented = PresentedToken(principal, hash: hash, for: id, family: copy.session.family)
+        let record = record(copy.session, presented, .previous, seen: copy.changed, at: now)
+        return record.map { .found($0) } ?? .absent(.unknown)
+    }
 }

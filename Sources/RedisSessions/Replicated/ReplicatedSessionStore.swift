@@ -143,7 +143,7 @@ public struct ReplicatedSessionStore: SessionStore {
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         let family = SecretFamily()
-        let token = crypto.token(for: SessionID(), in: family, generation: 0)
+        let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let hashed = HashedDraft(draft, for: token, in: family, crypto) {
             crypto.encrypt(principal: $0, for: token)
         }
@@ -161,6 +161,7 @@ public struct ReplicatedSessionStore: SessionStore {
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(Context.self).presented
+        try presented.check(change)
         let fresh = crypto.token(
             for: record.id,
             in: presented.family,
@@ -202,6 +203,7 @@ public struct ReplicatedSessionStore: SessionStore {
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
         let context = try record.context(Context.self)
         let presented = context.presented
+        guard presented.user == nil else { return nil }
         if isDue { log.submit(.touch(record.id, digest: presented.hash)) }
         // The client has now seen the version that it was shown; a secret that was replaced is not sent
         // again.
@@ -265,15 +267,15 @@ public struct ReplicatedSessionStore: SessionStore {
     }
 
     /// Returns the session as a caller sees it; nil when its user's name was encrypted by another writer.
-    private func record(
+    func record(
         _ session: RecordState,
         _ presented: PresentedToken,
         _ status: SecretStatus,
         seen position: LogPosition,
         at now: SessionInstant
     ) -> SessionRecord? {
-        var principal: String?
-        if let encrypted = session.principal(for: status) {
+        var principal = presented.user
+        if principal == nil, let encrypted = session.principal(for: status) {
             principal = crypto.decryptPrincipal(encrypted, with: presented.token)
             guard let principal, let hash = session.principalHash,
                 crypto.hashes(principal: principal).contains(hash)

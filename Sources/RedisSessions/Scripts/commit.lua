@@ -11,7 +11,9 @@
 local presented_hash, not_after, read_version, needs_version, rotation, new_hash, new_principal, new_user, grace, idle_timeout,
     lifetime, maximum_bytes, kept_count = unpack(ARGV, 1, 13)
 if absence then return {'gone', absence} end
-if not is_valid then return {'gone', 'superseded'} end
+if not is_valid or (is_user and rotation ~= '') then return {'gone', 'superseded'} end
+-- A write without the secret is not a use.
+local last_use = is_user and used or now
 
 local first = 14 + tonumber(kept_count)
 local conflict = false
@@ -44,8 +46,8 @@ for i = first, #ARGV, 3 do
     if ARGV[i] == 'i' then before[ARGV[i + 1]] = redis.call('HGET', key, ARGV[i + 1]) end
 end
 -- The first write is one that a full Redis refuses: it does not ask again once a script has written.
-redis.call('HSET', key, '@used', now)
-redis.call('PEXPIRE', key, math.min(idle, deadline - now))
+redis.call('HSET', key, '@used', last_use)
+redis.call('PEXPIRE', key, math.min(last_use + idle, deadline) - now)
 redis.call('HDEL', key, '')
 version = redis.call('HINCRBY', key, '@version', 1)
 -- Additions alone can fail from here on; what was changed before the failure is put back.

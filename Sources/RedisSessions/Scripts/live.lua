@@ -1,5 +1,5 @@
 -- Prepended to commit.lua, touch.lua and end.lua: reads the record and what the presented secret is to it.
--- KEYS 1 record   ARGV 1 hash of the presented secret   2 server's time in ms after which nothing is done, or ''
+-- KEYS 1 record   ARGV 1 hash of the presented secret, or of the principal for a caller without one, who may write and end   2 server's time in ms after which nothing is done, or ''
 -- Returns {'late', the server's time in ms} then: the caller was told that the write had failed.
 local key, presented, not_after = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -19,4 +19,5 @@ elseif now >= math.min(deadline, used + idle) then absence = 'unknown' end
 -- A clock that was set back stands still for the session until it has caught up.
 now = math.max(now, used or 0)
 local is_current = presented == hash
-local is_valid = is_current or (presented == old_hash and now < (tonumber(old_until) or 0))
+local is_user = presented == user
+local is_valid = is_current or is_user or (presented == old_hash and now < (tonumber(old_until) or 0))

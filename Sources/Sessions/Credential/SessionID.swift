@@ -12,7 +12,7 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     private let low: UInt64
 
     /// Draws a random ID from the operating system's generator.
-    package init() {
+    public init() {
         var generator = SystemRandomNumberGenerator()
         high = generator.next()
         low = generator.next()

@@ -18,26 +18,29 @@ struct CombinedCommit: Sendable {
     ///   - member: what to commit.
     ///   - record: the record that it was made for.
     ///   - line: the line for this record.
-    /// - Returns: the store's answer, never a conflict, and whether another request got it too.
+    /// - Returns: the store's answer, never a conflict; whether another request got it too; and the record after the
+    ///   commit, if no other request has changed it in between.
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, and what the closures of updates throw.
     func run(
         _ member: CommitQueue.Member,
         to record: SessionRecord,
         in line: CommitQueue.Line
-    ) async throws -> (SessionCommitResult, isShared: Bool) {
+    ) async throws -> (SessionCommitResult, isShared: Bool, after: SessionRecord?) {
         var base = record
         if !queue.exists(line) {
             let answer = try await store.commit(member.change, to: record)
-            guard case .conflict(let fresh) = answer else { return (answer, false) }
+            guard case .conflict(let fresh) = answer else {
+                return (answer, false, member.after(answer, record))
+            }
             base = fresh
         }
         switch await queue.enter(line, member) {
-        case .done(let outcome): return (try outcome.get(), true)
+        case .done(let outcome): return (try outcome.get(), true, nil)
         case .lead(let known):
             if let known, known.version > base.version { base = known }
             let (outcome, after) = await lead(member, madeFor: record, from: base, line)
             queue.leave(line, after: after)
-            return (try outcome.get(), false)
+            return (try outcome.get(), false, after)
         }
     }
 
@@ -111,5 +114,19 @@ struct CombinedCommit: Sendable {
         for (name, value) in new where old[name] != value { operations[name] = .set(value) }
         for name in old.keys where new[name] == nil { operations[name] = .remove }
         return operations
+    }
+}
+
+extension CommitQueue.Member {
+    /// The record after the commit of this change alone; nil when something else may have changed it, too.
+    fileprivate func after(_ answer: SessionCommitResult, _ record: SessionRecord) -> SessionRecord? {
+        guard change.needsVersion, change.rotation == .none, case .committed(_, let version, _, _) = answer
+        else {
+            return nil
+        }
+        var after = record
+        after.version = version
+        after.attributes = changes.attributes
+        return after
     }
 }

@@ -45,7 +45,7 @@ struct CommitLoop: Sendable {
                 case .commit(let change, let record):
                     step = try attempt.answered(try await store.commit(change, to: record))
                 case .commitInTurn(let changes, let change, let record):
-                    let (answer, isShared) = try await CombinedCommit(
+                    let (answer, isShared, _) = try await CombinedCommit(
                         store: store,
                         limits: limits,
                         queue: queue
@@ -53,7 +53,7 @@ struct CommitLoop: Sendable {
                     .run(
                         CommitQueue.Member(changes, change),
                         to: record,
-                        in: CommitQueue.Line(id: record.id, credential: credential?.value)
+                        in: CommitQueue.Line(record, credential)
                     )
                     step = try attempt.answered(answer, isShared: isShared)
                 case .touch(let record, let isDue): step = attempt.touched(await touch(record, isDue: isDue))
@@ -62,13 +62,16 @@ struct CommitLoop: Sendable {
             }
         } catch {
             attempt.takeEvents().forEach(events.emit)
-            if let error = error as? SessionError {
-                let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
-                let kind = isOutage ? SessionEvent.Kind.storeFailed : .refused
-                events.emit(SessionEvent(kind, attempt.id, detail: "commit: \(error)"))
-            }
+            report(error, attempt.id)
             throw error
         }
+    }
+
+    /// Reports why nothing was committed, unless the reason is the application's own.
+    func report(_ error: any Error, _ id: SessionID?) {
+        guard let error = error as? SessionError, error.code != .sessionChanged else { return }
+        let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
+        events.emit(SessionEvent(isOutage ? .storeFailed : .refused, id, detail: "commit: \(error)"))
     }
 
     /// Touches the session; a failure is reported as an event and does not fail the request.
@@ -169,7 +172,7 @@ struct CommitAttempt: Sendable {
     mutating func answered(_ result: SessionCommitResult, isShared: Bool = false) throws -> Step {
         switch result {
         case .committed(let id, _, let credential, let remaining):
-            guard let credential, canSetCookie else { return .finish(.keep) }
+            guard let credential, canSetCookie else { return keep() }
             if work.changes.isSignIn { emit(.signedIn, id) }
             if rotation == .renew, !isShared { emit(.renewed, id) }
             return .finish(.send(credential, remaining: remaining))
@@ -208,7 +211,9 @@ struct CommitAttempt: Sendable {
     }
 
     mutating func touched(_ credential: SessionCredential?) -> Step {
-        guard let credential, canSetCookie, let record = work.record else { return .finish(.keep) }
+        guard work.unsent == nil, let credential, canSetCookie, let record = work.record else {
+            return keep()
+        }
         return .finish(.send(credential, remaining: record.times.deadline - record.now))
     }
 
@@ -249,13 +254,11 @@ struct CommitAttempt: Sendable {
             if work.absence?.isLate == true, !work.changes.operations.isEmpty { return drop() }
             guard canSetCookie else { return .finish(.keep) }
             if deletesCookie { return .finish(.delete) }
-            return .finish(work.absence?.isFinal == true ? .deleteDead : .keep)
+            return work.absence?.isFinal == true ? .finish(.deleteDead) : keep()
         }
-        guard canSetCookie, work.absence?.isLate != true || work.isSignOut || work.changes.isSignIn else {
-            return drop()
-        }
+        guard canSetCookie, !work.isLate else { return drop() }
         try limits.check(attributes, replacing: [:])
-        return .create(SessionDraft(attributes: attributes, principal: work.principal, policy: policy))
+        return .create(work.draft(policy))
     }
 
     private func touch(_ record: SessionRecord) -> Step {
@@ -265,9 +268,15 @@ struct CommitAttempt: Sendable {
 
     /// Gives the changes up; a renewal that only the policy asked for is not one.
     private mutating func drop() -> Step {
-        guard !work.changes.isEmpty || work.isSignOut else { return .finish(.keep) }
+        guard !work.changes.isEmpty || work.isSignOut else { return keep() }
         emit(.dropped, work.record?.id)
         return .finish(.dropped)
+    }
+
+    /// Leaves the cookie as it is, or sends what a commit during the request has issued.
+    private func keep() -> Step {
+        guard let unsent = work.unsent, canSetCookie else { return .finish(.keep) }
+        return .finish(.send(unsent.credential, remaining: unsent.remaining))
     }
 
     private func unsupported(_ outcome: String) -> SessionError {
@@ -278,6 +287,7 @@ struct CommitAttempt: Sendable {
     }
 
     private mutating func emit(_ kind: SessionEvent.Kind, _ id: SessionID?) {
-        events.append(SessionEvent(kind, id))
+        let principal = kind == .signedOut ? work.signedOut?.principal : work.principal
+        events.append(SessionEvent(kind, id, principal: principal))
     }
 }

@@ -12,6 +12,16 @@ final class CommitQueue: Sendable {
     struct Line: Hashable, Sendable {
         let id: SessionID
         let credential: String?
+
+        init(id: SessionID, credential: String?) {
+            self.id = id
+            self.credential = credential
+        }
+
+        /// The line of a record; without a credential that of its user, who has shown it otherwise.
+        init(_ record: SessionRecord, _ credential: SessionCredential?) {
+            self.init(id: record.id, credential: credential?.value ?? record.principal)
+        }
     }
 
     enum Turn: Sendable {

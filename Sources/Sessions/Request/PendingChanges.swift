@@ -16,16 +16,27 @@ struct PendingChanges: Sendable {
         case update(String, Update)
         case signIn(principal: String, keeping: Set<String>)
         case renew
+
+        /// The attribute that it changes.
+        var name: String? {
+            switch self {
+            case .set(let name, _), .remove(let name), .increment(let name, _), .update(let name, _): name
+            case .signIn, .renew: nil
+            }
+        }
     }
 
     private var entries: [Entry] = []
     private var base: [String: [UInt8]] = [:]
     private(set) var operations: [String: SessionChange.Operation] = [:]
     private(set) var rotation = SessionChange.Rotation.none
-    /// Whether an entry read a value of the base, so that the change is valid for this version only.
-    private(set) var dependsOnBase = false
+    /// The attributes whose value in the base was read by an update.
+    private var dependent: Set<String> = []
 
     init(base: [String: [UInt8]] = [:]) { self.base = base }
+
+    /// Whether an entry read a value of the base, so that the change is valid for this version only.
+    var dependsOnBase: Bool { !dependent.isEmpty }
 
     /// Whether there is nothing to store.
     var isEmpty: Bool { operations.isEmpty && rotation == .none }
@@ -57,11 +68,44 @@ struct PendingChanges: Sendable {
         entries.append(entry)
     }
 
+    /// Runs an update once and records its result: for a value that no other request can change.
+    mutating func appendResult(of update: Update, _ name: String) throws {
+        try append(try update(self[name]).map { .set(name, $0) } ?? .remove(name))
+    }
+
     /// Returns the same entries, applied to a fresher state.
     func replayed(on base: [String: [UInt8]]) throws -> PendingChanges {
         var changes = PendingChanges(base: base)
         for entry in entries { try changes.append(entry) }
         return changes
+    }
+
+    /// The entries that make the value of an attribute, where that depends on what other requests commit; nil where
+    /// it does not.
+    func entries(dependentOn name: String) -> [Entry]? {
+        guard !isDropped(name), !isKnown(name) || dependent.contains(name) else { return nil }
+        return entries.filter { $0.name == name }
+    }
+
+    /// Goes on from the value of an attribute that was committed during the request.
+    ///
+    /// - Parameters:
+    ///   - name: the attribute.
+    ///   - value: what is stored now.
+    ///   - count: how many of its entries are in that.
+    /// - Throws: what the closures of later updates throw.
+    mutating func settle(_ name: String, _ value: [UInt8]?, after count: Int) throws {
+        let later = entries.filter { $0.name == name }.dropFirst(count)
+        entries.removeAll { $0.name == name }
+        (base[name], operations[name]) = (value, nil)
+        dependent.remove(name)
+        for entry in later { try append(entry) }
+    }
+
+    /// Goes on from a fresher state; for changes that do not depend on what was read.
+    mutating func rebase(on fresh: [String: [UInt8]]) {
+        base = fresh
+        if case .signIn(_, let keeping) = rotation { base = fresh.filter { keeping.contains($0.key) } }
     }
 
     /// Forgets the entries, whose closures may hold what holds this, when no replay can follow.
@@ -74,7 +118,7 @@ struct PendingChanges: Sendable {
         case .increment(let name, let amount): try increment(name, by: amount)
         case .update(let name, let update):
             let result = try update(self[name])
-            if !isKnown(name) { dependsOnBase = true }
+            if !isKnown(name) { dependent.insert(name) }
             operations[name] = result.map { .set($0) } ?? .remove
         case .signIn(let principal, let keeping):
             base = base.filter { keeping.contains($0.key) }
@@ -112,17 +156,20 @@ struct PendingChanges: Sendable {
         switch operations[name] {
         case .set, .remove: return true
         case .increment: return false
-        case nil:
-            if case .signIn(_, let keeping) = rotation { return !keeping.contains(name) }
-            return false
+        case nil: return isDropped(name)
         }
+    }
+
+    /// Whether a sign-in of this request drops what was stored.
+    private func isDropped(_ name: String) -> Bool {
+        if case .signIn(_, let keeping) = rotation { !keeping.contains(name) } else { false }
     }
 }
 
 /// The record that a request read, what its handler changed, and the record that it signed out of.
 struct UncommittedSession: Sendable {
     /// The record as it was read; nil for an anonymous session without one.
-    private(set) var record: SessionRecord?
+    var record: SessionRecord?
     /// Why the presented credential stands for no session; nil when it does, or there is none.
     let absence: SessionAbsence?
     /// What the handler changed since.
@@ -133,6 +180,10 @@ struct UncommittedSession: Sendable {
     private(set) var signedOut: SessionRecord?
     /// When the handler signed in, by this process' clock.
     var signInTime: ContinuousClock.Instant?
+    /// What a commit during the request has issued and the response has to carry, if no later commit replaces it.
+    var unsent: (credential: SessionCredential, remaining: Duration)?
+    /// The ID of the session that the request may create.
+    private var freshID: SessionID?
 
     /// Starts with what the store found; nil for a request without a credential.
     init(_ load: SessionLoadResult?) {
@@ -144,6 +195,7 @@ struct UncommittedSession: Sendable {
         case .absent(let absence): self.absence = absence
         case nil: absence = nil
         }
+        if record == nil { freshID = SessionID() }
     }
 
     /// The user who is signed in, as this request sees it.
@@ -152,11 +204,28 @@ struct UncommittedSession: Sendable {
         return record?.principal
     }
 
+    /// The session's ID, or the one that it gets if it is created with what was changed so far; nil when nothing is
+    /// stored and nothing is to be.
+    var id: SessionID? { record?.id ?? (isToBeCreated ? freshID : nil) }
+
+    /// Whether no change will be stored, because the browser may hold a newer cookie than the one that it sent.
+    var isLate: Bool { record == nil && absence?.isLate == true && !isSignOut && !changes.isSignIn }
+
+    /// The session to be created by the commit, where there is no record.
+    func draft(_ policy: SessionPolicy) -> SessionDraft {
+        SessionDraft(id: freshID, attributes: changes.attributes, principal: principal, policy: policy)
+    }
+
+    /// Whether the changes need a record.
+    private var isToBeCreated: Bool { changes.isSignIn || !changes.isEmpty && !changes.attributes.isEmpty }
+
     /// Ends the record with the commit; what is written afterwards goes into a new session.
     mutating func signOut() {
         isSignOut = true
         signedOut = record ?? signedOut
         record = nil
+        unsent = nil
+        freshID = SessionID()
         changes = PendingChanges()
     }
 

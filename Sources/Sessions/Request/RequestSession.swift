@@ -106,10 +106,7 @@ public final class RequestSession: Sendable {
             canSetCookie: SessionCookie.isPermitted(on: response.status)
         )
         if case .dropped = action, !request.isSafe {
-            throw SessionError(
-                .sessionChanged,
-                "The session ended or its cookie was replaced during this request; nothing was stored."
-            )
+            throw SessionError.sessionChanged
         }
         try write(action, to: &response)
     }

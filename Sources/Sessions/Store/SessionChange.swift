@@ -2,6 +2,10 @@
 
 /// A session to be created.
 public struct SessionDraft: Sendable {
+    /// The ID of the new record, drawn at random by this package; nil when the store is to draw one.
+    ///
+    /// A store that finds a record or a tombstone under it answers `gone`.
+    public var id: SessionID?
     /// The encoded attributes.
     public var attributes: [String: [UInt8]]
     /// The user who signs in; nil for an anonymous session.
@@ -10,7 +14,13 @@ public struct SessionDraft: Sendable {
     public var policy: SessionPolicy
 
     /// Creates a draft.
-    public init(attributes: [String: [UInt8]], principal: String? = nil, policy: SessionPolicy) {
+    public init(
+        id: SessionID? = nil,
+        attributes: [String: [UInt8]],
+        principal: String? = nil,
+        policy: SessionPolicy
+    ) {
+        self.id = id
         self.attributes = attributes
         self.principal = principal
         self.policy = policy
@@ -72,6 +82,15 @@ public struct SessionChange: Sendable {
         self.rotation = rotation
         self.policy = policy
         self.maximumBytes = maximumBytes
+    }
+}
+
+extension PresentedToken {
+    /// Throws `.unsupported` for a change that needs the secret, where none was presented.
+    package func check(_ change: SessionChange) throws(SessionError) {
+        guard user == nil || change.rotation == .none else {
+            throw SessionError(.unsupported, "Without its cookie a session can be changed and ended only.")
+        }
     }
 }
 

@@ -7,8 +7,8 @@
 /// * **Absence is not an error.** Unknown, ended, expired, malformed and unreadable are results of `load`. An
 ///   error means that the store could not be asked or could not do it; nothing may be concluded about the
 ///   session then.
-/// * **No identifier from a client is adopted.** Only `create` creates a record, under an ID that the store
-///   draws.
+/// * **No identifier from a client is adopted.** Only `create` creates a record, under the ID in the draft or one
+///   that the store draws, and never where there is one.
 /// * **Create is not commit.** Neither falls back on the other. A commit changes a live record or nothing.
 /// * **An end is final.** After `end` or a revocation no load, commit or touch revives the record, however
 ///   late.
@@ -30,7 +30,7 @@ public protocol SessionStore: Sendable {
     /// Finds the session that a credential stands for. A malformed value costs no I/O.
     func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult
 
-    /// Creates a record under a fresh ID and returns its credential.
+    /// Creates a record under the ID of the draft, or a random one, and returns its credential.
     func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult
 
     /// Applies a change to the record that was loaded.
@@ -77,4 +77,17 @@ public protocol SessionDirectory: SessionStore {
 
     /// Ends a session by its ID alone, for theft policies.
     func revoke(_ id: SessionID) async throws(SessionError)
+
+    /// Finds a session of a user without its credential, for jobs; `.absent(.unknown)` when it is not this user's.
+    ///
+    /// The record can be changed and ended, but a `commit` with a rotation throws `.unsupported`, no commit or touch
+    /// extends its idle timeout, and no answer carries a credential.
+    func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult
+}
+
+extension SessionDirectory {
+    /// Throws `.unsupported`: the sessions are kept where only their holder can change them.
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        throw SessionError(.unsupported, "This store cannot change a session without its cookie.")
+    }
 }

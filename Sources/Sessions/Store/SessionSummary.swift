@@ -10,9 +10,10 @@ public struct SessionSummary: Identifiable, Sendable {
     public let lastUsed: SessionInstant
     private let attributes: [String: [UInt8]]
 
-    /// What the application stored in that session, for example a device name.
+    /// What the application stored in that session, for example a device name; nil when there is none, or when it
+    /// does not decode as `Value`.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
-        attributes[key.name].flatMap { try? SessionCodec.decode(Value.self, from: $0) }
+        attributes[key.name].flatMap { try? SessionCodec.decode(key, $0) }
     }
 
     /// Creates an entry; for stores.

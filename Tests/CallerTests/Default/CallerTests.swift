@@ -70,6 +70,17 @@ import Testing
         #expect(await model.seen == [1])
     }
 
+    @Test func `jobs that know a session by its ID change their state in the closures`() async throws {
+        let credential = try await manager.visit { try $0.signIn(as: "ann") }
+        let id = try #require(SessionID(credential.value.prefix(22)))
+        let worker = Worker(manager)
+        try await worker.work(id)
+        let model = await Model(manager)
+        try await model.work(id)
+        #expect(await worker.seen == [1])
+        #expect(await model.seen == [2])
+    }
+
     @Test func `what a closure returns need not be Sendable`() async throws {
         let box = try await manager.withSession(credential) { Box($0[.count] ?? 0) }
         #expect(box.value == 1)
@@ -95,6 +106,17 @@ private actor Worker {
     private(set) var replies: [String] = []
 
     init(_ manager: SessionManager) { self.manager = manager }
+
+    func work(_ id: SessionID) async throws {
+        try await manager.withSession(id, of: "ann") { session in
+            box.value += 1
+            seen.append(
+                try await session.updateNow(.count, default: 0) {
+                    $0 += 1; return $0
+                }
+            )
+        }
+    }
 
     func work(_ credential: SessionCredential) async throws {
         try await manager.withSession(credential) { session in
@@ -138,6 +160,17 @@ private actor Worker {
     private(set) var replies: [String] = []
 
     init(_ manager: SessionManager) { self.manager = manager }
+
+    func work(_ id: SessionID) async throws {
+        try await manager.withSession(id, of: "ann") { session in
+            box.value += 1
+            seen.append(
+                try await session.updateNow(.count, default: 0) {
+                    $0 += 1; return $0
+                }
+            )
+        }
+    }
 
     func work(_ credential: SessionCredential) async throws {
         try await manager.withSession(credential) { session in

@@ -173,7 +173,13 @@ struct Replica: Sendable {
         case .absent(let absence): return .gone(absence)
         case .live(let secretStatus):
             do throws(SessionError) {
-                let isRotated = try session.apply(change, to: version, status: secretStatus, at: now)
+                let isRotated = try session.apply(
+                    change,
+                    to: version,
+                    status: secretStatus,
+                    isUse: session.isUse(digest),
+                    at: now
+                )
                 guard let isRotated else { return .conflict(session, secretStatus) }
                 table[id] = ReplicatedRecord(session: session, changed: position)
                 return .stored(session, isRotated: isRotated)

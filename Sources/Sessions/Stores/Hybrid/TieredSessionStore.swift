@@ -112,6 +112,10 @@ public struct TieredSessionStore: SessionDirectory {
 
     public func revoke(_ id: SessionID) async throws(SessionError) { try await backing.revoke(id) }
 
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        try await backing.load(id, of: principal)
+    }
+
     /// Whether the record came from a sealed cookie.
     private func isAnonymous(_ record: SessionRecord) -> Bool {
         record.storeContext is SealedSessionStore.Context

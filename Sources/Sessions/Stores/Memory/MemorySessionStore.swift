@@ -71,13 +71,14 @@ public final class MemorySessionStore: SessionDirectory {
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         let family = SecretFamily()
-        let token = crypto.token(for: SessionID(), in: family, generation: 0)
+        let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let now = now()
         let session = RecordState(
             HashedDraft(draft, for: token, in: family, crypto) { Array($0.utf8) },
             now: now
         )
-        try contents.withLock { (contents: inout Contents) throws(SessionError) in
+        let isCreated = try contents.withLock { (contents: inout Contents) throws(SessionError) in
+            guard contents.sessions[token.id] == nil else { return false }
             contents.insertions += 1
             let isFull =
                 contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
@@ -92,7 +93,9 @@ public final class MemorySessionStore: SessionDirectory {
                 )
             }
             contents.replace(token.id, session)
+            return true
         }
+        guard isCreated else { return .gone(.ended(.revocation)) }
         return .committed(
             id: token.id,
             version: 1,
@@ -106,6 +109,7 @@ public final class MemorySessionStore: SessionDirectory {
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
+        try presented.check(change)
         let now = now()
         let fresh = crypto.token(
             for: record.id,
@@ -124,8 +128,14 @@ public final class MemorySessionStore: SessionDirectory {
             case .live(let found): status = found
             }
             let before = session.size
-            guard let isRotated = try session.apply(change, to: record.version, status: status, at: now)
-            else {
+            let isRotated = try session.apply(
+                change,
+                to: record.version,
+                status: status,
+                isUse: presented.user == nil,
+                at: now
+            )
+            guard let isRotated else {
                 return .conflict(self.record(session, presented, status, at: now))
             }
             if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
@@ -143,8 +153,8 @@ public final class MemorySessionStore: SessionDirectory {
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
-        guard isDue else { return nil }
         let presented = try record.context(PresentedToken.self)
+        guard isDue, presented.user == nil else { return nil }
         let now = now()
         contents.withLock { contents in
             guard var session = contents.sessions[record.id],
@@ -206,6 +216,16 @@ public final class MemorySessionStore: SessionDirectory {
         contents.withLock { _ = $0.markEnded(id, .revocation, until: now + SessionPolicy.tombstone) }
     }
 
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        let hash = crypto.hash(principal: principal)
+        let now = now()
+        return contents.withLock { contents in
+            guard let session = contents.live(hash, at: now)[id] else { return .absent(.unknown) }
+            let presented = PresentedToken(principal, hash: hash, for: id, family: session.family)
+            return .found(record(session, presented, .previous, at: now))
+        }
+    }
+
     // MARK: Inside
 
     private func record(
@@ -214,7 +234,8 @@ public final class MemorySessionStore: SessionDirectory {
         _ status: SecretStatus,
         at now: SessionInstant
     ) -> SessionRecord {
-        let principal = session.principal(for: status).map { String(decoding: $0, as: UTF8.self) }
+        let principal =
+            presented.user ?? session.principal(for: status).map { String(decoding: $0, as: UTF8.self) }
         return session.record(presented, status: status, principal: principal, at: now)
     }
 }

@@ -94,6 +94,7 @@ package struct RecordState: Hashable, Sendable {
             return .absent(.ended(endReason))
         }
         if RecordCrypto.areEqual(presented, secretHash) { return .live(.current) }
+        if isUser(presented) { return .live(.previous) }
         guard let previousSecretHash, RecordCrypto.areEqual(presented, previousSecretHash) else {
             return .absent(.wrongSecret(id))
         }
@@ -113,9 +114,22 @@ package struct RecordState: Hashable, Sendable {
         return .superseded(id, replaced(generation, at: now))
     }
 
+    /// Whether a hash stands for the record's user, without a secret: see `PresentedToken`.
+    ///
+    /// The status is that of the secret before: it may write, does not renew, and is never sent.
+    private func isUser(_ presented: [UInt8]) -> Bool {
+        principalHash.map { RecordCrypto.areEqual(presented, $0) } ?? false
+    }
+
     private func replaced(_ generation: Int, at now: SessionInstant) -> ReplacedSecret {
         family.replaced(generation, since: times.rotated, isReplay: now >= previousIsReplayFrom, at: now)
     }
+
+    /// Whether a commit with this hash restarts the idle timeout: not one of a job, without a secret.
+    package func isUse(_ presented: [UInt8]) -> Bool { !isUser(presented) }
+
+    /// Returns the hash of the record's user among several of one name, one for each pepper; nil for another user.
+    package func user(_ hashes: [[UInt8]]) -> [UInt8]? { hashes.first(where: isUser) }
 
     /// Returns which of several hashes of one secret, one for each pepper, the record knows; the first if
     /// none.
@@ -171,6 +185,7 @@ package struct RecordState: Hashable, Sendable {
     ///   - change: the change.
     ///   - version: the version of the record that the change was made for.
     ///   - status: which secret was presented.
+    ///   - isUse: whether it restarts the idle timeout.
     ///   - now: the store's time.
     /// - Returns: whether the secret was replaced; nil when another request committed first.
     /// - Throws: `.invalidValue` when an increment meets a value that is not an integer, or would overflow.
@@ -178,12 +193,13 @@ package struct RecordState: Hashable, Sendable {
         _ change: HashedChange,
         to version: Int,
         status: SecretStatus,
+        isUse: Bool = true,
         at now: SessionInstant
     ) throws(SessionError) -> Bool? {
         let isStale = version != self.version
         if change.needsVersion, isStale { return nil }
         var next = self
-        next.touch(at: now)
+        if isUse { next.touch(at: now) }
         if case .signIn(let signIn) = change.rotation {
             next.attributes = attributes.filter { signIn.keeping.contains($0.key) }
         }

@@ -215,4 +215,16 @@ extension DrainingSessionStore: SessionDirectory where Old: SessionDirectory, Ne
         try await old.revoke(id)
         try await new.revoke(id)
     }
+
+    public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
+        do throws(SessionError) {
+            if case .found(let record) = try await old.load(id, of: principal) {
+                return .found(wrap(record, .old(record)))
+            }
+        } catch { guard error.code == .unsupported else { throw error } }
+        guard case .found(let record) = try await new.load(id, of: principal) else {
+            return .absent(.unknown)
+        }
+        return .found(wrap(record, .new(record)))
+    }
 }

@@ -21,7 +21,7 @@ package struct SealedPayload: Sendable, Equatable {
 
     /// Creates a session at `now`.
     package init(_ draft: SessionDraft, now: SessionInstant) {
-        id = SessionID()
+        id = draft.id ?? SessionID()
         issued = now
         times = SessionTimes(
             startingAt: now,

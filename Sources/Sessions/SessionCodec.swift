@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// How attribute values become bytes: JSON, so that integers are decimal text, which Redis can add to.
+package enum SessionCodec {
+    /// Returns the bytes of a value of version 1.
+    package static func encode(_ value: some Encodable) throws(SessionError) -> [UInt8] {
+        if let integer = value as? Int { return Array(String(integer).utf8) }
+        let encoder = JSONEncoder()
+        // One value, one text: whether a stored value holds more than its type knows shows in the bytes.
+        encoder.outputFormatting = .sortedKeys
+        do { return Array(try encoder.encode(value)) } catch {
+            throw SessionError(.invalidValue, "A \(type(of: value)) could not be encoded as JSON.")
+        }
+    }
+
+    /// Returns the value of some bytes of version 1; throws what the decoder throws.
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type,
+        from bytes: some Collection<UInt8>
+    ) throws -> Value {
+        if Value.self == Int.self, let integer = integer(bytes) as? Value { return integer }
+        return try JSONDecoder().decode(type, from: Data(bytes))
+    }
+
+    /// Returns the bytes of a value, with its version in front where that is not 1.
+    static func encode<Value>(_ key: SessionKey<Value>, _ value: Value) throws(SessionError) -> [UInt8] {
+        let json = try encode(value)
+        return key.version == 1 ? json : Array("v\(key.version):".utf8) + json
+    }
+
+    /// Returns the value of some bytes, migrated if they are of an earlier version; throws what the decoder throws.
+    static func decode<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) throws -> Value {
+        let (version, json) = split(bytes)
+        if version == key.version { return try decode(Value.self, from: json) }
+        guard version < key.version, let migration = key.migration else {
+            throw SessionError(.invalidValue, "The value is of version \(version), not \(key.version).")
+        }
+        return try migration(bytes)
+    }
+
+    /// Returns the version in front of a value, and its JSON, which never starts with a v.
+    static func split(_ bytes: [UInt8]) -> (version: Int, json: ArraySlice<UInt8>) {
+        let digits = bytes.dropFirst().prefix(5).prefix { $0 != UInt8(ascii: ":") }
+        guard bytes.first == UInt8(ascii: "v"), digits.endIndex < bytes.endIndex,
+            bytes[digits.endIndex] == UInt8(ascii: ":"), let version = integer(digits), version > 1
+        else { return (1, bytes[...]) }
+        return (version, bytes[(digits.endIndex + 1)...])
+    }
+
+    /// Returns the integer that canonical decimal text stands for, the form in which increments are kept.
+    package static func integer(_ bytes: some Collection<UInt8>) -> Int? {
+        guard bytes.count <= 20, let number = Int(String(decoding: bytes, as: UTF8.self)) else { return nil }
+        return String(number).utf8.elementsEqual(bytes) ? number : nil
+    }
+}
