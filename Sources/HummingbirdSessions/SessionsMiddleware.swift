@@ -27,7 +27,7 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let requestSession = RequestSession(request.headers, manager: sessions)
+        let requestSession = RequestSession(request.head, manager: sessions)
         var context = context
         context.requestSession = requestSession
         do {

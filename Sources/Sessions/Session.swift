@@ -19,6 +19,8 @@ public final class Session: Sendable {
         /// What the client holds: what it presented, or what the commit has issued.
         var credential: SessionCredential?
         var isClosed = false
+        /// Whether the handler signed out, whatever there was to end.
+        var isSignOut = false
         /// Counts the writes, so that a write made outside of the lock notices another.
         var generation = 0
 
@@ -112,12 +114,7 @@ public final class Session: Sendable {
         _ key: SessionKey<Value>,
         _ change: @escaping @Sendable (inout Value?) throws -> Void
     ) throws {
-        let update: PendingChanges.Update = { [coder] bytes in
-            var value = bytes.flatMap { coder.decode(key, $0) }
-            try change(&value)
-            return try value.map { try coder.encode(key, $0) }
-        }
-        try write(.update(key.name, update))
+        try write(.update(key.name, encoded(key, change)))
     }
 
     /// Reads, modifies and writes an attribute, starting from `initial` when there is none; see `update(_:_:)`.
@@ -156,6 +153,7 @@ public final class Session: Sendable {
         try state.withLock { state throws(SessionError) in
             try state.checkOpen()
             state.work.signOut()
+            state.isSignOut = true
             state.credential = nil
             state.generation += 1
         }
@@ -171,8 +169,40 @@ public final class Session: Sendable {
 
     // MARK: Inside
 
+    /// `update` for values that are taken in order to show them; see `keepUnshown`.
+    func show<Value>(
+        _ key: SessionKey<Value>,
+        _ change: @escaping @Sendable (inout Value?) throws -> Void
+    ) throws {
+        try write(.show(key.name, encoded(key, change)))
+    }
+
+    /// The change of a value as one of its bytes.
+    private func encoded<Value>(
+        _ key: SessionKey<Value>,
+        _ change: @escaping @Sendable (inout Value?) throws -> Void
+    ) -> PendingChanges.Update {
+        { [coder] bytes in
+            var value = bytes.flatMap { coder.decode(key, $0) }
+            try change(&value)
+            return try value.map { try coder.encode(key, $0) }
+        }
+    }
+
     /// The value of the cookie that the client holds; nil while nothing is stored.
     var credential: SessionCredential? { state.withLock { $0.credential } }
+
+    /// Whether the handler signed out, whatever there was to end.
+    var isSignOut: Bool { state.withLock { $0.isSignOut } }
+
+    /// Puts messages back that were taken to be shown: the response shows nothing.
+    ///
+    /// - Throws: what the closures of updates throw.
+    func keepUnshown() throws {
+        var work = self.work
+        guard try work.keepUnshown() else { return }
+        state.withLock { $0.work = work }
+    }
 
     /// Takes no change from now on, and returns what was done.
     func close() -> UncommittedSession {

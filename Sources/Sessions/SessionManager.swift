@@ -17,6 +17,7 @@ public final class SessionManager: Sendable {
     /// How much a session may hold.
     public let limits: SessionLimits
     let events: SessionEventSink
+    let transport: TransportCheck
     private let commits: CommitLoop
 
     /// Creates a manager and checks that its options fit together.
@@ -46,6 +47,7 @@ public final class SessionManager: Sendable {
         self.cookie = cookie
         self.limits = limits
         events = SessionEventSink(logger: logger, observer: onEvent)
+        transport = TransportCheck(events: events)
         commits = CommitLoop(
             store: store,
             policy: policy,

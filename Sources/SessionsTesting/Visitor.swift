@@ -79,7 +79,7 @@ public final class Visitor: Sendable {
             request,
             _ in
             var response = HTTPResponse(status: .ok)
-            let exchange = RequestSession(request.headerFields, manager: manager)
+            let exchange = RequestSession(request, manager: manager)
             _ = try await exchange.session()
             try await exchange.close(&response)
             return (response, [])
@@ -161,7 +161,7 @@ public final class Visitor: Sendable {
         let (request, location) = addressed(
             HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/", headerFields: headers)
         )
-        let exchange = RequestSession(request.headerFields, manager: manager)
+        let exchange = RequestSession(request, manager: manager)
         var response = HTTPResponse(status: status)
         try await handler(try await exchange.session())
         try await exchange.close(&response)
@@ -199,7 +199,9 @@ extension Visitor {
     /// The value of the session cookie, put together from its chunks; nil when there is none or the manager
     /// would not read it.
     package var credential: SessionCredential? {
-        guard let manager, case .value(let value) = manager.cookie.read(request()).value else { return nil }
+        guard let manager else { return nil }
+        let lookup = manager.cookie.read(request(), isDivided: manager.store.dividesCookie)
+        guard case .value(let value) = lookup.value else { return nil }
         return SessionCredential(value)
     }
 

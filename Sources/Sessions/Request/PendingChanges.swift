@@ -14,6 +14,8 @@ struct PendingChanges: Sendable {
         case remove(String)
         case increment(String, by: Int)
         case update(String, Update)
+        /// An update that takes messages in order to show them: it is left out when the response shows nothing.
+        case show(String, Update)
         case signIn(principal: String, keeping: Set<String>)
         case renew
     }
@@ -64,6 +66,15 @@ struct PendingChanges: Sendable {
         return changes
     }
 
+    /// Returns the same entries but those that show something; nil when there are none of these.
+    func withoutShowing(on base: [String: [UInt8]]) throws -> PendingChanges? {
+        func shows(_ entry: Entry) -> Bool { if case .show = entry { true } else { false } }
+        guard entries.contains(where: shows) else { return nil }
+        var changes = PendingChanges(base: base)
+        for entry in entries where !shows(entry) { try changes.append(entry) }
+        return changes
+    }
+
     /// Forgets the entries, whose closures may hold what holds this, when no replay can follow.
     mutating func dropClosures() { entries = [] }
 
@@ -72,7 +83,7 @@ struct PendingChanges: Sendable {
         case .set(let name, let bytes): operations[name] = .set(bytes)
         case .remove(let name): operations[name] = .remove
         case .increment(let name, let amount): try increment(name, by: amount)
-        case .update(let name, let update):
+        case .update(let name, let update), .show(let name, let update):
             let result = try update(self[name])
             if !isKnown(name) { dependsOnBase = true }
             operations[name] = result.map { .set($0) } ?? .remove
@@ -152,6 +163,13 @@ struct UncommittedSession: Sendable {
         signedOut = record ?? signedOut
         record = nil
         changes = PendingChanges()
+    }
+
+    /// Leaves out what was taken in order to show it; returns whether there was anything.
+    mutating func keepUnshown() throws -> Bool {
+        guard let kept = try changes.withoutShowing(on: record?.attributes ?? [:]) else { return false }
+        changes = kept
+        return true
     }
 
     /// Applies the changes to the record as it is now; throws what the closures of updates throw.

@@ -17,6 +17,7 @@ import Synchronization
 public final class RequestSession: Sendable {
     /// The manager behind this request, for lists and revocations.
     public let manager: SessionManager
+    private let request: HTTPRequest
     private let cookies: SessionCookie.Lookup
     private let state = Mutex(State())
 
@@ -28,9 +29,21 @@ public final class RequestSession: Sendable {
     }
 
     /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
-    public init(_ request: HTTPFields, manager: SessionManager) {
+    ///
+    /// Host and path tell which other cookies of the session's name the browser may hold, the method whether
+    /// the response shows anything, and the scheme whether a `Secure` cookie can work.
+    public init(_ request: HTTPRequest, manager: SessionManager) {
         self.manager = manager
-        cookies = manager.cookie.read(request)
+        self.request = request
+        cookies = manager.cookie.read(request.headerFields, isDivided: manager.store.dividesCookie)
+    }
+
+    /// Reads the session cookie from the fields of a request about which no more is known.
+    public convenience init(_ fields: HTTPFields, manager: SessionManager) {
+        self.init(
+            HTTPRequest(method: .get, scheme: nil, authority: nil, path: nil, headerFields: fields),
+            manager: manager
+        )
     }
 
     /// Returns the session of this request; the same object each time.
@@ -69,8 +82,12 @@ public final class RequestSession: Sendable {
     ///
     /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
     /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
-    /// `Cache-Control` (`CDN-Cache-Control` and the like). A status of 1xx or 304 cannot carry a cookie: no
-    /// session is created then and no secret replaced.
+    /// `Cache-Control` (`CDN-Cache-Control` and the like); after a sign-out `Clear-Site-Data`, see
+    /// `SessionCookie.hidesPagesAfterSignOut`. Of several cookies with the session's name, all are deleted,
+    /// except one that is set.
+    ///
+    /// A status of 1xx or 304 cannot carry a cookie: no session is created then, no secret replaced, and a
+    /// change of a session that is kept in the cookie is dropped and reported as an event.
     ///
     /// - Parameter response: the head of the response, complete but for these fields.
     /// - Throws: `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
@@ -81,13 +98,10 @@ public final class RequestSession: Sendable {
             if isTouched { markPersonal(&response) }
             return
         }
-        let action = try await manager.commit(
-            session,
-            canSetCookie: SessionCookie.isPermitted(on: response.status)
-        )
-        let fields = try fields(for: action)
-        let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
-        CacheControl.apply(to: &response.headerFields, exposure: isSet ? .cookieSet : .touched)
+        if !isShown(response.status) { try session.keepUnshown() }
+        let action = try await commit(session, response.status)
+        protect(&response, try fields(for: action), session)
+        if case .send = action { note(isSent: true) } else { note(isSent: false) }
     }
 
     /// Closes the session without storing anything: for handlers that failed.
@@ -100,9 +114,44 @@ public final class RequestSession: Sendable {
         return isTouched
     }
 
-    /// Tells caches that a response depends on the session; for responses to failures, `close` does it itself.
+    /// Tells caches that a response depends on the session, and deletes the cookies if there were several of
+    /// the session's name; for responses to failures, `close` does it itself.
     public func markPersonal(_ response: inout HTTPResponse) {
-        CacheControl.apply(to: &response.headerFields, exposure: .touched)
+        // After a failure of the server nothing is known, and no cookie is touched.
+        let fields = response.status.kind == .serverError ? [] : (try? fields(for: .keep)) ?? []
+        protect(&response, fields, state.withLock { $0.session })
+        note(isSent: false)
+    }
+
+    private func protect(_ response: inout HTTPResponse, _ fields: [String], _ session: Session?) {
+        let hidesPages = manager.cookie.hidesPagesAfterSignOut
+        let isSignOut = session?.isSignOut == true
+        let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
+        let isPersonal = isSet || isSignOut || hidesPages && session?.principal != nil
+        CacheControl.apply(to: &response.headerFields, exposure: isPersonal ? .cookieSet : .touched)
+        if isSignOut, hidesPages, manager.cookie.isSecure { CacheControl.clear(&response.headerFields) }
+    }
+
+    private func note(isSent: Bool) { manager.transport.note(request, manager.cookie, isSent: isSent) }
+
+    /// Whether a browser shows the body of the response.
+    private func isShown(_ status: HTTPResponse.Status) -> Bool {
+        SessionCookie.isPermitted(on: status) && ![.noContent, .resetContent].contains(status)
+            && request.method != .head
+    }
+
+    private func commit(_ session: Session, _ status: HTTPResponse.Status) async throws -> CookieAction {
+        let canSetCookie = SessionCookie.isPermitted(on: status)
+        do { return try await manager.commit(session, canSetCookie: canSetCookie) } catch let error
+            as SessionError
+            where error.code == .unsupported && !canSetCookie && !session.isSignOut
+        {
+            // As for a visitor who has no session yet: the page goes out, and what could not be stored is told.
+            manager.events.emit(
+                SessionEvent(.dropped, session.id, detail: "the response's status carries no cookie")
+            )
+            return .dropped
+        }
     }
 
     /// Takes no more calls of `session`; returns the session, the first time.
@@ -126,17 +175,29 @@ public final class RequestSession: Sendable {
     }
 
     private func fields(for action: CookieAction) throws(SessionError) -> [String] {
+        let fields: [String]
         switch action {
-        case .keep, .dropped: []
+        case .keep, .dropped:
+            guard cookies.value == .ambiguous else { return [] }
+            fields = manager.cookie.deletionFields(replacing: cookies.chunks)
         case .send(let credential, let remaining):
-            try manager.cookie.setFields(
+            fields = try manager.cookie.setFields(
                 value: credential.value,
                 remainingLifetime: remaining,
                 now: Date(),
-                replacing: cookies.chunks
+                replacing: cookies.chunks,
+                isDivided: manager.store.dividesCookie
             )
-        case .delete: manager.cookie.deletionFields(replacing: cookies.chunks)
+        case .delete: fields = manager.cookie.deletionFields(replacing: cookies.chunks)
         }
+        guard cookies.isRepeated else { return fields }
+        let variants = manager.cookie.variantDeletionFields(
+            of: cookies.chunks,
+            authority: request.authority,
+            target: request.path,
+            beside: fields
+        )
+        return variants + fields
     }
 }
 
