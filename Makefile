@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # What the library needs to build, what the demo runs, what the tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
-TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream openssl iproute2
+TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream chromium openssl iproute2
 
 SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snippets)
 

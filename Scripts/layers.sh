@@ -40,8 +40,9 @@ caching       Sessions/Request/CacheControl*                             -
 changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store
 commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit
-manager       Sessions/SessionManager*                                   values credential events store cookie session commit
-request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager
+transport     Sessions/Request/TransportCheck*                           values events cookie
+manager       Sessions/SessionManager*                                   values credential events store cookie session commit transport
+request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager transport
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

@@ -10,7 +10,7 @@ extension SessionKey where Value == [String] {
 
 let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1"))
 let store = try RedisSessionStore(redis, application: "hello")
-let sessions = try SessionManager(store: store, cookie: .plainHTTP())
+let sessions = try SessionManager(store: store)
 
 let router = Router(context: BasicSessionsRequestContext.self)
 router.add(middleware: SessionsMiddleware(sessions))

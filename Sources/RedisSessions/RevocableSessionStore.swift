@@ -157,6 +157,8 @@ public struct RevocableSessionStore: SessionStore {
         _ = try await send([RedisCommand("PING", readOnly: true)])
     }
 
+    public var dividesCookie: Bool { sealed.dividesCookie }
+
     public func validate(for cookie: SessionCookie) throws(SessionError) { try sealed.validate(for: cookie) }
 
     // MARK: What was revoked

@@ -10,11 +10,14 @@ extension Session {
 
     /// Takes the messages, so that each is shown once.
     ///
+    /// They stay for the next page if the response turns out to show nothing: 1xx, 204, 205, 304 or the
+    /// answer to a `HEAD` request.
+    ///
     /// - Returns: the messages of earlier requests and of this one, in their order.
     /// - Throws: `.closed` after the commit, if there are any.
     public func takeFlash() throws -> [String] {
         guard let messages = self[.flash], !messages.isEmpty else { return [] }
-        try update(.flash) { stored in
+        try show(.flash) { stored in
             // Messages that were added since are not shown yet: they stay. So do all if another request took
             // these.
             guard let all = stored, all.starts(with: messages) else { return }

@@ -201,6 +201,14 @@ public final class Session: Sendable {
 
     // MARK: Inside
 
+    /// `update` for values that are taken in order to show them; see `keepUnshown`.
+    func show<Value>(
+        _ key: SessionKey<Value>,
+        _ change: @escaping @Sendable (inout Value?) throws -> Void
+    ) throws {
+        try write(.show(key.name) { [coder] bytes in try coder.update(key, bytes, change).0 })
+    }
+
     /// Applies an update to what is stored, and takes the result over, before anything else is committed.
     ///
     /// Where no other request can change the value, it is only recorded: in a session that is not stored yet, that
@@ -230,6 +238,18 @@ public final class Session: Sendable {
 
     /// Whether the attribute is as this request sees it: stored so, or to be stored so in any case.
     func isSettled(_ name: String) -> Bool { work.changes.entries(dependentOn: name)?.isEmpty ?? true }
+
+    /// Whether the handler signed out, whatever there was to end.
+    var isSignOut: Bool { work.isSignOut }
+
+    /// Puts messages back that were taken to be shown: the response shows nothing.
+    ///
+    /// - Throws: what the closures of updates throw.
+    func keepUnshown() throws {
+        var work = self.work
+        guard try work.keepUnshown() else { return }
+        state.withLock { $0.work = work }
+    }
 
     /// Takes no change from now on, and returns what was done.
     func close() -> UncommittedSession {

@@ -59,6 +59,8 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let refused = Kind("refused", .notice)
         /// The idle deadline could not be moved; the request went on.
         public static let touchFailed = Kind("touch-failed", .warning)
+        /// Requests arrive in a way that the cookie does not fit; said once for each way.
+        public static let misconfigured = Kind("misconfigured", .warning)
         /// The store could not be asked.
         public static let storeFailed = Kind("store-failed", .error)
     }

@@ -18,6 +18,7 @@ public final class SessionManager: Sendable {
     /// How much a session may hold.
     public let limits: SessionLimits
     let events: SessionEventSink
+    let transport: TransportCheck
     private let commits: CommitLoop
     private let revocations = RecentRevocations()
 
@@ -48,6 +49,7 @@ public final class SessionManager: Sendable {
         self.cookie = cookie
         self.limits = limits
         events = SessionEventSink(logger: logger, observer: onEvent)
+        transport = TransportCheck(events: events)
         commits = CommitLoop(
             store: store,
             policy: policy,

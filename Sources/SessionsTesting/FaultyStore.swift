@@ -81,6 +81,8 @@ public final class FaultyStore: SessionDirectory {
         try await store.check()
     }
 
+    public var dividesCookie: Bool { store.dividesCookie }
+
     public func validate(for cookie: SessionCookie) throws(SessionError) { try store.validate(for: cookie) }
 
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {

@@ -201,7 +201,9 @@ extension Visitor {
     /// The value of the session cookie, put together from its chunks; nil when there is none or the manager
     /// would not read it.
     package var credential: SessionCredential? {
-        guard let manager, case .value(let value) = manager.cookie.read(request()).value else { return nil }
+        guard let manager else { return nil }
+        let lookup = manager.cookie.read(request(), isDivided: manager.store.dividesCookie)
+        guard case .value(let value) = lookup.value else { return nil }
         return SessionCredential(value)
     }
 

@@ -67,6 +67,9 @@ extension SharedFleet {
             #expect(browser.ticket == nil)
             let again = try await browser.post("/logout", on: fleet.servers(store)[2])
             #expect(again.status == 200 && again.setCookies == [], "signing out twice is harmless")
+            for reply in [reply, again] {
+                #expect(reply["clear-site-data"] == #""cache""# && reply.cacheControl.contains("no-store"))
+            }
         }
 
         @Test func `plain HTTP needs its switch and gets another name`() async throws {
@@ -79,7 +82,55 @@ extension SharedFleet {
             #expect(cookie.name == "session" && cookie.attributes == ["HttpOnly", "Path=/", "SameSite=Lax"])
             #expect(try await browser.get("/peek", ["k": "k"], on: app).json["value"] == .string("v"))
             #expect(app.output.lowercased().contains("warning"), "the switch is loud")
+            #expect(!app.output.contains("misconfigured"))
+            for _ in 0..<3 {
+                let request = "GET /whoami HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n"
+                #expect(status(ofRaw: try await sendRaw(Array(request.utf8), port: app.port)) == 200)
+            }
+            let said = app.output.components(separatedBy: "misconfigured").count - 1
+            #expect(said == 1 && !app.output.contains("shop.example.org"))
             await app.terminate()
+        }
+
+        @Test func `a Secure cookie over plain HTTP from elsewhere is told once`() async throws {
+            let app = try await FixtureApp.started(FixtureApp.Options(store: "memory"))
+            func send(_ host: String, _ field: String = "Accept: */*") async throws {
+                let request =
+                    "POST /set?k=k&v=v HTTP/1.1\r\nHost: \(host)\r\n\(field)\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                #expect(status(ofRaw: try await sendRaw(Array(request.utf8), port: app.port)) == 200)
+            }
+            try await send("localhost:\(app.port)")
+            try await send("shop.example.org", "X-Forwarded-Proto: https")
+            #expect(!app.output.contains("misconfigured"))
+            for _ in 0..<3 { try await send("shop.example.org") }
+            #expect(app.output.components(separatedBy: "misconfigured").count == 2)
+            await app.terminate()
+        }
+
+        @Test(arguments: Store.allCases) func `a 304 loses no message and answers alike`(store: Store)
+            async throws
+        {
+            let servers = fleet.servers(store)
+            let browser = fleet.browser()
+            try await browser.post("/flash", ["v": "saved"], on: servers[0])
+            for (method, headers) in [("GET", ["If-None-Match": "\"a\""]), ("HEAD", [:])]
+                as [(String, KeyValuePairs<String, String>)]
+            {
+                let reply = try await browser.send(method, "/messages", on: servers[1], headers: headers)
+                #expect(reply.status == (method == "GET" ? 304 : 200) && reply.body == "")
+            }
+            let shown = try await browser.get("/messages", on: servers[2]).json["messages"]
+            #expect(shown == .array([.string("saved")]))
+            #expect(try await browser.get("/messages", on: servers[2]).json["messages"] == .array([]))
+            for visitor in [browser, fleet.browser()] {
+                let reply = try await visitor.send(
+                    "GET",
+                    "/visit",
+                    on: servers[0],
+                    headers: ["If-None-Match": "\"a\""]
+                )
+                #expect(reply.status == 304 && reply.setCookies == [])
+            }
         }
 
         @Test(arguments: Store.allCases) func `a request that never touches its session stays cacheable`(

@@ -129,9 +129,19 @@ extension SharedFleet {
                     let answer = try await peek(fields.map { Array($0.utf8) })
                     #expect(status(ofRaw: answer) == 200)
                     #expect(!answer.contains(valueOne) && !answer.contains(valueTwo))
-                    #expect(!answer.lowercased().contains("set-cookie"))
+                    let lines = answer.split(whereSeparator: \.isNewline).filter {
+                        $0.lowercased().hasPrefix("set-cookie: ")
+                    }
+                    #expect(
+                        lines.count == 2 && lines.allSatisfy { isDeletion(String($0.dropFirst(12))) },
+                        "the next request is clean"
+                    )
                 }
             }
+            let thrown =
+                "GET /devices HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: __Host-session=\(one); __Host-session=x\r\n\r\n"
+            let answer = try await sendRaw(Array(thrown.utf8), port: fleet.servers[0].port)
+            #expect(status(ofRaw: answer) == 401 && answer.contains("Max-Age=0"), "a refusal ends it, too")
             let tickets = (0..<120).map { _ in madeUpTicket() }
             let line = ([one] + tickets).map { "__Host-session=\($0)" }.joined(separator: "; ")
             let commands = try await fleet.redis.commands { _ = try await peek(line) }
@@ -173,6 +183,27 @@ extension SharedFleet {
             }
             for server in fleet.servers {
                 #expect(try await peek([Array(own.utf8)], on: server).contains(value))
+            }
+        }
+
+        @Test(arguments: Store.allCases) func `called NAME.1 is another application's`(store: Store)
+            async throws
+        {
+            let server = fleet.servers(store)[0]
+            for (path, query) in [
+                ("/set", ["k": "x", "v": "1"]), ("/login", ["user": fleet.user()]), ("/logout", [:]),
+            ]
+                as [(String, KeyValuePairs<String, String>)]
+            {
+                let reply = try await Browser().send(
+                    "POST",
+                    path,
+                    query,
+                    on: server,
+                    cookies: ["__Host-session.1=theirs; __Host-session.2=\(madeUpTicket()); session.1=x"]
+                )
+                #expect(reply.status == 200)
+                #expect(reply.setCookies.allSatisfy { !$0.contains("session.") }, "\(path)")
             }
         }
 

@@ -145,6 +145,71 @@ import Testing
         origin.stop()
     }
 
+    @Test(arguments: Pinning.allCases) func `a WebSocket's upgrade passes, and its bytes`(pinning: Pinning)
+        async throws
+    {
+        let origin = try WideOrigin()
+        let balancer = try await Balancer(pinning, before: [origin, origin, origin])
+        let head = [
+            "GET /chat HTTP/1.1", "Host: x", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+        let upgrade = head + ["Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "", ""]
+        let answer = try await sendRaw(Array(upgrade.joined(separator: "\r\n").utf8), port: balancer.port)
+        #expect(status(ofRaw: answer) == 101 && answer.contains("GET /chat"), "\(answer.prefix(200))")
+        // Nothing else that a client asks for is passed on: it would get around what the proxy checks.
+        let other = head + ["Connection: Upgrade, close", "Upgrade: h2c", "", ""]
+        let refused = try await sendRaw(
+            Array(other.joined(separator: "\r\n").replacing("/chat", with: "/echo").utf8),
+            port: balancer.port
+        )
+        if !pinning.isHAProxy, pinning != .nginxSource {
+            #expect(status(ofRaw: refused) == 200 && !refused.lowercased().contains("h2c"))
+        }
+        await balancer.stop()
+        origin.stop()
+    }
+
+    @Test(arguments: Pinning.byCookie) func `what a client says about its way here is not passed on`(
+        pinning: Pinning
+    ) async throws {
+        let origin = try WideOrigin()
+        let balancer = try await Balancer(pinning, before: [origin, origin, origin])
+        let answer = try await sendRaw(
+            Array(
+                "GET /echo HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nForwarded: proto=https\r\nConnection: close\r\n\r\n"
+                    .utf8
+            ),
+            port: balancer.port
+        )
+        #expect(status(ofRaw: answer) == 200)
+        let lines = answer.lowercased().split(whereSeparator: \.isNewline)
+        #expect(lines.filter { $0.hasPrefix("x-forwarded-proto:") } == ["x-forwarded-proto: http"])
+        #expect(!lines.contains { $0.hasPrefix("forwarded:") })
+        await balancer.stop()
+        origin.stop()
+    }
+
+    @Test(arguments: [Pinning.nginxCookie, .nginxHash])
+    func `a browser whose cookies are too long for the proxy is signed out by its answer`(pinning: Pinning)
+        async throws
+    {
+        try await MappedSite.with(pinning, store: "memory") { site in
+            let user = User(1, site)
+            try await user.post("/login", ["user": "ann"])
+            let ticket = try #require(user.browser.ticket)
+            let long = String(repeating: "x", count: 17_000)
+            let reply = try await user.browser.send(
+                "GET",
+                "/whoami",
+                on: site.balancer,
+                cookies: ["other=\(long); __Host-session=\(ticket)"]
+            )
+            #expect(reply.status == 400 && user.browser.ticket == nil, "\(reply.status) \(reply.body)")
+            #expect(reply.setCookies.count == 3 && reply.cacheControl == ["no-store"])
+        }
+    }
+
     @Test(arguments: [Pinning.haproxyHash, .nginxHash]) func `two balancers agree without knowing each other`(
         pinning: Pinning
     ) async throws {

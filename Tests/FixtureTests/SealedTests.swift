@@ -124,7 +124,7 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
     @Test func `grow over several cookies and shrink again, and are refused before they are too large`()
         async throws
     {
-        try await instances { one, two in
+        try await instances(Self.key, { $0.extra += ["--seal-bytes", "8192"] }) { one, two in
             let browser = Browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: one)
             for bytes in [1000, 5000, 100, 6000, 2500, 0] {
@@ -146,6 +146,35 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
                 try await browser.post("/logout", on: one).setCookies.count == 2,
                 "both cookies are taken away"
             )
+        }
+    }
+
+    @Test func `fit a proxy with default settings as they are, in one cookie, up to the last byte`()
+        async throws
+    {
+        try await instances { one, _ in
+            let proxy = try await Proxy(before: one)
+            let browser = Browser()
+            var refused = 0
+            for bytes in [100, 1000, 2000, 2100] + Array(stride(from: 2120, through: 2400, by: 8)) {
+                let reply = try await browser.post("/big", ["bytes": "\(bytes)", "k": "big"], on: proxy)
+                #expect([200, 413].contains(reply.status), "\(bytes): \(reply.status)")
+                if reply.status == 413 { refused += 1 }
+                #expect(reply.setCookies.count == (reply.status == 200 ? 1 : 0))
+                #expect(try await browser.get("/whoami", on: proxy).status == 200, "\(bytes)")
+            }
+            let longest = try #require(browser.ticket).utf8.count
+            print("longest sealed cookie behind nginx with its defaults: \(longest) bytes")
+            #expect(refused > 0 && (2900...3072).contains(longest))
+            // Beside 5,000 bytes of others' cookies the browser can still do everything.
+            let reply = try await browser.send(
+                "POST",
+                "/logout",
+                on: proxy,
+                cookies: ["other=\(String(repeating: "x", count: 5000)); \(browser.cookieField ?? "")"]
+            )
+            #expect(reply.status == 200 && browser.ticket == nil)
+            await proxy.stop()
         }
     }
 

@@ -3,7 +3,8 @@
 import Foundation
 import TestSupport
 
-/// An instance whose every answer sets as much in cookies as a sealed session may need.
+/// An instance whose every answer sets as much in cookies as a sealed session may need; asked for a WebSocket,
+/// it agrees and shows what it was asked.
 final class WideOrigin: Listener {
     /// Two cookies, of about 4 KiB each with their attributes.
     static let cookies = ["a", "b"].map {
@@ -50,7 +51,18 @@ final class WideOrigin: Listener {
             guard count > 0 else { return }
             head += buffer[..<count]
         }
-        let body = "\(head.count)"
+        let text = String(decoding: head, as: UTF8.self)
+        if text.lowercased().contains("\r\nupgrade: websocket\r\n") {
+            let agreed = Array(
+                (["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: upgrade"]
+                    // The answer to the key of RFC 6455 §1.3, which HAProxy checks.
+                    + ["Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", text])
+                    .joined(separator: "\r\n").utf8
+            )
+            _ = agreed.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            return
+        }
+        let body = text.hasPrefix("GET /echo ") ? text : "\(head.count)"
         let fields =
             ["X-Instance: wide", "Content-Length: \(body.utf8.count)", "Connection: close"]
             + cookies.map { "Set-Cookie: \($0)" }

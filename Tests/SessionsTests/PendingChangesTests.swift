@@ -16,7 +16,8 @@ import Testing
             switch entry {
             case .set(let name, let bytes): attributes[name] = bytes
             case .remove(let name): attributes[name] = nil
-            case .update(let name, let update): attributes[name] = try update(attributes[name])
+            case .update(let name, let update), .show(let name, let update):
+                attributes[name] = try update(attributes[name])
             case .increment(let name, let amount):
                 guard let number = attributes[name].map({ SessionCodec.integer($0) }) ?? 0 else {
                     throw SessionError(.invalidValue, "no number")

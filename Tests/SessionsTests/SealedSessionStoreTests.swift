@@ -283,10 +283,13 @@ extension HTTPResponse {
             await #expect(throws: SessionError(.unsupported, "")) {
                 try await site.manager.withSession(credential) { try change($0) }
             }
-            await #expect(throws: SessionError(.unsupported, "")) {
-                try await visitor.send(status: .notModified) { try change($0) }
-            }
         }
+        // With a 304, as for a visitor without a session anywhere: the page goes out, an event tells the rest.
+        try await visitor.send(status: .notModified) { try $0.set(.item, "x") }
+        await #expect(throws: SessionError(.unsupported, "")) {
+            try await visitor.send(status: .notModified) { try $0.signOut() }
+        }
+        #expect(site.events().filter { $0 == .dropped }.count == 1)
         #expect(visitor.cookieField == before)
         #expect(try await site.manager.withSession(credential) { $0.principal } == "ann")
         await #expect(throws: SessionError(.unsupported, "")) { try await site.manager.list(for: "ann") }

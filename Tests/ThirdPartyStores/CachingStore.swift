@@ -81,6 +81,8 @@ public struct CachingStore<Base: SessionStore>: SessionStore {
 
     public func check() async throws(SessionError) { try await base.check() }
 
+    public var dividesCookie: Bool { base.dividesCookie }
+
     public func validate(for cookie: SessionCookie) throws(SessionError) { try base.validate(for: cookie) }
 
     /// Forgets a session, or all of them.

@@ -68,6 +68,8 @@ public struct MeteredStore<Base: SessionStore>: SessionStore {
         try await measure("check") { () async throws(SessionError) in try await base.check() }
     }
 
+    public var dividesCookie: Bool { base.dividesCookie }
+
     public func validate(for cookie: SessionCookie) throws(SessionError) { try base.validate(for: cookie) }
 }
 

@@ -44,6 +44,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
     var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
+    @Option(help: "The longest sealed cookie, all parts together.") var sealBytes =
+        variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
     static func variable(_ name: String) -> String? {
@@ -54,7 +56,7 @@ struct FixtureApp: AsyncParsableCommand {
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
-        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS"] {
+        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS", "SEAL_BYTES"] {
             if let text = Self.variable(name), Int(text) == nil {
                 throw ValidationError("SESSIONS_\(name) is not a number: \(text)")
             }

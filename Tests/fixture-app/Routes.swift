@@ -178,6 +178,22 @@ private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits
             }
         )
     }
+    router.post("/flash") { request, context in
+        try await context.session().flash(try request.parameter("v"))
+        return json(["ok": .bool(true)])
+    }
+    for method in [HTTPRequest.Method.get, .head] {
+        router.on("/messages", method: method) { request, context in
+            let messages = try await context.session().takeFlash()
+            if request.headers[.ifNoneMatch] != nil { return Response(status: .notModified) }
+            return json(["messages": .list(messages.map { .text($0) })])
+        }
+    }
+    router.get("/visit") { request, context in
+        try await context.session().increment(SessionKey<Int>("visits"))
+        if request.headers[.ifNoneMatch] != nil { return Response(status: .notModified) }
+        return json(["ok": .bool(true)])
+    }
     router.get("/public") { _, context in
         var response = json(["known": .bool(try await context.session().id != nil)])
         response.headers[.cacheControl] = "public, max-age=60"

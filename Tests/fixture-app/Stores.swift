@@ -56,7 +56,12 @@ struct Backend {
 
     /// What separates two fixtures in Redis separates them in cookies, too.
     private static func sealed(_ app: FixtureApp, _ cookie: SessionCookie) throws -> SealedSessionStore {
-        try SealedSessionStore(try keys(app), application: "\(app.application):\(app.prefix)", cookie: cookie)
+        try SealedSessionStore(
+            try keys(app),
+            application: "\(app.application):\(app.prefix)",
+            cookie: cookie,
+            maximumBytes: app.sealBytes
+        )
     }
 
     private static func keys(_ app: FixtureApp) throws -> SealKeyRing {

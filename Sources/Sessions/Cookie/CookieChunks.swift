@@ -19,6 +19,9 @@ package enum CookieChunks {
         chunk == 0 ? name : "\(name).\(chunk)"
     }
 
+    /// Whether a value of so many bytes takes more than one cookie.
+    package static func isDivided(bytes: Int, name: String) -> Bool { name.utf8.count + bytes > 4096 }
+
     /// Returns how many chunks a first chunk announces; nil when it is the whole value.
     package static func count(in first: String) -> Int? {
         let bytes = first.utf8.prefix(2)
@@ -29,7 +32,7 @@ package enum CookieChunks {
 
     /// Returns the chunks of a value; one when it fits.
     package static func split(_ value: String, name: String) throws(SessionError) -> [String] {
-        guard name.utf8.count + value.utf8.count > 4096 else { return [value] }
+        guard isDivided(bytes: value.utf8.count, name: name) else { return [value] }
         guard value.utf8.count <= maximumBytes else {
             throw SessionError(
                 .tooLarge,

@@ -65,6 +65,8 @@ package struct CookieParser {
     private var isOverLimit = false
     /// What was found for the name and for the names of its further chunks.
     private var found = [CookieLookup](repeating: .absent, count: CookieChunks.maximum)
+    /// The chunks that came more than once, one bit each: the browser holds several cookies of that name.
+    private var repeated: UInt8 = 0
 
     /// Creates a parser that looks for `name` and its chunks; feed it each field in order.
     package init(
@@ -91,6 +93,9 @@ package struct CookieParser {
 
     /// What the fields so far say about one chunk of the value; 0 is the name itself.
     package subscript(chunk chunk: Int) -> CookieLookup { isOverLimit ? .overLimit : found[chunk] }
+
+    /// Whether one of the chunks, 0 to `last`, came more than once, with the same value or another.
+    package func isRepeated(upTo last: Int) -> Bool { repeated & ((2 << UInt8(last)) &- 1) != 0 }
 
     /// Takes the bytes of the next `Cookie` field value.
     package mutating func read<Bytes: RandomAccessCollection<UInt8>>(_ field: Bytes)
@@ -124,6 +129,7 @@ package struct CookieParser {
         guard countPair(), let chunk = chunk(of: bytes.trimmed) else { return }
         let value = value.trimmed
         let isPrintable = value.allSatisfy { (0x20...0x7E).contains($0) }
+        if found[chunk] != .absent { repeated |= 1 << UInt8(chunk) }
         switch found[chunk] {
         case .absent:
             found[chunk] = isPrintable ? .value(String(decoding: value, as: UTF8.self)) : .malformed
@@ -161,15 +167,29 @@ extension SessionCookie {
     package struct Lookup: Sendable {
         /// The cookie's value, put together from its chunks.
         package let value: CookieLookup
-        /// The further chunks that the request carries, whatever it says about their number.
+        /// The further chunks that the request carries, whatever it says about their number; none where the
+        /// cookie is never divided, for `NAME.1` belongs to somebody else there.
         package let chunks: [Int]
+        /// Whether the browser holds several cookies of one name, even if their values are equal.
+        package let isRepeated: Bool
     }
 
     /// Reads the session cookie of a request.
-    package func read(_ fields: HTTPFields) -> Lookup {
+    ///
+    /// - Parameters:
+    ///   - fields: the request's fields.
+    ///   - isDivided: whether `NAME.1` and so on belong to the session; see `SessionStore.dividesCookie`.
+    /// - Returns: what the fields say.
+    package func read(_ fields: HTTPFields, isDivided: Bool = true) -> Lookup {
         let parser = CookieParser(name: name, fields: fields)
-        let chunks = (1..<CookieChunks.maximum).filter { parser[chunk: $0] != .absent }
-        return Lookup(value: value(parser), chunks: chunks)
+        guard isDivided else {
+            return Lookup(value: parser.result, chunks: [], isRepeated: parser.isRepeated(upTo: 0))
+        }
+        return Lookup(
+            value: value(parser),
+            chunks: (1..<CookieChunks.maximum).filter { parser[chunk: $0] != .absent },
+            isRepeated: parser.isRepeated(upTo: CookieChunks.maximum - 1)
+        )
     }
 
     private func value(_ parser: CookieParser) -> CookieLookup {

@@ -42,6 +42,13 @@ public struct SessionCookie: Sendable, Equatable {
     public var isPartitioned: Bool
     /// How long the browser keeps the cookie.
     public var persistence: Persistence
+    /// Whether the Back button shows nothing personal after a sign-out.
+    ///
+    /// If so, responses that looked at the session of a signed-in user are `no-store`, and a sign-out sends
+    /// `Clear-Site-Data: "cache"` when the cookie is `Secure`. The price: browsers fetch these pages again
+    /// (no `ETag`, no instant Back), and a sign-out may take a moment longer, because the browser empties its
+    /// cache for the site. If not, they are `private, no-cache`, and browsers may show them from history.
+    public var hidesPagesAfterSignOut: Bool
 
     /// A cookie with secure defaults; see the properties.
     public init(
@@ -51,7 +58,8 @@ public struct SessionCookie: Sendable, Equatable {
         isSecure: Bool = true,
         sameSite: SameSite = .lax,
         isPartitioned: Bool = false,
-        persistence: Persistence = .browserSession
+        persistence: Persistence = .browserSession,
+        hidesPagesAfterSignOut: Bool = true
     ) {
         self.name = name
         self.path = path
@@ -60,11 +68,14 @@ public struct SessionCookie: Sendable, Equatable {
         self.sameSite = sameSite
         self.isPartitioned = isPartitioned
         self.persistence = persistence
+        self.hidesPagesAfterSignOut = hidesPagesAfterSignOut
     }
 
     /// A cookie for development without TLS.
     ///
-    /// It has no `Secure`, and therefore no `__Host-` name. The manager warns when it is used.
+    /// It has no `Secure`, and therefore no `__Host-` name. The manager warns when it is used, and once more
+    /// when a request comes to a host other than loopback. `http://localhost` does not need it: browsers, and
+    /// curl from 7.79 on, keep the default cookie there.
     public static func plainHTTP(name: String = "session") -> SessionCookie {
         SessionCookie(name: name, isSecure: false)
     }
@@ -75,6 +86,9 @@ extension SessionCookie {
     private static let prefixes = [
         ("__Host-Http-", true), ("__Host-", true), ("__Secure-", false), ("__Http-", false),
     ]
+
+    /// Whether browsers accept the name from the host alone, for all of its paths.
+    var isHostBound: Bool { Self.prefixes.contains { $0.1 && name.hasPrefix($0.0) } }
 
     /// Checks that a browser would accept the cookie and keep it as meant.
     ///
@@ -88,6 +102,10 @@ extension SessionCookie {
         try check(
             name.utf8.count <= 128,
             "its name is longer than 128 bytes, which leaves too little room for the token"
+        )
+        try check(
+            !(1..<CookieChunks.maximum).contains { name.hasSuffix(".\($0)") },
+            "its name may not end in \".1\", \".2\" or \".3\", which are the further parts of another cookie"
         )
         try checkPrefix()
         try check(path.utf8.first == UInt8(ascii: "/"), "path must start with \"/\"")
@@ -154,7 +172,7 @@ extension SessionCookie {
         throw SessionError(.invalidConfiguration, "The session cookie cannot work: \(reason()).")
     }
 
-    private static func isHostByte(_ byte: UInt8) -> Bool {
+    static func isHostByte(_ byte: UInt8) -> Bool {
         ASCII.isAlphanumeric(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
     }
 

@@ -22,14 +22,16 @@ extension SessionCookie {
     ///   - now: when the response is written.
     ///   - chunks: the chunks of an earlier value that the browser holds; those that are left over are
     ///     deleted (R68).
+    ///   - isDivided: whether the value may take more than one cookie.
     /// - Returns: the values in the order of the chunks.
     /// - Throws: `.invalidConfiguration` if `value` has bytes that a cookie cannot carry; `.tooLarge` if it
-    ///   is longer than `CookieChunks.maximumBytes`. Neither holds the value.
+    ///   is longer than it may be. Neither holds the value.
     package func setFields(
         value: String,
         remainingLifetime: Duration?,
         now: Date,
-        replacing chunks: [Int] = []
+        replacing chunks: [Int] = [],
+        isDivided: Bool = true
     ) throws(SessionError) -> [String] {
         guard value.utf8.allSatisfy(Self.isCookieOctet), CookieChunks.count(in: value) == nil else {
             throw SessionError(
@@ -45,6 +47,12 @@ extension SessionCookie {
             lifetime = "; Max-Age=\(age); Expires=\(end)"
         }
         let texts = try CookieChunks.split(value, name: name)
+        guard isDivided || texts.count == 1 else {
+            throw SessionError(
+                .tooLarge,
+                "The session cookie would have \(value.utf8.count) bytes, more than one cookie can hold."
+            )
+        }
         let fields = texts.enumerated().map { start(chunk: $0, value: $1) + lifetime }
         return fields + chunks.filter { $0 >= texts.count }.map(deletionField)
     }
@@ -60,7 +68,7 @@ extension SessionCookie {
         ([0] + chunks).map(deletionField)
     }
 
-    private func deletionField(chunk: Int) -> String {
+    func deletionField(chunk: Int) -> String {
         start(chunk: chunk, value: "") + "; Max-Age=0; Expires=\(HTTPDate(secondsSince1970: 0))"
     }
 

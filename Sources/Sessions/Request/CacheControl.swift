@@ -12,7 +12,7 @@ package enum CacheControl {
     package enum Exposure: Sendable {
         /// The handler looked at the session, even if only whether it exists.
         case touched
-        /// The response sets or deletes the session cookie.
+        /// The response sets or deletes the session cookie, shows a signed-in user, or answers a sign-out.
         case cookieSet
     }
 
@@ -77,6 +77,16 @@ package enum CacheControl {
             }
             return word.isEmpty ? nil : String(decoding: word, as: UTF8.self)
         }
+    }
+
+    /// Makes browsers forget what they keep of the site's pages, the copies behind the Back button included
+    /// (R30); a field that the handler wrote stays.
+    ///
+    /// Only `"cache"`: `"cookies"` would delete those of other applications on the registered domain,
+    /// `"storage"` their data.
+    package static func clear(_ headers: inout HTTPFields) {
+        guard let name = HTTPField.Name("Clear-Site-Data"), headers[name] == nil else { return }
+        headers[name] = #""cache""#
     }
 
     /// Whether some cache obeys the field before `Cache-Control`.

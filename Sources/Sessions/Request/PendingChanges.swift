@@ -14,13 +14,17 @@ struct PendingChanges: Sendable {
         case remove(String)
         case increment(String, by: Int)
         case update(String, Update)
+        /// An update that takes messages in order to show them: it is left out when the response shows nothing.
+        case show(String, Update)
         case signIn(principal: String, keeping: Set<String>)
         case renew
 
         /// The attribute that it changes.
         var name: String? {
             switch self {
-            case .set(let name, _), .remove(let name), .increment(let name, _), .update(let name, _): name
+            case .set(let name, _), .remove(let name), .increment(let name, _), .update(let name, _),
+                .show(let name, _):
+                name
             case .signIn, .renew: nil
             }
         }
@@ -108,6 +112,15 @@ struct PendingChanges: Sendable {
         if case .signIn(_, let keeping) = rotation { base = fresh.filter { keeping.contains($0.key) } }
     }
 
+    /// Returns the same entries but those that show something; nil when there are none of these.
+    func withoutShowing(on base: [String: [UInt8]]) throws -> PendingChanges? {
+        func shows(_ entry: Entry) -> Bool { if case .show = entry { true } else { false } }
+        guard entries.contains(where: shows) else { return nil }
+        var changes = PendingChanges(base: base)
+        for entry in entries where !shows(entry) { try changes.append(entry) }
+        return changes
+    }
+
     /// Forgets the entries, whose closures may hold what holds this, when no replay can follow.
     mutating func dropClosures() { entries = [] }
 
@@ -116,7 +129,7 @@ struct PendingChanges: Sendable {
         case .set(let name, let bytes): operations[name] = .set(bytes)
         case .remove(let name): operations[name] = .remove
         case .increment(let name, let amount): try increment(name, by: amount)
-        case .update(let name, let update):
+        case .update(let name, let update), .show(let name, let update):
             let result = try update(self[name])
             if !isKnown(name) { dependent.insert(name) }
             operations[name] = result.map { .set($0) } ?? .remove
@@ -227,6 +240,13 @@ struct UncommittedSession: Sendable {
         unsent = nil
         freshID = SessionID()
         changes = PendingChanges()
+    }
+
+    /// Leaves out what was taken in order to show it; returns whether there was anything.
+    mutating func keepUnshown() throws -> Bool {
+        guard let kept = try changes.withoutShowing(on: record?.attributes ?? [:]) else { return false }
+        changes = kept
+        return true
     }
 
     /// Applies the changes to the record as it is now; throws what the closures of updates throw.

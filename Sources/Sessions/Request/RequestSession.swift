@@ -12,22 +12,14 @@ import Synchronization
 /// The session of one request and its response: loads it when asked, commits it, writes the header fields.
 ///
 /// For adapters. Create one when a request arrives, give the handler `session()`, and call `close` before the
-/// response head is sent, or `abandon` when the handler failed. A request whose handler never asks costs
+/// response head is sent, or `closeAfterFailure` when the handler failed. A request whose handler never asks costs
 /// nothing, and its response stays as it is, cacheable included (R73).
 public final class RequestSession: Sendable {
     /// The manager behind this request, for lists and revocations.
     public let manager: SessionManager
+    private let request: HTTPRequest
     private let cookies: SessionCookie.Lookup
-    private let request: Traits
     private let state = Mutex(State())
-
-    /// What of the request decides how its response is answered.
-    private struct Traits {
-        /// The method promises to change nothing.
-        let isSafe: Bool
-        /// A person follows a link or submits a form, as far as the browser says; not a script or a part of a page.
-        let isNavigation: Bool
-    }
 
     private struct State {
         var session: Session?
@@ -37,14 +29,23 @@ public final class RequestSession: Sendable {
     }
 
     /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
+    ///
+    /// Host and path tell which other cookies of the session's name the browser may hold, the method whether
+    /// a change may be dropped and whether the response shows anything, and the scheme whether a `Secure` cookie can
+    /// work.
     public init(_ request: HTTPRequest, manager: SessionManager) {
         self.manager = manager
-        cookies = manager.cookie.read(request.headerFields)
+        self.request = request
+        cookies = manager.cookie.read(request.headerFields, isDivided: manager.store.dividesCookie)
+    }
+
+    /// The method promises to change nothing.
+    private var isSafe: Bool { [.get, .head, .options, .trace].contains(request.method) }
+
+    /// A person follows a link or submits a form, as far as the browser says; not a script or a part of a page.
+    private var isNavigation: Bool {
         let mode = request.headerFields[.fetchMode]
-        self.request = Traits(
-            isSafe: [.get, .head, .options, .trace].contains(request.method),
-            isNavigation: mode == nil || mode == "navigate"
-        )
+        return mode == nil || mode == "navigate"
     }
 
     /// Returns the session of this request; the same object each time.
@@ -89,8 +90,12 @@ public final class RequestSession: Sendable {
     ///
     /// Writes `Set-Cookie` where needed. If the session was asked for, also `Vary: Cookie` and
     /// `Cache-Control`, sets an existing `Expires` to 0 and removes fields that would overrule
-    /// `Cache-Control` (`CDN-Cache-Control` and the like). A status of 1xx or 304 cannot carry a cookie: no
-    /// session is created then and no secret replaced.
+    /// `Cache-Control` (`CDN-Cache-Control` and the like); after a sign-out `Clear-Site-Data`, see
+    /// `SessionCookie.hidesPagesAfterSignOut`. Of several cookies with the session's name, all are deleted,
+    /// except one that is set.
+    ///
+    /// A status of 1xx or 304 cannot carry a cookie: no session is created then, no secret replaced, and a
+    /// change of a session that is kept in the cookie is dropped and reported as an event.
     ///
     /// - Parameter response: the head of the response, complete but for these fields.
     /// - Throws: `.sessionChanged`, `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
@@ -101,14 +106,10 @@ public final class RequestSession: Sendable {
             if isTouched { markPersonal(&response) }
             return
         }
-        let action = try await manager.commit(
-            session,
-            canSetCookie: SessionCookie.isPermitted(on: response.status)
-        )
-        if case .dropped = action, !request.isSafe {
-            throw SessionError.sessionChanged
-        }
-        try write(action, to: &response)
+        if !isShown(response.status) { try session.keepUnshown() }
+        let action = try await commit(session, response.status)
+        if case .dropped = action, !isSafe { throw SessionError.sessionChanged }
+        write(try fields(for: action), of: action, session, to: &response)
     }
 
     /// Closes the session of a handler that failed, and writes the header fields of the error's response.
@@ -131,18 +132,56 @@ public final class RequestSession: Sendable {
             canSetCookie: SessionCookie.isPermitted(on: response.status),
             afterFailure: true
         )
-        try write(action, to: &response)
+        guard let action else {
+            markPersonal(&response)
+            return true
+        }
+        write(try fields(for: action), of: action, session, to: &response)
         return true
     }
 
-    private func write(_ action: CookieAction?, to response: inout HTTPResponse) throws(SessionError) {
-        let fields = try fields(for: action ?? .keep)
-        let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
-        CacheControl.apply(to: &response.headerFields, exposure: isSet ? .cookieSet : .touched)
+    /// Tells caches that a response depends on the session, and deletes the cookies if there were several of
+    /// the session's name.
+    private func markPersonal(_ response: inout HTTPResponse) {
+        // After a failure of the server nothing is known, and no cookie is touched.
+        let fields = response.status.kind == .serverError ? [] : (try? fields(for: .keep)) ?? []
+        write(fields, of: .keep, state.withLock { $0.session }, to: &response)
     }
 
-    private func markPersonal(_ response: inout HTTPResponse) {
-        CacheControl.apply(to: &response.headerFields, exposure: .touched)
+    private func write(
+        _ fields: [String],
+        of action: CookieAction,
+        _ session: Session?,
+        to response: inout HTTPResponse
+    ) {
+        let hidesPages = manager.cookie.hidesPagesAfterSignOut
+        let isSignOut = session?.isSignOut == true
+        let isSet = !fields.isEmpty && manager.cookie.write(fields, to: &response)
+        let isPersonal = isSet || isSignOut || hidesPages && session?.principal != nil
+        CacheControl.apply(to: &response.headerFields, exposure: isPersonal ? .cookieSet : .touched)
+        if isSignOut, hidesPages, manager.cookie.isSecure { CacheControl.clear(&response.headerFields) }
+        let isSent = if case .send = action { true } else { false }
+        manager.transport.note(request, manager.cookie, isSent: isSent)
+    }
+
+    /// Whether a browser shows the body of the response.
+    private func isShown(_ status: HTTPResponse.Status) -> Bool {
+        SessionCookie.isPermitted(on: status) && ![.noContent, .resetContent].contains(status)
+            && request.method != .head
+    }
+
+    private func commit(_ session: Session, _ status: HTTPResponse.Status) async throws -> CookieAction {
+        let canSetCookie = SessionCookie.isPermitted(on: status)
+        do { return try await manager.commit(session, canSetCookie: canSetCookie) ?? .keep } catch let error
+            as SessionError
+            where error.code == .unsupported && !canSetCookie && !session.isSignOut && isSafe
+        {
+            // As for a visitor who has no session yet: the page goes out, and what could not be stored is told.
+            manager.events.emit(
+                SessionEvent(.dropped, session.id, detail: "the response's status carries no cookie")
+            )
+            return .dropped
+        }
     }
 
     /// Takes no more calls of `session`; returns the session, the first time.
@@ -166,18 +205,30 @@ public final class RequestSession: Sendable {
     }
 
     private func fields(for action: CookieAction) throws(SessionError) -> [String] {
+        let fields: [String]
         switch action {
-        case .keep, .dropped: []
+        case .keep, .dropped:
+            guard cookies.value == .ambiguous else { return [] }
+            fields = manager.cookie.deletionFields(replacing: cookies.chunks)
         case .send(let credential, let remaining):
-            try manager.cookie.setFields(
+            fields = try manager.cookie.setFields(
                 value: credential.value,
                 remainingLifetime: remaining,
                 now: Date(),
-                replacing: cookies.chunks
+                replacing: cookies.chunks,
+                isDivided: manager.store.dividesCookie
             )
-        case .deleteDead where !request.isNavigation: []
-        case .delete, .deleteDead: manager.cookie.deletionFields(replacing: cookies.chunks)
+        case .deleteDead where !isNavigation: return []
+        case .delete, .deleteDead: fields = manager.cookie.deletionFields(replacing: cookies.chunks)
         }
+        guard cookies.isRepeated else { return fields }
+        let variants = manager.cookie.variantDeletionFields(
+            of: cookies.chunks,
+            authority: request.authority,
+            target: request.path,
+            beside: fields
+        )
+        return variants + fields
     }
 }
 

@@ -48,11 +48,20 @@ public protocol SessionStore: Sendable {
     /// Returns when the store can serve, throws `.storeUnavailable` when it cannot. For readiness checks.
     func check() async throws(SessionError)
 
+    /// Whether a credential may be longer than one cookie, so that `NAME.1` to `NAME.3` belong to the session,
+    /// too: they are read with it, and deleted when they are left over.
+    ///
+    /// False by default. A wrapper returns what its stores return.
+    var dividesCookie: Bool { get }
+
     /// Throws `.invalidConfiguration` when sessions cannot travel in this cookie. Called once, at start.
     func validate(for cookie: SessionCookie) throws(SessionError)
 }
 
 extension SessionStore {
+    /// False.
+    public var dividesCookie: Bool { false }
+
     /// Accepts every cookie.
     public func validate(for cookie: SessionCookie) throws(SessionError) {}
 }

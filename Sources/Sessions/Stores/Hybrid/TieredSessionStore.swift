@@ -22,7 +22,7 @@ public struct TieredSessionStore: SessionDirectory {
     ///   - anonymous: seals the sessions of visitors.
     ///   - backing: keeps those of users, on the server.
     ///   - spillAbove: the longest cookie value of an anonymous session; a longer one moves to the backing.
-    ///     256 to 8,000 bytes, 3,000 by default.
+    ///     256 to 8,000 bytes, 3,000 by default; never more than `anonymous` takes.
     /// - Throws: `.invalidConfiguration`.
     public init(
         anonymous: SealedSessionStore,
@@ -92,6 +92,11 @@ public struct TieredSessionStore: SessionDirectory {
     }
 
     public func check() async throws(SessionError) { try await backing.check() }
+
+    public var dividesCookie: Bool {
+        let longest = spillAbove + SealedSessionStore.reserve
+        return anonymous.dividesCookie && CookieChunks.isDivided(bytes: longest, name: anonymous.cookieName)
+    }
 
     public func validate(for cookie: SessionCookie) throws(SessionError) {
         try anonymous.validate(for: cookie)

@@ -103,6 +103,8 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         try await old.check()
     }
 
+    public var dividesCookie: Bool { old.dividesCookie || new.dividesCookie }
+
     public func validate(for cookie: SessionCookie) throws(SessionError) {
         try old.validate(for: cookie)
         try new.validate(for: cookie)

@@ -16,8 +16,20 @@
 /// * **Of two parallel writes the response that arrives last wins**, and it may be one that only extended the
 ///   idle timeout. There is no conflict to notice. A response on its way during a sign-out brings the cookie
 ///   back.
-/// * **8 KiB in all**, on every request; more is refused with `.tooLarge` and nothing changes. Changes need a
-///   response that can carry a cookie: none in a streaming body or a job (`.unsupported`).
+/// * **3 KiB in all**, on every request; more is refused with `.tooLarge` and nothing changes. Changes need a
+///   response that can carry a cookie: none in a streaming body or a job (`.unsupported`), and with a 304 they
+///   are dropped, which the events `refused` and `dropped` report. A 304 does not extend the idle timeout.
+///
+/// That is one cookie, which fits what browsers, curl, nginx, Apache and HAProxy take with their defaults. Up to
+/// 8 KiB in up to three cookies are an option (`maximumBytes`) for sites whose every proxy is set up for it:
+///
+/// * nginx: `proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k` (a longer response header
+///   is a 502), `large_client_header_buffers 4 16k` (a longer `Cookie` line is a 400).
+/// * Apache: `LimitRequestFieldSize 16380` (a longer `Cookie` line is a 400).
+/// * HAProxy: `tune.bufsize 32768`, where other cookies and fields need more than half of the default 16,384.
+///
+/// A browser whose cookies a proxy refuses gets that 400 for every page, signing out included. Let the proxy
+/// delete the session cookie with it, as `Samples/balancers/nginx-hash.conf` does (`error_page 494`).
 ///
 /// `RevocableSessionStore` (in `RedisSessions`) removes the first limit; `TieredSessionStore` keeps only
 /// anonymous visitors like this and removes all of them for users. The cookie is written when the session
@@ -25,8 +37,10 @@
 /// Source: R59–R68.
 public struct SealedSessionStore: SessionStore {
     let sealer: CookieSealer
-    private let cookieName: String
+    let cookieName: String
     private let maximumBytes: Int
+    /// Whether a value may take more than one cookie.
+    public let dividesCookie: Bool
     private let now: @Sendable () -> SessionInstant
 
     /// What a load found: carried in the record, so that the seal is opened once for each request.
@@ -37,7 +51,7 @@ public struct SealedSessionStore: SessionStore {
     }
 
     /// Bytes that a change must leave free, so that later times and another key's name still fit.
-    private static let reserve = 64
+    static let reserve = 64
 
     /// Creates a store.
     ///
@@ -46,14 +60,16 @@ public struct SealedSessionStore: SessionStore {
     ///   - application: the name of the application, bound into the seal: two applications, or two
     ///     environments, that share keys must differ here. 1 to 128 letters, digits or `-_.:/`.
     ///   - cookie: the manager's cookie: a seal is valid for its name only.
-    ///   - maximumBytes: the longest value of the cookie, all its chunks together; 1,024 to 8,192.
+    ///   - maximumBytes: the longest value of the cookie, all its parts together; 1,024 to 8,192. Above 3,072
+    ///     the proxies need settings of their own, see above, and the value may be divided over `NAME`,
+    ///     `NAME.1` and `NAME.2`. A smaller number than before ends the sessions whose cookies are divided.
     ///   - now: the clock; the system's by default. The clocks of instances may differ by up to a minute.
     /// - Throws: `.invalidConfiguration`.
     public init(
         _ keys: SealKeyRing,
         application: String,
         cookie: SessionCookie = SessionCookie(),
-        maximumBytes: Int = 8192,
+        maximumBytes: Int = 3072,
         now: @escaping @Sendable () -> SessionInstant = { .now }
     ) throws(SessionError) {
         try self.init(
@@ -70,7 +86,7 @@ public struct SealedSessionStore: SessionStore {
         _ keys: SealKeyRing,
         application: String,
         cookie: SessionCookie = SessionCookie(),
-        maximumBytes: Int = 8192,
+        maximumBytes: Int = 3072,
         now: @escaping @Sendable () -> SessionInstant = { .now },
         onAttempt: @escaping @Sendable () -> Void
     ) throws(SessionError) {
@@ -87,6 +103,7 @@ public struct SealedSessionStore: SessionStore {
             onAttempt: onAttempt
         )
         cookieName = cookie.name
+        dividesCookie = CookieChunks.isDivided(bytes: maximumBytes, name: cookie.name)
         self.maximumBytes = maximumBytes
         self.now = now
     }
