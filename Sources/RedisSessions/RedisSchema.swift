@@ -26,6 +26,7 @@ import Sessions
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+/// | readiness | `ZADD u:{} XX`, which changes nothing |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///
@@ -36,6 +37,7 @@ import Sessions
 /// | sign-in | `device.lua` on `d:{USER}`: `TIME`, `HMGET`, `PTTL`, `HSET`, `HGETALL`, `HDEL`, `PEXPIREAT` |
 /// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
 /// | list | `TIME`, `HGETALL d:{USER}` |
+/// | readiness | `SET d:{} XX`, which changes nothing |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///

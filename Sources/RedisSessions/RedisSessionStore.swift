@@ -121,7 +121,15 @@ public struct RedisSessionStore: SessionStore {
     }
 
     public func check() async throws(SessionError) {
-        _ = try await send(RedisCommand("PING", readOnly: true))
+        // Changes nothing, and is refused whenever writes are: by a demoted server, without memory or replicas.
+        try await Self.checkWrite(RedisCommand("ZADD", schema.index([]), "XX", "0", "0"), redis)
+    }
+
+    /// Sends a write that has no effect; a user without the right to it is no reason to be unready.
+    static func checkWrite(_ probe: RedisCommand, _ redis: RedisClient) async throws(SessionError) {
+        do { _ = try await redis.send(probe) } catch {
+            if error.prefix != "NOPERM" { throw Self.unavailable(error) }
+        }
     }
 
     // MARK: Commands

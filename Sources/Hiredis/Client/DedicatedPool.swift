@@ -79,7 +79,7 @@ final class DedicatedPool: Sendable {
 
     private func connect() async throws(RedisError) -> RedisDedicatedConnection {
         do {
-            let opened = try await connector.connect(on: eventLoop, isDedicated: true).get()
+            let opened = try await connector.connect(on: eventLoop, for: .dedicated).get()
             connector.counters.connects.add()
             return await begin(opened)
         } catch {
