@@ -123,22 +123,22 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     }
 
     func refused(_ error: RedisError) {
-        guard replace(error) else { return }
-        connector.replaced(error)
+        guard let replacement = replace(error) else { return }
+        connector.replaced(error, isFirst: replacement.isFirst)
         connector.peers.refused(error, by: self)
     }
 
-    /// Gives the connection up and connects anew; returns false when it is too early for that.
+    /// Gives the connection up and connects anew; returns nil when it is too early for that.
     @discardableResult
-    private func replace(_ error: RedisError) -> Bool {
-        guard let (connection, rejected) = state.withLock({ $0.refused(at: .now()) }) else { return false }
+    private func replace(_ error: RedisError) -> SharedConnectionState.Replacement? {
+        guard let replacement = state.withLock({ $0.refused(at: .now()) }) else { return nil }
         replaced.add()
         var error = error
         (error.outcome, error.isTransient) = (.notSent, true)
-        connection.handler.value.retire()
-        for target in rejected { reject(target, error) }
+        replacement.connection.handler.value.retire()
+        for target in replacement.rejected { reject(target, error) }
         connect()
-        return true
+        return replacement
     }
 
     // MARK: ConnectionPeer

@@ -182,12 +182,20 @@ struct SharedConnectionState {
         )
     }
 
-    /// Notes that the server is the wrong one; returns the connection to give up and the requests that were
-    /// not written, or nil when it is too early to replace this connection, too.
+    /// The actions when a connection is given up: let it end, and fail the requests that were not written.
+    struct Replacement {
+        let connection: ConnectionRef
+        let rejected: [ReplyTarget]
+        /// Whether the connection before was one in use, not a replacement itself.
+        let isFirst: Bool
+    }
+
+    /// Notes that the server is the wrong one; returns nil when it is too early to replace this connection,
+    /// too.
     ///
     /// The first replacement is immediate. When the next server is a wrong one as well, the pauses grow as
     /// those between attempts to connect. The caller must connect.
-    mutating func refused(at now: NIODeadline) -> (connection: ConnectionRef, rejected: [ReplyTarget])? {
+    mutating func refused(at now: NIODeadline) -> Replacement? {
         guard case .ready(let connection, let since) = phase else { return nil }
         if now - since >= Self.stableAfter { replacements = 0 }
         guard replacements == 0 || now - since >= Self.pause(failures: replacements, jitter: 1) else {
@@ -195,7 +203,7 @@ struct SharedConnectionState {
         }
         replacements += 1
         phase = .connecting
-        return (connection, withdrawBatch())
+        return Replacement(connection: connection, rejected: withdrawBatch(), isFirst: replacements == 1)
     }
 
     private mutating func withdrawBatch() -> [ReplyTarget] {

@@ -168,9 +168,14 @@ final class Connector: Sendable {
         logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
     }
 
-    /// Logs that connections are replaced because the server does not serve this client.
-    func replaced(_ error: RedisError) {
-        logger.notice("Redis refuses commands; connecting anew", metadata: ["error": "\(error)"])
+    /// Logs that connections are replaced because the server does not serve this client; at `debug` while
+    /// that goes on.
+    func replaced(_ error: RedisError, isFirst: Bool) {
+        logger.log(
+            level: isFirst ? .notice : .debug,
+            "Redis refuses commands; connecting anew",
+            metadata: ["error": "\(error)"]
+        )
     }
 }
 
