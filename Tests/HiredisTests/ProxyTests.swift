@@ -56,12 +56,12 @@ import Testing
     }
 
     /// The error of a command to a server that answers each connection with `text` at once and closes it.
-    private func refusal(_ text: String) async throws -> RedisError? {
+    private func refusal(_ text: String, after delay: TimeAmount) async throws -> RedisError? {
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             // What the client sent stays unread, so that closing resets the connection.
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { channel in
-                channel.eventLoop.scheduleTask(in: .milliseconds(20)) {
+                channel.eventLoop.scheduleTask(in: delay) {
                     channel.writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in
                         channel.close(promise: nil)
                     }
@@ -79,11 +79,16 @@ import Testing
         return error
     }
 
-    @Test func `the refusal of protected mode is shown`() async throws {
-        let error = try await refusal(
-            "-DENIED Redis is running in protected mode because protected mode is enabled.\r\n"
-        )
-        #expect(error?.description.contains("protected mode") == true, "\(String(describing: error))")
+    /// Before and after what the client sends has arrived.
+    @Test(arguments: [TimeAmount.zero, .milliseconds(20)])
+    func `the refusal of protected mode is shown`(delay: TimeAmount) async throws {
+        for _ in 0..<20 {
+            let error = try await refusal(
+                "-DENIED Redis is running in protected mode because protected mode is enabled.\r\n",
+                after: delay
+            )
+            #expect(error?.description.contains("protected mode") == true, "\(String(describing: error))")
+        }
     }
 
     @Test(arguments: [
