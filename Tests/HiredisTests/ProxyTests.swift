@@ -97,7 +97,9 @@ import Testing
         "ERR Could not find scripting engine 'lua'", "ERR Lua scripting disabled",
     ]) func `a server without Lua is told`(_ text: String) async throws {
         let server = try await HostileServer { _, _ in .bytes("-\(text)\r\n") }
-        let redis = RedisClient(RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port)))
+        var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port))
+        configuration.commandTimeout = .seconds(5)
+        let redis = RedisClient(configuration)
         let error = await #expect(throws: RedisError.self) {
             try await redis.send(RedisCommand(script: Self.scripts[0]))
         }
