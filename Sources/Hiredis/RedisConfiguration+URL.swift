@@ -11,9 +11,18 @@ extension RedisConfiguration {
     /// - Throws: `configuration`; the message names the wrong part and quotes nothing, because it could be the
     ///   password.
     public init(url: String) throws(RedisError) {
-        guard let colon = url.firstRange(of: "://") else { throw Self.wrong("has no scheme") }
+        guard let colon = url.firstRange(of: "://") else {
+            throw Self.wrong("must begin with redis://, rediss:// or unix://")
+        }
         let scheme = url[..<colon.lowerBound].lowercased()
         var rest = url[colon.upperBound...]
+        if scheme.hasPrefix("redis"), !scheme.contains("unix"), let at = rest.lastIndex(of: "@"),
+            rest[..<at].contains(where: { "/?".contains($0) })
+        {
+            throw Self.wrong(
+                "has a user name or password with a `/` or `?` that is not percent-encoded (%2F, %3F)"
+            )
+        }
         var query: Substring = ""
         if let mark = rest.firstIndex(of: "?") {
             query = rest[rest.index(after: mark)...]

@@ -12,6 +12,12 @@ public struct RedisConfiguration: Sendable {
     public var username: String?
     /// The password; no `AUTH` is sent when nil.
     public var password: String?
+    /// Replaces `username` and `password`: called for each new connection, so that rotated passwords and tokens
+    /// need no restart.
+    ///
+    /// May be called by several connections at a time. When it throws, or has not returned after ten seconds,
+    /// the attempt to connect fails with `authentication` and is repeated later.
+    public var credentials: (@Sendable () async throws -> RedisCredentials)?
     /// The logical database, chosen by `SELECT` when it is not 0.
     public var database = 0
     /// The name of the connections in `CLIENT LIST`.
@@ -27,8 +33,14 @@ public struct RedisConfiguration: Sendable {
     /// The maximum size of one reply in bytes, from 1 KiB to 1 GiB; a longer one closes the connection.
     package var replyBytes = 8 << 20 { didSet { replyBytes = min(max(replyBytes, 1024), 1 << 30) } }
 
-    /// Connections shared by all callers; more connections make smaller batches.
-    var sharedConnections = System.coreCount < 4 ? 1 : 2
+    /// Connections shared by all callers: one for what only reads, one for everything else.
+    ///
+    /// So reads do not wait for writes that the server delays, as by `CLIENT PAUSE WRITE`. Tests also use 1.
+    var sharedConnections = 2
+    /// A shared connection that has received nothing for this long is sent a `PING`.
+    var heartbeat = Duration.seconds(15)
+    /// After this much silence, what must not be repeated is sent only when the server has answered a `PING`.
+    var silence = Duration.seconds(5)
     var limits = RedisLimits()
 
     /// Creates a configuration with the default settings.

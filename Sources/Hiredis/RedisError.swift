@@ -81,7 +81,20 @@ public struct RedisError: Error, Sendable {
         let refusesLogin = ["WRONGPASS", "NOAUTH"].contains(prefix)
         code = refusesLogin ? .authentication : .server
         outcome = .rejected
-        reason = "Redis replied with \(prefix ?? "an error")"
+        reason =
+            Self.lacksLua(serverMessage)
+            ? "Redis cannot run Lua scripts: its Lua engine is missing or disabled"
+            : "Redis replied with \(prefix ?? "an error")"
+    }
+}
+
+extension RedisError {
+    /// Whether the server has answered that it has no scripts, in the words of Redis and Valkey.
+    private static func lacksLua(_ message: String) -> Bool {
+        let unknown = ["'", "`"].map { "ERR unknown command \($0)EVAL" }
+        return unknown.contains(where: message.hasPrefix)
+            || message.hasPrefix("ERR Could not find scripting engine")
+            || message.hasPrefix("ERR Lua scripting disabled")
     }
 }
 

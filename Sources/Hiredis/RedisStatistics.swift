@@ -26,7 +26,7 @@ public struct RedisStatistics: Sendable, Hashable {
     public var timeouts = 0
     /// Callers refused at a limit.
     public var overloaded = 0
-    /// Commands sent once more: after a lost connection, or as `EVAL`.
+    /// Commands sent once more: after a lost connection, to a new server, or with their script.
     public var retries = 0
     /// Failures of `submit`.
     public var submitErrors = 0

@@ -2,9 +2,11 @@
 
 import NIOSSL
 
-/// The certificates of a TLS connection.
+/// The certificates of a TLS connection, which uses TLS 1.2 or later.
 ///
-/// The server's certificate and host name are always verified.
+/// The server's certificate and host name are always verified. The files are read anew for each connection, so
+/// that replaced certificates need no restart. While a file cannot be read, attempts to connect fail with
+/// `configuration`; connections that exist are not affected.
 public struct RedisTLS: Sendable, Hashable {
     /// A PEM file with the certificate authorities to trust; the system's when nil.
     public var caFile: String?
@@ -42,24 +44,31 @@ public struct RedisTLS: Sendable, Hashable {
     func context() throws(RedisError) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.certificateVerification = .fullVerification
-        do {
-            if let caFile {
-                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
+        configuration.minimumTLSVersion = .tlsv12
+        if let caFile {
+            let authorities = try Self.read(caFile, "CA file") { try NIOSSLCertificate.fromPEMFile($0) }
+            configuration.trustRoots = .certificates(authorities)
+        }
+        if let certificateFile {
+            let chain = try Self.read(certificateFile, "certificate file") {
+                try NIOSSLCertificate.fromPEMFile($0)
             }
-            if let certificateFile {
-                configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificateFile)
-                    .map { .certificate($0) }
-            }
-            if let keyFile {
-                configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem))
-            }
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw RedisError(
-                .configuration,
-                .notSent,
-                "a TLS file cannot be read, or certificate and key do not match"
-            )
+            configuration.certificateChain = chain.map { .certificate($0) }
+        }
+        if let keyFile {
+            let key = try Self.read(keyFile, "key file") { try NIOSSLPrivateKey(file: $0, format: .pem) }
+            configuration.privateKey = .privateKey(key)
+        }
+        do { return try NIOSSLContext(configuration: configuration) } catch {
+            throw RedisError(.configuration, .notSent, "TLS certificate and key do not match")
+        }
+    }
+
+    private static func read<Value>(_ path: String, _ kind: String, _ body: (String) throws -> Value)
+        throws(RedisError) -> Value
+    {
+        do { return try body(path) } catch {
+            throw RedisError(.configuration, .notSent, "the TLS \(kind) \(path) cannot be read")
         }
     }
 }

@@ -29,6 +29,7 @@ import Sessions
 /// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZREM` |
 /// | load by ID and user | as load |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+/// | readiness | `ZADD u:{} XX`, which changes nothing |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///
@@ -39,6 +40,7 @@ import Sessions
 /// | sign-in | `device.lua` on `d:{USER}`: `TIME`, `HMGET`, `PTTL`, `HSET`, `HGETALL`, `HDEL`, `PEXPIREAT` |
 /// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
 /// | list | `TIME`, `HGETALL d:{USER}` |
+/// | readiness | `SET d:{} XX`, which changes nothing |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///

@@ -172,6 +172,13 @@ public struct RedisSessionStore: SessionStore {
         }
     }
 
+    /// Sends a write that has no effect; a user without the right to it is no reason to be unready.
+    static func checkWrite(_ probe: RedisCommand, _ redis: RedisClient) async throws(SessionError) {
+        do { _ = try await redis.send(probe) } catch {
+            if error.prefix != "NOPERM" { throw .unavailable(error) }
+        }
+    }
+
     // MARK: Commands
 
     func loadCommands(_ id: SessionID) -> [RedisCommand] {

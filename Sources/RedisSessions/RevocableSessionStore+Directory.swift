@@ -10,7 +10,8 @@ public import Sessions
 /// Listing costs one round trip, a revocation two, the end of all sessions one; each once for every pepper.
 extension RevocableSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
-        let lists = lists(of: principal).map { RedisCommand("HGETALL", $0, readOnly: true) }
+        // Not as reads, which have a connection of their own: behind the removals that nothing has waited for.
+        let lists = lists(of: principal).map { RedisCommand("HGETALL", $0) }
         let replies = try await send([Self.askTime] + lists)
         let now = try Self.time(replies[0])
         return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)

@@ -154,7 +154,8 @@ public struct RevocableSessionStore: SessionStore {
     }
 
     public func check() async throws(SessionError) {
-        _ = try await send([RedisCommand("PING", readOnly: true)])
+        // Changes nothing, and is refused whenever writes are.
+        try await RedisSessionStore.checkWrite(RedisCommand("SET", schema.devices([]), "0", "XX"), redis)
     }
 
     public var dividesCookie: Bool { sealed.dividesCookie }

@@ -156,6 +156,106 @@ import Testing
         }
     }
 
+    /// Two servers, the second a copy of the first; instances that reach the first through a proxy; and a
+    /// visitor.
+    private func failover(
+        _ store: String,
+        _ steps: @Sendable (RedisServer, RedisServer, TCPProxy, [FixtureApp]) async throws -> Void
+    ) async throws {
+        let (first, second) = (try await RedisServer(), try await RedisServer())
+        let proxy = try await TCPProxy(to: first.port)
+        var options = FixtureApp.Options(
+            store: store,
+            redis: "redis://localhost:\(proxy.port)",
+            prefix: "failover"
+        )
+        if store.hasPrefix("sealed") {
+            options.extra = ["--seal-keys", sealKey("k1")]
+        }
+        let apps = try await [
+            FixtureApp.started(options, instance: "a"), FixtureApp.started(options, instance: "b"),
+        ]
+        for app in apps { #expect(await recovers(app)) }
+        try await steps(first, second, proxy, apps)
+        for app in apps { await app.terminate() }
+        await proxy.close()
+        for server in [first, second] { await server.crash() }
+    }
+
+    /// Makes the second server a copy of the first, and then the primary of both.
+    private func promote(_ second: RedisServer, over first: RedisServer) async throws {
+        try await second.admin("REPLICAOF", "127.0.0.1", "\(first.port)")
+        #expect(
+            await poll(seconds: 20) {
+                (try? await second.admin("INFO", "replication"))?.contains("master_link_status:up") == true
+            }
+        )
+        try await second.admin("REPLICAOF", "NO", "ONE")
+        try await first.admin("REPLICAOF", "127.0.0.1", "\(second.port)")
+    }
+
+    @Test(arguments: ["redis", "replicated", "sealed-revocable"])
+    func `after a failover the address is looked up anew, whatever connections the old server keeps`(
+        store: String
+    ) async throws {
+        try await failover(store) { first, second, proxy, apps in
+            let visitor = Browser()
+            try await visitor.post("/login", ["user": "alice"], on: apps[0])
+            try await visitor.post("/set", ["k": "k", "v": "v"], on: apps[1])
+            try await promote(second, over: first)
+            proxy.lead(to: second.port)
+            for app in apps {
+                let isBack = await poll(seconds: recoveryBound, every: .milliseconds(50)) {
+                    (try? await visitor.post("/increment", ["k": "n"], on: app).status) == 200
+                }
+                #expect(isBack)
+                let login = try await Browser().post("/login", ["user": "bob"], on: app)
+                #expect(login.status == 200)
+                #expect(try await visitor.get("/peek", ["k": "k"], on: app).json["value"] == .string("v"))
+                #expect(try await Browser().get("/readyz", on: app).status == 200)
+            }
+            #expect(try await visitor.get("/peek", ["k": "n"], on: apps[0]).json["value"] == .string("2"))
+        }
+    }
+
+    @Test(arguments: ["redis", "replicated", "sealed-revocable"])
+    func `an instance is not ready while its server cannot take writes`(store: String) async throws {
+        try await failover(store) { first, _, _, apps in
+            try await first.admin("REPLICAOF", "127.0.0.1", "1")
+            let isTold = await poll(seconds: recoveryBound) {
+                (try? await Browser().get("/readyz", on: apps[0]).status) == 503
+            }
+            #expect(isTold)
+            #expect(try await Browser().get("/healthz", on: apps[0]).status == 200)
+            try await first.admin("REPLICAOF", "NO", "ONE")
+            for app in apps { #expect(await recovers(app)) }
+            guard store != "replicated" else { return }
+            try await first.admin("CONFIG", "SET", "min-replicas-to-write", "1")
+            #expect(try await Browser().get("/readyz", on: apps[0]).status == 503)
+            try await first.admin("CONFIG", "SET", "min-replicas-to-write", "0")
+            #expect(await recovers(apps[0]))
+        }
+    }
+
+    @Test(arguments: ["redis", "sealed-revocable"])
+    func `the first visitors after the connection was dropped in silence are served`(store: String)
+        async throws
+    {
+        try await failover(store) { _, _, proxy, apps in
+            let visitor = Browser()
+            try await visitor.post("/login", ["user": "alice"], on: apps[0])
+            try await visitor.post("/set", ["k": "k", "v": "v"], on: apps[0])
+            proxy.forget()
+            let replies = try await concurrently(30) { _ in
+                try await visitor.clone().get("/peek", ["k": "k"], on: apps[0])
+            }
+            #expect(replies.allSatisfy { $0.status == 200 }, "\(replies.map(\.status))")
+            #expect(try await visitor.post("/increment", ["k": "n"], on: apps[0]).status == 200)
+            proxy.forget()
+            #expect(try await visitor.post("/increment", ["k": "n"], on: apps[0]).status == 200)
+        }
+    }
+
     /// What disturbs the visitors of the next test.
     enum Trouble: String, CaseIterable { case freeze, crash }
 

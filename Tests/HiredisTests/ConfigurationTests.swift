@@ -47,6 +47,26 @@ import Testing
         #expect(error?.description.contains("secret") == false)
     }
 
+    @Test(arguments: [
+        "redis://:s3/cret@h", "redis://u:s3?cret@h", "rediss://u:s3#c/ret@h:1/2", "redis://:s3@c/ret@h",
+        "REDIS://s3/c:ret@h",
+    ]) func `a password that is not percent-encoded is told as such`(_ url: String) {
+        let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: url) }
+        #expect(error?.code == .configuration)
+        #expect(error?.description.contains("percent-encoded") == true)
+        #expect(error?.description.contains("s3") == false)
+    }
+
+    @Test func `a # of a password is taken as it is`() throws {
+        #expect(try RedisConfiguration(url: "redis://u:p#w@h").password == "p#w")
+    }
+
+    @Test(arguments: ["redis:/127.0.0.1", "redis:127.0.0.1", "127.0.0.1", "localhost:6379", ""])
+    func `a URL without :// is told how it must begin`(_ url: String) {
+        let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: url) }
+        #expect(error?.description.contains("redis://") == true)
+    }
+
     @Test func `nothing prints the password`() throws {
         let configuration = try RedisConfiguration(url: "redis://name:hunter2@h/1")
         var text = "\(configuration) \(String(reflecting: configuration)) \(RedisClient(configuration))"

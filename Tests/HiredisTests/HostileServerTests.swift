@@ -15,7 +15,7 @@ import Testing
         let server = try await HostileServer(react)
         var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port))
         configuration.sharedConnections = 1
-        configuration.commandTimeout = .milliseconds(500)
+        configuration.commandTimeout = .seconds(2)
         configure(&configuration)
         let redis = RedisClient(configuration)
         try await body(redis, server)

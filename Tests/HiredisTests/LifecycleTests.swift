@@ -2,7 +2,6 @@
 
 import Logging
 import ServiceLifecycle
-import Synchronization
 import TestSupport
 import Testing
 
@@ -97,28 +96,5 @@ import Testing
         }
         #expect(log.text.count > 500)
         #expect(!log.text.contains("s3cret"))
-    }
-}
-
-/// All logged lines.
-private final class Lines: Sendable {
-    private let all = Mutex("")
-    var text: String { all.withLock { $0 } }
-    func add(_ line: String) { all.withLock { $0 += line + "\n" } }
-}
-
-/// A log handler that keeps all lines.
-private struct Recorder: LogHandler {
-    let lines = Lines()
-    var logLevel = Logger.Level.trace
-    var metadata: Logger.Metadata = [:]
-    var text: String { lines.text }
-
-    func note(_ text: String) { lines.add(text) }
-    func log(event: LogEvent) { lines.add("\(event.message) \(event.metadata ?? [:])") }
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
     }
 }

@@ -226,8 +226,8 @@ import Testing
 
     private func verdict(_ replies: [RedisReply]) -> String {
         var configuration = RedisConfiguration(address: .unix(path: "/x"))
-        (configuration.password, configuration.database, configuration.clientName) = ("pw", 2, "n")
-        var handshake = Handshake(configuration)
+        (configuration.database, configuration.clientName) = (2, "n")
+        var handshake = Handshake(configuration, RedisCredentials(password: "pw"))
         for reply in replies {
             switch handshake.received(reply) {
             case .pending: continue

@@ -82,6 +82,74 @@ import Testing
         #expect(await outcome(RedisClient(wrongPort)) != nil)
     }
 
+    @Test(arguments: ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"])
+    func `nothing older than TLS 1.2 is spoken`(version: String) async throws {
+        let folder = try await Self.certificates(for: "DNS:localhost")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let server = try await RedisServer(
+            ["--tls-auth-clients", "no", "--tls-protocols", version, "--tls-ciphers", "ALL:@SECLEVEL=0"],
+            tls: folder
+        )
+        let trusted = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
+        let outcome = await outcome(try client("localhost", server, trusted))
+        #expect(outcome == (version < "TLSv1.2" ? .tls : nil))
+    }
+
+    @Test func `files are read anew at each connect`() async throws {
+        let folder = try await Self.certificates(for: "DNS:localhost")
+        let later = try await Self.certificates(for: "DNS:localhost")
+        defer { for folder in [folder, later] { try? FileManager.default.removeItem(at: folder) } }
+        let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
+        let files = try await Self.certificates(for: "DNS:unused")
+        defer { try? FileManager.default.removeItem(at: files) }
+        func install(_ names: [String], from source: URL) throws {
+            for name in names {
+                let target = files.appending(path: name)
+                try? FileManager.default.removeItem(at: target)
+                try FileManager.default.copyItem(at: source.appending(path: name), to: target)
+            }
+        }
+        try install(["ca.crt", "client.crt", "client.key"], from: folder)
+        let redis = try client(
+            "localhost",
+            server,
+            RedisTLS(
+                caFile: files.appending(path: "ca.crt").path,
+                certificateFile: files.appending(path: "client.crt").path,
+                keyFile: files.appending(path: "client.key").path
+            )
+        )
+        let ping = RedisCommand("PING", readOnly: true)
+        _ = try await redis.send(ping)
+        // A new authority, on the server and in the files.
+        try await server.admin("CONFIG", "SET", "tls-ca-cert-file", later.appending(path: "ca.crt").path)
+        try await server.admin(
+            "CONFIG",
+            "SET",
+            "tls-cert-file",
+            later.appending(path: "server.crt").path,
+            "tls-key-file",
+            later.appending(path: "server.key").path
+        )
+        try install(["ca.crt", "client.crt", "client.key"], from: later)
+        try await server.admin("CLIENT", "KILL", "TYPE", "normal")
+        #expect(await poll(seconds: 20) { (try? await redis.send(ping)) != nil })
+        // A broken file is told by its name, and heals.
+        try Data("nonsense".utf8).write(to: files.appending(path: "ca.crt"))
+        try await server.admin("CLIENT", "KILL", "TYPE", "normal")
+        #expect(
+            await poll(seconds: 20) {
+                do throws(RedisError) { _ = try await redis.send(ping) } catch {
+                    return error.code == .configuration && error.description.contains("ca.crt")
+                }
+                return false
+            }
+        )
+        try install(["ca.crt"], from: later)
+        #expect(await poll(seconds: 20) { (try? await redis.send(ping)) != nil })
+        await redis.shutdown()
+    }
+
     @Test func `a certificate for another host is refused`() async throws {
         let folder = try await Self.certificates(for: "DNS:other.example,IP:127.0.0.9")
         defer { try? FileManager.default.removeItem(at: folder) }

@@ -40,3 +40,11 @@ final class Tally: Sendable {
 
     func raise(to other: Int) { number.withLock { $0 = max($0, other) } }
 }
+
+extension RedisClient {
+    /// The reply to a command as text.
+    func text(_ command: RedisCommand) async throws -> String? { try await send(command).string }
+
+    /// The reply to a command as a number.
+    func number(_ command: RedisCommand) async throws -> Int? { try await send(command).integer }
+}

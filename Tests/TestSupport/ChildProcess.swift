@@ -130,27 +130,21 @@ public func poll(seconds: Double, every pause: Duration = .milliseconds(10), _ c
 private let givenPorts = Mutex<Set<Int>>([])
 
 /// Returns a loopback port that was free a moment ago, a different one with each call.
+///
+/// Below the ports that systems give to outgoing connections, of which any could take it in the meantime.
 public func freePort() throws -> Int {
-    for _ in 0..<100 {
-        let port = try unboundPort()
-        if givenPorts.withLock({ $0.insert(port).inserted }) { return port }
+    for _ in 0..<1000 {
+        let port = Int.random(in: 10_000..<32_000)
+        guard givenPorts.withLock({ $0.insert(port).inserted }), try isFree(port) else { continue }
+        return port
     }
     throw ChildProcess.Failure(description: "no free loopback port")
 }
 
-/// Returns a port that the system finds for a moment.
-private func unboundPort() throws -> Int {
+private func isFree(_ port: Int) throws -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
-    let isBound = try SocketAddress(ipAddress: "127.0.0.1", port: 0).withSockAddr { address, size in
+    return try SocketAddress(ipAddress: "127.0.0.1", port: port).withSockAddr { address, size in
         bind(descriptor, address, socklen_t(size)) == 0
     }
-    // The third and fourth byte of an internet address are the port, in network order.
-    var bytes = [UInt8](repeating: 0, count: 16)
-    var length = socklen_t(bytes.count)
-    let isNamed = bytes.withUnsafeMutableBytes {
-        getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length) == 0
-    }
-    guard isBound, isNamed else { throw ChildProcess.Failure(description: "no free loopback port") }
-    return Int(bytes[2]) << 8 | Int(bytes[3])
 }

@@ -83,7 +83,7 @@ final class DedicatedPool: Sendable {
             waiter in
             isOpening = true
             waiter.park()
-            connector.connect(on: eventLoop, isDedicated: true).whenComplete { [self] result in
+            connector.connect(on: eventLoop, for: .dedicated).whenComplete { [self] result in
                 switch result {
                 case .success(let opened):
                     connector.counters.connects.add()

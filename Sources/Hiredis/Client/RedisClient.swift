@@ -8,10 +8,15 @@ import Synchronization
 
 /// A client for one Redis server, shared by the whole process.
 ///
-/// All callers share one or two connections; commands of concurrent callers are written together and answered
-/// in order. The first command connects; `run()` is needed only to connect in advance and to close
-/// gracefully. While Redis is unreachable, callers wait until their deadline; after several failed attempts
-/// they fail at once. Uses the singleton event loop group of NIO.
+/// All callers share two connections, one for what only reads and one for everything else; commands of
+/// concurrent callers are written together and answered in order. The first command connects; `run()` is needed
+/// only to connect in advance and to close gracefully. While Redis is unreachable, callers wait until their
+/// deadline; after several failed attempts they fail at once. Uses the singleton event loop group of NIO, which
+/// is never shut down.
+///
+/// A server that answers as a demoted or unready one does (`READONLY`, `MASTERDOWN`, `LOADING` and similar) has
+/// its connections replaced: host name, TLS files and credentials are looked up anew, with growing pauses up to
+/// two seconds while the answer stays the same. Idle connections are sent a `PING` every 15 seconds.
 ///
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
@@ -20,21 +25,20 @@ public final class RedisClient: Service, Sendable, RequestSender {
     let library = ScriptLibrary()
     private let connections: [SharedConnection]
     private let pool: DedicatedPool
-    private let next = Atomic(0)
 
-    /// Creates a client; does no I/O except reading the TLS files.
+    /// Creates a client; does no I/O.
     ///
     /// - Parameters:
     ///   - configuration: The settings.
-    ///   - logger: Receives lost connections at `info`, and at `warning` that callers now fail at once.
+    ///   - logger: Receives lost connections at `info`, at `warning` that callers now fail at once, and at
+    ///     `notice` that Redis is available again and that connections are replaced.
     public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
         let group = MultiThreadedEventLoopGroup.singleton
-        let connector = Connector(configuration, counters: counters, library: library)
+        let connector = Connector(configuration, counters: counters, library: library, logger: logger)
         pool = DedicatedPool(connector, on: group.next())
-        connections = (0..<configuration.sharedConnections).map { _ in
-            SharedConnection(connector, on: group.next(), logger: logger)
-        }
+        let purposes = [Connector.Purpose.shared, .reads].prefix(configuration.sharedConnections)
+        connections = purposes.map { SharedConnection(connector, on: group.next(), for: $0) }
     }
 
     deinit {
@@ -60,8 +64,11 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Sends a command and returns its reply.
     ///
-    /// One round trip. A `readOnly` command is sent once more, within the deadline, when the connection is
-    /// lost before the reply.
+    /// One round trip. Sent once more, within the deadline: a `readOnly` command when the connection is lost
+    /// before the reply, and any command that was refused because the server was demoted or is not ready.
+    ///
+    /// A command that changes something and finds its connection silent for 5 s is sent when the server has
+    /// answered a `PING`: one round trip more, and no unknown outcome on a connection that was cut unnoticed.
     ///
     /// - Parameters:
     ///   - command: A command that neither blocks nor changes the state of the connection.
@@ -113,7 +120,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// - Parameter command: A command that neither blocks nor changes the state of the connection.
     public func submit(_ command: RedisCommand) {
         guard command.connectionEffect == .none else { return counters.submitErrors.add() }
-        pick().send(Request(command), for: .ignored(command, .digest), deadline: deadline)
+        let request = Request(command)
+        pick(request).send(request, for: .ignored(command, .digest), deadline: deadline)
     }
 
     /// Calls `body` with a connection that has no other user, for commands that block or change its state.
@@ -146,34 +154,39 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     private var deadline: NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
 
-    /// Returns the connections in turn; skips those that are not connected while another one is.
-    private func pick() -> SharedConnection {
-        guard connections.count > 1 else { return connections[0] }
-        let start = next.wrappingAdd(1, ordering: .relaxed).oldValue & Int.max
-        for offset in connections.indices {
-            let candidate = connections[(start + offset) % connections.count]
-            if candidate.isReady { return candidate }
-        }
-        return connections[start % connections.count]
+    /// Returns the connection for a request: `CLIENT PAUSE WRITE` and slow writes do not delay reads.
+    private func pick(_ request: Request) -> SharedConnection {
+        connections[connections.count > 1 && request.isRead ? 1 : 0]
     }
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
+        let connection = pick(request)
         var resends = 0
         var repeats = 0
+        var isLast = false
         while true {
+            let replacements = connection.replacements
             let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
-                pick().send(request, for: .caller(pending), deadline: options.deadline)
+                connection.send(request, for: .caller(pending), deadline: options.deadline)
             }
-            guard case .failure(let error) = answer else { return try answer.get() }
-            if error.code == .cancelled { counters.abandoned.add() }
-            guard NIODeadline.now() < options.deadline else { throw error }
-            if error.isTransient, resends < 3 {
-                resends += 1
-            } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable, repeats == 0
-            {
-                repeats += 1
-            } else {
-                throw error
+            switch answer {
+            case .success(let replies):
+                guard !isLast, request.isRefused(replies), connection.replacements != replacements,
+                    NIODeadline.now() < options.deadline
+                else { return replies }
+                isLast = true
+            case .failure(let error):
+                if error.code == .cancelled { counters.abandoned.add() }
+                guard NIODeadline.now() < options.deadline else { throw error }
+                if error.isTransient, resends < 3 {
+                    resends += 1
+                } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable,
+                    repeats == 0
+                {
+                    repeats += 1
+                } else {
+                    throw error
+                }
             }
             counters.retries.add()
         }

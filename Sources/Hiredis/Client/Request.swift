@@ -52,10 +52,33 @@ struct Request: Sendable {
         return commands.indices.filter { commands[$0].connectionEffect == .endsTransaction }
     }
 
+    /// Whether it only reads: scripts do not count, because the server delays them like writes.
+    var isRead: Bool {
+        switch commands {
+        case .one(let command): command.isRead
+        case .many(let commands): commands.allSatisfy(\.isRead)
+        }
+    }
+
+    /// Whether the server has refused it as the wrong one, and executed nothing of it that changes anything.
+    func isRefused(_ replies: Replies) -> Bool {
+        switch (commands, replies) {
+        case (_, .one(let reply)): return reply.isFromWrongServer
+        case (.one, .many): return false
+        case (.many(let commands), .many(let replies)):
+            return replies.contains(where: \.isFromWrongServer)
+                && zip(commands, replies).allSatisfy { $0.readOnly || $1.isFromWrongServer }
+        }
+    }
+
     func encode(into buffer: inout ByteBuffer) {
         switch commands {
         case .one(let command): command.encode(into: &buffer, form)
         case .many(let commands): for command in commands { command.encode(into: &buffer, form) }
         }
     }
+}
+
+extension RedisCommand {
+    fileprivate var isRead: Bool { readOnly && script == nil }
 }

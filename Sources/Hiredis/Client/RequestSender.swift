@@ -16,14 +16,13 @@ protocol RequestSender: Sendable {
 }
 
 extension RequestSender {
-    /// Returns the reply to one command; a script that Redis does not have is sent again with its source.
+    /// Returns the reply to one command; a script that Redis does not have is sent again.
     ///
     /// - Throws: Also the error that Redis replied with.
     func reply(to command: RedisCommand, _ options: SendOptions) async throws(RedisError) -> RedisReply {
         var reply = try await replies(to: Request(command), options).first
         if command.script != nil, reply.isError("NOSCRIPT") {
-            counters.retries.add()
-            reply = try await replies(to: Request(library.loads + [command], .source), options).last
+            reply = try await resending([command], [reply], options)[0]
         }
         if let error = reply.error { throw error }
         return reply
@@ -39,29 +38,42 @@ extension RequestSender {
             commands.contains { $0.script != nil }
             && commands.contains { $0.connectionEffect == .beginsTransaction }
         let first = Request(commands, isTransaction ? .source : .digest)
-        var replies = try await replies(to: first, options).all
-        let unknown = commands.indices.filter {
-            commands[$0].script != nil && replies[$0].isError("NOSCRIPT")
-        }
-        guard !unknown.isEmpty else { return replies }
-        counters.retries.add(unknown.count)
-        let loads = library.loads
-        let resent = Request(loads + unknown.map { commands[$0] }, .source)
-        for (index, reply) in zip(unknown, try await self.replies(to: resent, options).all[loads.count...]) {
-            replies[index] = reply
+        return try await resending(commands, replies(to: first, options).all, options)
+    }
+
+    /// Sends the scripts among `commands` again that Redis does not have; returns the replies in their place.
+    ///
+    /// One caller loads all scripts. The others send theirs by digest once more, behind it on the same
+    /// connection: when Redis has lost its scripts under load, the sources are sent once and not by everybody.
+    private func resending(
+        _ commands: [RedisCommand],
+        _ first: [RedisReply],
+        _ options: SendOptions
+    ) async throws(RedisError) -> [RedisReply] {
+        var replies = first
+        for mustLoad in [false, true] {
+            let unknown = commands.indices.filter {
+                commands[$0].script != nil && replies[$0].isError("NOSCRIPT")
+            }
+            guard !unknown.isEmpty else { break }
+            counters.retries.add(unknown.count)
+            let again = unknown.map { commands[$0] }
+            let isLoading = library.loadingBegan()
+            defer { if isLoading { library.loadingEnded() } }
+            let loads = isLoading || mustLoad ? library.loads : []
+            let request = isLoading || mustLoad ? Request(loads + again, .source) : Request(again)
+            for (index, reply) in zip(
+                unknown,
+                try await self.replies(to: request, options).all[loads.count...]
+            ) {
+                replies[index] = reply
+            }
         }
         return replies
     }
 }
 
 extension Replies {
-    var last: RedisReply {
-        switch self {
-        case .one(let reply): reply
-        case .many(let replies): replies[replies.count - 1]
-        }
-    }
-
     var first: RedisReply {
         switch self {
         case .one(let reply): reply

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import Synchronization
 
@@ -9,37 +8,47 @@ import Synchronization
 /// Callers append their bytes to one batch under a lock. The first caller of a batch schedules a write on the
 /// event loop, which sends everything that was appended by then. No timers and no delay: both were measured
 /// and gained nothing. Decides nothing: performs the actions that `SharedConnectionState` returns.
-final class SharedConnection: ConnectionDelegate {
+final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     private let eventLoop: any EventLoop
     private let connector: Connector
-    private let logger: Logger
+    private let purpose: Connector.Purpose
     private let state: Mutex<SharedConnectionState>
     private let settledCommands = Atomic(0)
     private let settledBytes = Atomic(0)
     private let isWatching = Atomic(false)
+    private let replaced = Atomic(0)
 
-    init(_ connector: Connector, on eventLoop: any EventLoop, logger: Logger) {
+    init(_ connector: Connector, on eventLoop: any EventLoop, for purpose: Connector.Purpose) {
         self.connector = connector
         self.eventLoop = eventLoop
-        self.logger = logger
+        self.purpose = purpose
         state = Mutex(SharedConnectionState(limits: connector.configuration.limits))
+        connector.peers.join(self)
     }
 
-    var isReady: Bool { state.withLock(\.isReady) }
+    /// How often it was replaced because its server was the wrong one.
+    var replacements: Int { replaced.load(ordering: .relaxed) }
 
     /// Sends a request; its target also receives all failures.
     func send(_ request: Request, for target: ReplyTarget, deadline: NIODeadline) {
-        let settled = (
-            commands: settledCommands.load(ordering: .relaxed), bytes: settledBytes.load(ordering: .relaxed)
-        )
         let action = state.withLock {
-            $0.requested(request, for: target, deadline: deadline, settled: settled)
+            $0.requested(
+                request,
+                for: target,
+                deadline: deadline,
+                settled: (
+                    settledCommands.load(ordering: .relaxed), settledBytes.load(ordering: .relaxed)
+                )
+            )
         }
         switch action {
         case .nothing: break
         case .drain: eventLoop.execute { self.drain() }
         case .park(let connect):
-            if connect { eventLoop.execute { self.connect() } }
+            if connect {
+                eventLoop.execute { self.connect() }
+                connector.peers.started(by: self)
+            }
             watchParked(until: deadline)
         case .reject(let error): reject(target, error)
         }
@@ -73,7 +82,7 @@ final class SharedConnection: ConnectionDelegate {
     }
 
     private func connect() {
-        connector.connect(on: eventLoop, isDedicated: false).whenComplete { [weak self] result in
+        connector.connect(on: eventLoop, for: purpose).whenComplete { [weak self] result in
             switch result {
             case .success(let connection):
                 guard let self else { return connection.handler.value.close() }
@@ -85,16 +94,17 @@ final class SharedConnection: ConnectionDelegate {
 
     private func connected(_ connection: ConnectionRef) {
         let handler = connection.handler.value
-        settledCommands.store(0, ordering: .relaxed)
-        settledBytes.store(0, ordering: .relaxed)
         let (isWanted, hasWork) = state.withLock { state in
+            settledCommands.store(0, ordering: .relaxed)
+            settledBytes.store(0, ordering: .relaxed)
             let hasWork = state.connected(connection, at: .now())
             return (state.isReady, hasWork)
         }
         guard isWanted else { return handler.close() }
         connector.counters.connects.add()
-        logger.debug("connected to Redis")
+        connector.succeeded()
         handler.delegate = self
+        connector.peers.connected(by: self)
         if hasWork { drain() }
     }
 
@@ -106,15 +116,49 @@ final class SharedConnection: ConnectionDelegate {
     func lost(_ error: RedisError) {
         let recovery = state.withLock { $0.lost(error, at: .now(), jitter: .random(in: 0...1)) }
         if recovery.pause != nil {
-            logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
+            connector.lost(error)
+            connector.peers.lost(by: self)
         }
         recover(recovery)
     }
 
+    func refused(_ error: RedisError) {
+        guard let replacement = replace(error) else { return }
+        connector.replaced(error, isFirst: replacement.isFirst)
+        connector.peers.refused(error, by: self)
+    }
+
+    /// Gives the connection up and connects anew; returns nil when it is too early for that.
+    @discardableResult
+    private func replace(_ error: RedisError) -> SharedConnectionState.Replacement? {
+        guard let replacement = state.withLock({ $0.refused(at: .now()) }) else { return nil }
+        replaced.add()
+        var error = error
+        (error.outcome, error.isTransient) = (.notSent, true)
+        replacement.connection.handler.value.retire()
+        for target in replacement.rejected { reject(target, error) }
+        connect()
+        return replacement
+    }
+
+    // MARK: ConnectionPeer
+
+    func peerConnected() {
+        // At once, and not on the event loop: callers are told to wait before any learns that Redis is back.
+        guard state.withLock({ $0.peerConnected() }) else { return }
+        eventLoop.execute { self.connect() }
+    }
+
+    func peerRefused(_ error: RedisError) { eventLoop.execute { self.replace(error) } }
+
+    func peerLost() {
+        eventLoop.execute { self.state.withLock(\.connection)?.handler.value.probe() }
+    }
+
+    // MARK: Recovery
+
     private func recover(_ recovery: SharedConnectionState.Recovery) {
-        if recovery.hasOpened {
-            logger.warning("Redis is unavailable", metadata: ["error": "\(recovery.error)"])
-        }
+        if recovery.hasOpened { connector.failed(recovery.error) }
         for target in recovery.rejected { reject(target, recovery.error) }
         guard let pause = recovery.pause else { return }
         eventLoop.scheduleTask(in: pause) { [weak self] in

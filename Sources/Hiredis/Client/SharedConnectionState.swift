@@ -41,6 +41,8 @@ struct SharedConnectionState {
     /// Set while callers fail at once (a circuit breaker).
     private var breaker: RedisError?
     private var lastError: RedisError?
+    /// Replacements in a row of connections whose server was the wrong one.
+    private var replacements = 0
     private var batch = ByteBuffer()
     private var batched: [PendingRequest] = []
     private var parked: [Parked] = []
@@ -49,23 +51,25 @@ struct SharedConnectionState {
 
     init(limits: RedisLimits) { self.limits = limits }
 
-    private var connection: ConnectionRef? {
+    var connection: ConnectionRef? {
         if case .ready(let connection, _) = phase { connection } else { nil }
     }
     var isReady: Bool { connection != nil }
 
     /// Accepts, parks or rejects a request.
     ///
-    /// `settled` counts what is no longer in flight since the connection was established.
+    /// `settled` counts what is no longer in flight since the connection was established; read here, so that
+    /// it never belongs to an earlier connection.
     mutating func requested(
         _ request: Request,
         for target: ReplyTarget,
         deadline: NIODeadline,
-        settled: (commands: Int, bytes: Int)
+        settled: @autoclosure () -> (commands: Int, bytes: Int)
     ) -> Action {
         switch phase {
         case .closed: return .reject(RedisError(.closed, .notSent, "the client was shut down"))
         case .ready:
+            let settled = settled()
             guard commands - settled.commands + request.count <= limits.commandsInFlight,
                 bytes - settled.bytes + request.size <= limits.bytesInFlight
             else {
@@ -97,6 +101,13 @@ struct SharedConnectionState {
         guard case .backingOff = phase else { return false }
         phase = .connecting
         return true
+    }
+
+    /// Notes that Redis can be reached: ends the pause and lets callers wait again; returns true when the
+    /// caller must connect.
+    mutating func peerConnected() -> Bool {
+        (breaker, downSince) = (nil, nil)
+        return retried()
     }
 
     /// Takes a connection that has logged in; returns true when requests are to be written.
@@ -161,10 +172,7 @@ struct SharedConnectionState {
         var error = error
         (error.outcome, error.isTransient) = (.notSent, true)
         guard case .ready(_, let since) = phase else { return Recovery(pause: nil, error: error) }
-        let rejected = batched.map(\.target)
-        batched = []
-        batch.clear()
-        (commands, bytes) = (0, 0)
+        let rejected = withdrawBatch()
         failures = now - since >= Self.stableAfter ? 0 : failures + 1
         (lastError, downSince, phase) = (error, now, .backingOff)
         return Recovery(
@@ -172,6 +180,39 @@ struct SharedConnectionState {
             rejected: rejected,
             error: error
         )
+    }
+
+    /// The actions when a connection is given up: let it end, and fail the requests that were not written.
+    struct Replacement {
+        let connection: ConnectionRef
+        let rejected: [ReplyTarget]
+        /// Whether the connection before was one in use, not a replacement itself.
+        let isFirst: Bool
+    }
+
+    /// Notes that the server is the wrong one; returns nil when it is too early to replace this connection,
+    /// too.
+    ///
+    /// The first replacement is immediate. When the next server is a wrong one as well, the pauses grow as
+    /// those between attempts to connect. The caller must connect.
+    mutating func refused(at now: NIODeadline) -> Replacement? {
+        guard case .ready(let connection, let since) = phase else { return nil }
+        if now - since >= Self.stableAfter { replacements = 0 }
+        guard replacements == 0 || now - since >= Self.pause(failures: replacements, jitter: 1) else {
+            return nil
+        }
+        replacements += 1
+        phase = .connecting
+        return Replacement(connection: connection, rejected: withdrawBatch(), isFirst: replacements == 1)
+    }
+
+    private mutating func withdrawBatch() -> [ReplyTarget] {
+        defer {
+            batched = []
+            batch.clear()
+            (commands, bytes) = (0, 0)
+        }
+        return batched.map(\.target)
     }
 
     /// Removes the parked requests that are overdue or cancelled; `next` is the time of the next check.
@@ -218,6 +259,7 @@ struct SharedConnectionState {
                 count: request.count,
                 size: size,
                 deadline: deadline,
+                isRepeatable: request.isRepeatable,
                 transactionEnds: request.transactionEnds
             )
         )

@@ -8,8 +8,14 @@ protocol ConnectionDelegate: AnyObject, Sendable {
     func settled(commands: Int, bytes: Int)
     /// Redis does not have the script of a command whose reply is ignored.
     func unknownScript(_ command: RedisCommand)
+    /// The server does not serve this client now; another one may.
+    func refused(_ error: RedisError)
     /// The connection is closed.
     func lost(_ error: RedisError)
+}
+
+extension ConnectionDelegate {
+    func refused(_ error: RedisError) {}
 }
 
 /// One connection: moves bytes between the channel, the parser and the queue of pending requests.
@@ -22,6 +28,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let counters: Counters
     private let connectTimeout: TimeAmount
     private let commandTimeout: TimeAmount
+    private let heartbeat: TimeAmount
+    private let silence: TimeAmount
     /// A request that blocks on the server cannot be skipped: when one is overdue, the connection is closed.
     private let isDedicated: Bool
     private var context: ChannelHandlerContext?
@@ -34,13 +42,20 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var timerDeadline = NIODeadline.distantFuture
     private var failure: RedisError?
     private var isDraining = false
-    weak var delegate: (any ConnectionDelegate)?
+    /// Whether the server has said that another one may serve this client.
+    private var isRefused = false
+    /// Whether a `PING` of this handler has no reply yet.
+    private var isProbing = false
+    /// What waits for the reply to that `PING`.
+    private var held: [(bytes: ByteBuffer, requests: [PendingRequest])] = []
+    /// Cleared when the connection has ended: the delegate refers to the connection, too.
+    var delegate: (any ConnectionDelegate)?
 
     /// Creates a handler that logs in when it is added to a channel, and then succeeds `ready`.
     init(
         _ configuration: RedisConfiguration,
+        _ handshake: Handshake,
         counters: Counters,
-        scripts: [RedisCommand],
         isDedicated: Bool,
         ready: EventLoopPromise<Void>
     ) {
@@ -49,7 +64,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         self.ready = ready
         connectTimeout = TimeAmount(configuration.connectTimeout)
         commandTimeout = TimeAmount(configuration.commandTimeout)
-        handshake = Handshake(configuration, scripts: scripts)
+        heartbeat = TimeAmount(configuration.heartbeat)
+        silence = TimeAmount(configuration.silence)
+        self.handshake = handshake
         parser = ReplyParser(
             maximumBytes: configuration.replyBytes,
             maximumElements: configuration.limits.replyElements
@@ -65,16 +82,57 @@ final class ConnectionHandler: ChannelInboundHandler {
             for request in requests { settle(request, failure: error, .notSent) }
             return
         }
-        queue.sent(requests, at: .now())
+        let now = NIODeadline.now()
+        if isProbing || (queue.isEmpty && now - lastRead >= silence), !isDedicated,
+            !requests.allSatisfy(\.isRepeatable)
+        {
+            held.append((bytes, requests))
+            return probe()
+        }
+        send(bytes, requests, context, at: now)
+    }
+
+    private func send(
+        _ bytes: ByteBuffer,
+        _ requests: [PendingRequest],
+        _ context: ChannelHandlerContext,
+        at now: NIODeadline
+    ) {
+        queue.sent(requests, at: now)
         counters.commands.add(requests.reduce(0) { $0 + $1.count })
         counters.batches.add()
         counters.bytesSent.add(bytes.readableBytes)
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-        if timer == nil {
-            checkDeadlines()
-        } else if let earliest = requests.lazy.map(\.deadline).min(), earliest < timerDeadline {
-            setTimer(earliest)
-        }
+        // Half of the timeout: as long as the server may be silent when everything can be repeated.
+        let due = requests.reduce(now + commandTimeout / 2) { min($0, $1.deadline) }
+        if timer == nil || due < timerDeadline { setTimer(due) }
+    }
+
+    /// Asks the server whether it still answers, unless something is under way that will tell.
+    ///
+    /// When it does not answer in half of the timeout, the connection is closed.
+    func probe() {
+        guard let context, failure == nil, !isDraining, handshake == nil, queue.isEmpty else { return }
+        let now = NIODeadline.now()
+        isProbing = true
+        queue.sent(
+            [PendingRequest(target: .probe, count: 1, size: 0, deadline: .distantFuture, isRepeatable: true)],
+            at: now
+        )
+        var bytes = context.channel.allocator.buffer(capacity: 32)
+        RedisCommand("PING").encode(into: &bytes)
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        setTimer(now + commandTimeout / 2)
+    }
+
+    /// Gives the connection up for another one: closes after the replies to what was written; what was not
+    /// is sent by its callers again.
+    func retire() {
+        delegate = nil
+        let error = RedisError(.connection, .notSent, "the connection is being replaced")
+        for request in held.flatMap(\.requests) { settle(request, failure: error, .notSent) }
+        held = []
+        closeWhenIdle()
     }
 
     /// Closes at once.
@@ -86,7 +144,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         if queue.isEmpty { close() }
     }
 
-    var isIdle: Bool { failure == nil && queue.isEmpty && handshake == nil }
+    /// Whether the connection can be used by somebody else.
+    var isIdle: Bool { failure == nil && !isRefused && queue.isEmpty && handshake == nil }
 
     // MARK: ChannelInboundHandler
 
@@ -122,7 +181,11 @@ final class ConnectionHandler: ChannelInboundHandler {
                         fault = handshakeReceived(reply)
                     } else if queue.isEmpty {
                         fault = RedisError(.protocol, .unknown, "Redis sent a reply without a request")
-                    } else if let delivery = queue.received(reply) {
+                    } else {
+                        // First: a caller that repeats its command must find the connection being replaced.
+                        if reply.kind == .error { examine(reply) }
+                        guard let delivery = queue.received(reply) else { return }
+                        if case .probe = delivery.request.target { return probeAnswered() }
                         commands += delivery.request.count
                         bytes += delivery.request.size
                         deliver(delivery.replies, to: delivery.request.target)
@@ -139,11 +202,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(RedisError(.connection, .unknown, "Redis closed the connection"))
+        ended(RedisError(.connection, .unknown, "Redis closed the connection"))
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(RedisError(transport: error))
+        ended(RedisError(transport: error))
     }
 
     // MARK: Private
@@ -155,6 +218,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             handshake = nil
             timer?.cancel()
             timer = nil
+            if !isDedicated { setTimer(lastRead + heartbeat) }
             ready?.succeed()
             ready = nil
         case .pending, nil: break
@@ -164,6 +228,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func deliver(_ replies: Replies, to target: ReplyTarget) {
         switch target {
+        case .probe: break
         case .caller(let pending): pending.finish(.success(replies))
         case .ignored(let command, let form):
             guard case .one(let reply) = replies, reply.kind == .error else { return }
@@ -173,6 +238,30 @@ final class ConnectionHandler: ChannelInboundHandler {
                 counters.submitErrors.add()
             }
         }
+    }
+
+    /// Notes an error reply that concerns the connection.
+    private func examine(_ reply: RedisReply) {
+        guard reply.isFromWrongServer, let error = reply.error else { return }
+        isRefused = true
+        delegate?.refused(error)
+    }
+
+    private func probeAnswered() {
+        isProbing = false
+        guard let context else { return }
+        let waiting = held
+        held = []
+        for (bytes, requests) in waiting { send(bytes, requests, context, at: .now()) }
+    }
+
+    /// Notes that the peer has closed the connection.
+    private func ended(_ error: RedisError) {
+        if let handshake, handshake.hasOptionalSteps, error.code == .connection, failure == nil {
+            ready?.fail(ClosedDuringHandshake(error: error))
+            ready = nil
+        }
+        fail(error)
     }
 
     private func fail(_ error: RedisError) {
@@ -188,21 +277,26 @@ final class ConnectionHandler: ChannelInboundHandler {
                 reason = RedisError(.connection, .unknown, "the connection was closed for an invalid reply")
             }
         }
+        for request in held.flatMap(\.requests) { settle(request, failure: error, .notSent) }
+        held = []
         if let ready {
             ready.fail(error)
-        } else if error.code != .closed {
+        } else if error.code != .closed, handshake == nil {
             counters.lostConnections.add()
         }
         ready = nil
         context?.close(promise: nil)
-        delegate?.lost(error)
+        let owner = delegate
+        delegate = nil
+        owner?.lost(error)
     }
 
     private func settle(_ request: PendingRequest, failure: RedisError, _ outcome: RedisError.Outcome) {
         var error = failure
         error.outcome = outcome
-        error.isTransient = outcome == .notSent && failure.code == .connection
+        error.isTransient = outcome == .notSent && failure.code != .closed
         request.target.fail(error)
+        if case .probe = request.target { return }
         delegate?.settled(commands: request.count, bytes: request.size)
     }
 
@@ -222,7 +316,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         if isDedicated ? !check.overdue.isEmpty : check.isStalled {
             return fail(RedisError(.connection, .unknown, "Redis stopped answering"))
         }
-        if let next = check.next { setTimer(max(next, now + commandTimeout / 32)) }
+        if let next = check.next {
+            setTimer(max(next, now + commandTimeout / 32))
+        } else if !isDedicated, !isDraining {
+            if now - lastRead >= heartbeat { probe() } else { setTimer(lastRead + heartbeat) }
+        }
     }
 
     private func setTimer(_ deadline: NIODeadline) {
@@ -232,11 +330,5 @@ final class ConnectionHandler: ChannelInboundHandler {
         timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
             self?.checkDeadlines()
         }
-    }
-}
-
-extension TimeAmount {
-    fileprivate static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount {
-        .nanoseconds(amount.nanoseconds / divisor)
     }
 }

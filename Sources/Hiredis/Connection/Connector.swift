@@ -1,49 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Synchronization
 
-/// Makes connections that are ready for commands: TCP or unix socket, TLS, login.
+/// Makes connections that are ready for commands: credentials, TCP or unix socket, TLS, login.
+///
+/// Host name, TLS files and credentials are looked up anew each time.
 final class Connector: Sendable {
+    /// The purpose of a connection.
+    enum Purpose { case reads, shared, dedicated }
+
+    /// The limit for the application's function that returns credentials.
+    private static let credentialsTimeout = TimeAmount.seconds(10)
+    /// The system gives up a connection whose peer does not acknowledge what was sent, in milliseconds.
+    private static let userTimeout = 10_000
+
     let configuration: RedisConfiguration
     let counters: Counters
     let library: ScriptLibrary
-    private let tls: Result<NIOSSLContext?, RedisError>
+    let peers = ConnectionPeers()
+    private let logger: Logger
+    private let isUnavailable = Atomic(false)
 
-    /// Creates a connector; reads the TLS files.
-    init(_ configuration: RedisConfiguration, counters: Counters, library: ScriptLibrary) {
+    init(_ configuration: RedisConfiguration, counters: Counters, library: ScriptLibrary, logger: Logger) {
         self.configuration = configuration
         self.counters = counters
         self.library = library
-        tls = Result { () throws(RedisError) in try configuration.tls?.context() }
+        var logger = logger
+        logger[metadataKey: "address"] = "\(configuration.address)"
+        self.logger = logger
     }
 
     /// Connects and logs in; the future fails with a `RedisError`.
-    func connect(on eventLoop: any EventLoop, isDedicated: Bool) -> EventLoopFuture<ConnectionRef> {
-        let context: NIOSSLContext?
-        switch tls {
-        case .success(let loaded): context = loaded
-        case .failure(let error): return eventLoop.makeFailedFuture(error)
-        }
-        return open(context, on: eventLoop)
-            .flatMap { [self] channel in
+    ///
+    /// A peer that closes the connection during the login may be a proxy that does not know `CLIENT` or
+    /// `SCRIPT`: tried once more without them, and if that works, they are not sent again.
+    func connect(on eventLoop: any EventLoop, for purpose: Purpose) -> EventLoopFuture<ConnectionRef> {
+        let isBrief = library.isRefused
+        return attempt(on: eventLoop, for: purpose, isBrief: isBrief)
+            .flatMapError { [self] error in
+                guard error is ClosedDuringHandshake else { return eventLoop.makeFailedFuture(error) }
+                return attempt(on: eventLoop, for: purpose, isBrief: true).map { [self] connection in
+                    library.refused()
+                    logger.notice("a proxy does not pass CLIENT or SCRIPT; connecting without them")
+                    return connection
+                }
+            }
+            .flatMapErrorThrowing { throw RedisError(transport: $0) }
+    }
+
+    private func attempt(on eventLoop: any EventLoop, for purpose: Purpose, isBrief: Bool)
+        -> EventLoopFuture<ConnectionRef>
+    {
+        credentials(on: eventLoop).and(context(on: eventLoop)).flatMap { [self] credentials, context in
+            let handshake = Handshake(
+                configuration,
+                credentials,
+                scripts: purpose == .reads ? [] : library.loads,
+                isBrief: isBrief
+            )
+            return open(context, on: eventLoop).flatMap { [self] channel in
                 let ready = eventLoop.makePromise(of: Void.self)
                 let handler = ConnectionHandler(
                     configuration,
+                    handshake,
                     counters: counters,
-                    scripts: library.loads,
-                    isDedicated: isDedicated,
+                    isDedicated: purpose == .dedicated,
                     ready: ready
                 )
                 let connection = ConnectionRef(
                     channel: channel,
                     handler: NIOLoopBound(handler, eventLoop: eventLoop)
                 )
+                if purpose == .dedicated { peers.opened(connection) }
                 do { try channel.pipeline.syncOperations.addHandler(handler) } catch { ready.fail(error) }
                 return ready.futureResult.map { connection }
             }
-            .flatMapErrorThrowing { throw RedisError(transport: $0) }
+        }
+    }
+
+    private func credentials(on eventLoop: any EventLoop) -> EventLoopFuture<RedisCredentials?> {
+        guard let provide = configuration.credentials else {
+            let (username, password) = (configuration.username, configuration.password)
+            return eventLoop.makeSucceededFuture(
+                password.map { RedisCredentials(username: username, password: $0) }
+            )
+        }
+        let promise = eventLoop.makePromise(of: RedisCredentials?.self)
+        let asking = Task {
+            do { promise.succeed(try await provide()) } catch {
+                promise.fail(RedisError(.authentication, .notSent, "the credentials could not be obtained"))
+            }
+        }
+        let timer = eventLoop.scheduleTask(in: Self.credentialsTimeout) {
+            asking.cancel()
+            promise.fail(RedisError(.authentication, .notSent, "the credentials were not obtained in time"))
+        }
+        promise.futureResult.whenComplete { _ in timer.cancel() }
+        return promise.futureResult
+    }
+
+    private func context(on eventLoop: any EventLoop) -> EventLoopFuture<NIOSSLContext?> {
+        guard let tls = configuration.tls else { return eventLoop.makeSucceededFuture(nil) }
+        // Reads files.
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try tls.context() }
     }
 
     private func open(_ context: NIOSSLContext?, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel>
@@ -64,12 +127,55 @@ final class Connector: Sendable {
         switch address {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .tcp(let host, let port):
-            return
-                bootstrap
-                .channelOption(.socketOption(.so_keepalive), value: 1)
+            return Self.keepAlive(bootstrap)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .connect(host: host, port: port)
         }
+    }
+
+    /// Makes the system notice a peer that is gone, in addition to the heartbeat: also on dedicated connections
+    /// that wait for a reply.
+    private static func keepAlive(_ bootstrap: ClientBootstrap) -> ClientBootstrap {
+        let bootstrap = bootstrap.channelOption(.socketOption(.so_keepalive), value: 1)
+        #if os(Linux)
+            // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT and TCP_USER_TIMEOUT of <linux/tcp.h>.
+            let options: [(name: CInt, value: Int)] = [(4, 30), (5, 10), (6, 3), (18, userTimeout)]
+            return options.reduce(bootstrap) {
+                $0.channelOption(.tcpOption(.init(rawValue: $1.name)), value: $1.value)
+            }
+        #else
+            return bootstrap
+        #endif
+    }
+
+    // MARK: Log
+
+    /// Logs that callers fail now; once until `succeeded()`.
+    func failed(_ error: RedisError) {
+        guard !isUnavailable.exchange(true, ordering: .relaxed) else { return }
+        logger.warning("Redis is unavailable", metadata: ["error": "\(error)"])
+    }
+
+    /// Logs that Redis is available again, if it was not.
+    func succeeded() {
+        logger.debug("connected to Redis")
+        guard isUnavailable.exchange(false, ordering: .relaxed) else { return }
+        logger.notice("Redis is available again")
+    }
+
+    /// Logs that a connection was closed or given up.
+    func lost(_ error: RedisError) {
+        logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
+    }
+
+    /// Logs that connections are replaced because the server does not serve this client; at `debug` while
+    /// that goes on.
+    func replaced(_ error: RedisError, isFirst: Bool) {
+        logger.log(
+            level: isFirst ? .notice : .debug,
+            "Redis refuses commands; connecting anew",
+            metadata: ["error": "\(error)"]
+        )
     }
 }
 

@@ -19,23 +19,33 @@ struct Handshake {
     private var steps: [(step: Step, command: RedisCommand)] = []
     private var answered = 0
 
-    init(_ configuration: RedisConfiguration, scripts: [RedisCommand] = []) {
-        if let password = configuration.password {
+    init(
+        _ configuration: RedisConfiguration,
+        _ credentials: RedisCredentials?,
+        scripts: [RedisCommand] = [],
+        isBrief: Bool = false
+    ) {
+        if let credentials {
             var login = RedisCommand("AUTH")
-            if let username = configuration.username { login.append(username) }
-            login.append(password)
+            if let username = credentials.username { login.append(username) }
+            login.append(credentials.password)
             steps.append((.login, login))
         }
         if configuration.database != 0 {
             steps.append((.database, RedisCommand("SELECT", String(configuration.database))))
         }
-        if let name = configuration.clientName {
-            steps.append((.name, RedisCommand("CLIENT", "SETNAME", name)))
+        if !isBrief {
+            if let name = configuration.clientName {
+                steps.append((.name, RedisCommand("CLIENT", "SETNAME", name)))
+            }
+            for load in scripts { steps.append((.script, load)) }
         }
-        for load in scripts { steps.append((.script, load)) }
         // A server that still loads its data refuses this one, but not all of the others.
         steps.append((.ping, RedisCommand("PING")))
     }
+
+    /// Whether there are commands that the connection is usable without.
+    var hasOptionalSteps: Bool { steps.contains { $0.step == .name || $0.step == .script } }
 
     /// Encodes all commands.
     func encode(into buffer: inout ByteBuffer) {
@@ -62,6 +72,10 @@ struct Handshake {
         }
         if ["LOADING", "MASTERDOWN", "BUSY"].contains(error.prefix) {
             return RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "")")
+        }
+        if error.prefix == "DENIED" {
+            // Sent to everybody, before any command: it quotes nothing.
+            return RedisError(.configuration, .notSent, "Redis refuses clients: \(error.serverMessage ?? "")")
         }
         switch step {
         case .login:

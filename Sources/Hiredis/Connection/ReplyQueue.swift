@@ -13,6 +13,8 @@ enum ReplyTarget: Sendable {
     case caller(PendingReply<Replies>)
     /// The reply is ignored; the command is kept because its script may have to be sent.
     case ignored(RedisCommand, RedisScript.Form)
+    /// The connection itself, which has asked whether the server still answers.
+    case probe
 
     /// Fails the caller, if there is one; returns false when it did not wait any more.
     @discardableResult
@@ -20,6 +22,7 @@ enum ReplyTarget: Sendable {
         switch self {
         case .caller(let pending): pending.finish(.failure(error))
         case .ignored: true
+        case .probe: false
         }
     }
 }
@@ -32,6 +35,8 @@ struct PendingRequest: Sendable {
     /// The encoded size in bytes.
     let size: Int
     let deadline: NIODeadline
+    /// Whether its caller repeats it when the connection is lost.
+    var isRepeatable = false
     /// The positions of the commands after which no transaction may be open.
     var transactionEnds: [Int] = []
 }
@@ -78,12 +83,17 @@ struct ReplyQueue {
 
     private var entries = CircularBuffer<Entry>()
     private var collected: [RedisReply] = []
+    /// The number of requests that must not be repeated.
+    private var unrepeatable = 0
 
     var isEmpty: Bool { entries.isEmpty }
 
     /// Appends requests that were written, in this order.
     mutating func sent(_ requests: [PendingRequest], at now: NIODeadline) {
-        for request in requests { entries.append(Entry(request: request, sent: now)) }
+        for request in requests {
+            entries.append(Entry(request: request, sent: now))
+            if !request.isRepeatable { unrepeatable += 1 }
+        }
     }
 
     /// Takes the next reply; returns the request that it completes, or nil while replies are missing.
@@ -92,26 +102,32 @@ struct ReplyQueue {
     mutating func received(_ reply: RedisReply) -> Delivery? {
         let head = entries[entries.startIndex].request
         if head.count == 1 {
-            entries.removeFirst()
+            removeFirst()
             return Delivery(request: head, replies: .one(reply))
         }
         collected.append(reply)
         guard collected.count == head.count else { return nil }
-        entries.removeFirst()
+        removeFirst()
         defer { collected = [] }
         return Delivery(request: head, replies: .many(collected))
+    }
+
+    private mutating func removeFirst() {
+        if !entries.removeFirst().request.isRepeatable { unrepeatable -= 1 }
     }
 
     /// Returns what is overdue.
     ///
     /// A connection is stalled when its oldest request is older than `timeout` and nothing was received for
-    /// as long, or when the request is four times older.
+    /// as long, or when the request is four times older. Half of `timeout` is enough when all requests can be
+    /// repeated: so there is time left to repeat them on another connection.
     mutating func checkDeadlines(at now: NIODeadline, lastRead: NIODeadline, timeout: TimeAmount)
         -> DeadlineCheck
     {
         var check = DeadlineCheck()
         guard let head = entries.first else { return check }
-        let stall = min(max(head.sent, lastRead) + timeout, head.sent + timeout * 4)
+        let patience = unrepeatable == 0 ? timeout / 2 : timeout
+        let stall = min(max(head.sent, lastRead) + patience, head.sent + timeout * 4)
         check.isStalled = stall <= now
         check.next = stall
         for index in entries.indices where !entries[index].isOverdue {
@@ -131,7 +147,14 @@ struct ReplyQueue {
         defer {
             entries.removeAll()
             collected = []
+            unrepeatable = 0
         }
         return entries.map(\.request)
+    }
+}
+
+extension TimeAmount {
+    static func / (amount: TimeAmount, divisor: Int64) -> TimeAmount {
+        .nanoseconds(amount.nanoseconds / divisor)
     }
 }

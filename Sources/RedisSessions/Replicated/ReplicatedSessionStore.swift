@@ -226,6 +226,7 @@ public struct ReplicatedSessionStore: SessionStore {
         guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
             throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being recovered.")
         }
+        try await RedisSessionStore.checkWrite(log.commands.writeProbe, log.redis)
     }
 
     // MARK: Private

@@ -34,6 +34,9 @@ struct LogCommands: Sendable {
         return command
     }
 
+    /// Changes nothing, because the stream does not exist, and is refused whenever writes are.
+    var writeProbe: RedisCommand { RedisCommand("XADD", "\(key):probe", "NOMKSTREAM", "*", "e", "") }
+
     /// Reads the entries after a position; with `blockTimeout`, waits that long for the first one.
     func read(after position: LogPosition, limit: Int, blockTimeout: Duration?) -> RedisCommand {
         let (count, after) = ("\(limit)", position.description)

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Synchronization
+
+/// A connection that can replace itself.
+protocol ConnectionPeer: AnyObject, Sendable {
+    /// Connects, unless it has begun to.
+    func start()
+    /// Another connection has reached the server.
+    func peerConnected()
+    /// Another connection was told by the server that it is the wrong one.
+    func peerRefused(_ error: RedisError)
+    /// Another connection was lost.
+    func peerLost()
+}
+
+/// What the connections of one client tell each other: they lead to the same server, but each one learns of its
+/// state only from its own replies.
+final class ConnectionPeers: Sendable {
+    private struct Member {
+        weak var peer: (any ConnectionPeer)?
+    }
+
+    private struct State {
+        var members: [Member] = []
+        var dedicated: [ObjectIdentifier: ConnectionRef] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func join(_ peer: any ConnectionPeer) { state.withLock { $0.members.append(Member(peer: peer)) } }
+
+    /// Registers a dedicated connection until it is closed.
+    func opened(_ connection: ConnectionRef) {
+        let id = ObjectIdentifier(connection.channel)
+        state.withLock { $0.dedicated[id] = connection }
+        connection.channel.closeFuture.whenComplete { _ in self.state.withLock { $0.dedicated[id] = nil } }
+    }
+
+    /// Makes the other connections connect, too: what they are for will come soon.
+    func started(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.start() } }
+
+    /// Makes the other connections try again now, if they wait to: an outage ends for all of them together.
+    func connected(by sender: any ConnectionPeer) {
+        for peer in others(than: sender) { peer.peerConnected() }
+    }
+
+    /// Makes the other connections replace themselves, and closes the dedicated ones: those in use are of no
+    /// use to their callers either.
+    func refused(_ error: RedisError, by sender: any ConnectionPeer) {
+        for peer in others(than: sender) { peer.peerRefused(error) }
+        for connection in state.withLock({ Array($0.dedicated.values) }) { connection.close() }
+    }
+
+    /// Makes the other connections examine themselves.
+    func lost(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.peerLost() } }
+
+    private func others(than sender: any ConnectionPeer) -> [any ConnectionPeer] {
+        state.withLock { $0.members.compactMap(\.peer) }.filter { $0 !== sender }
+    }
+}
