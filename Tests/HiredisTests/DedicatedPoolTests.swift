@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -18,7 +19,7 @@ import Testing
         var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port))
         configuration.dedicatedConnections = 1
         configure(&configuration)
-        let connector = Connector(configuration, counters: counters, library: ScriptLibrary())
+        let connector = Connector(configuration, counters: counters, library: ScriptLibrary(), logger: Logger(label: "test"))
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         return DedicatedPool(connector, on: eventLoop, pingedAfter: .zero)
     }
