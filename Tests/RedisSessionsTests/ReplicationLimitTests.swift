@@ -137,6 +137,13 @@ import Testing
         #expect(bench.state.serving?.table[session] != nil)
     }
 
+    @Test func `an instance that waits for those with sessions says so`() {
+        var bench = Bench()
+        bench.append(.origin)
+        _ = bench.read()
+        #expect(bench.state.readRequested(bench.request()) == .wait(for: .writable, orFail: .noSessions))
+    }
+
     @Test func `alone, an instance answers for the stated time`() {
         var bench = Bench.live
         let applied = bench.state.applied

@@ -11,17 +11,17 @@ struct LogSize: Sendable {
         let before: Int
     }
 
-    /// Positions some kilobytes apart, the first of them at or before the trim bound.
+    /// Positions some kilobytes, or a thousandth of the log, apart; the first of them at or before the trim bound.
     private var marks: [Mark] = []
     private var total = 0
-    private static let spacing = 16 << 10
+    private var spacing: Int { max(16 << 10, bytes >> 10) }
 
     /// The size in bytes, at most one entry and the spacing of the marks too large.
     var bytes: Int { total - (marks.first?.before ?? total) }
 
     /// Records an entry that was read.
     mutating func read(_ bytes: Int, at position: LogPosition) {
-        if marks.last.map({ total - $0.before >= Self.spacing }) ?? true {
+        if marks.last.map({ total - $0.before >= spacing }) ?? true {
             marks.append(Mark(position: position, before: total))
         }
         total += bytes + Self.overhead

@@ -84,7 +84,7 @@ enum ReaderAction: Hashable, Sendable {
 
 /// Why the log cannot serve a request; the error is always `.storeUnavailable`.
 enum LogFailure: Hashable, Sendable {
-    case notRead, notWritable, lagging, behindClient, cutOffTooLong, unknownOutcome
+    case notRead, noSessions, notWritable, lagging, behindClient, cutOffTooLong, unknownOutcome
 
     var error: SessionError { SessionError(.storeUnavailable, message) }
 
@@ -92,6 +92,8 @@ enum LogFailure: Hashable, Sendable {
         switch self {
         case .notRead:
             "The log has not been read yet: Redis does not answer, or the store's run() is not running."
+        case .noSessions:
+            "No instance with sessions is there; this one begins a log without sessions after newLogDelay."
         case .notWritable: "The log cannot be written at the moment."
         case .lagging: "This instance is behind the log and could not catch up in time."
         case .behindClient: "Redis does not answer, and this instance lacks changes that the client has seen."

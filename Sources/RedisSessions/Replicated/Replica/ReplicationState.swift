@@ -87,7 +87,9 @@ struct ReplicationState: Sendable {
 
     /// Decides how to serve a read: from the replica as it is, if that was up to date a moment ago.
     func readRequested(_ read: ReadRequest) -> ReadAction {
-        guard let serving else { return .wait(for: .writable, orFail: .notRead) }
+        guard let serving else {
+            return .wait(for: .writable, orFail: current.recovery == nil ? .notRead : .noSessions)
+        }
         let hasVersion = serving.applied.version >= read.version
         let isConfirmed = confirmed.map { read.received - $0 < options.freshness } ?? false
         if isConfirmed, isWritable, hasVersion, !read.isStrict { return .answer(.fresh) }
