@@ -40,7 +40,12 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
             )
         case .replicated:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
-            let replicated = try ReplicatedSessionStore(redis, application: "storefront")
+            // The default waits longer for instances that are cut off; the demonstration starts from nothing.
+            let replicated = try ReplicatedSessionStore(
+                redis,
+                application: "storefront",
+                newLogDelay: .seconds(1)
+            )
             return (replicated, [redis, replicated])
         }
     }

@@ -22,7 +22,7 @@ import Testing
             script.append(.snapshot(id, asOf: replica.applied, record))
             script.append(.transfer(candidacy: 5, id, record))
         }
-        script.append(.candidacy(rank: replica.applied))
+        script.append(.candidacy(rank: replica.rank!))
         script.append(.transferComplete(candidacy: 5, count: 3))
         script.append(.activate(candidacy: 5, candidates: 1))
         return script.entries.map(\.entry)

@@ -7,9 +7,13 @@ import Sessions
 /// A log in memory, and a random writer of all kinds of changes.
 struct LogScript {
     var generator: SplitMix
-    var entries: [(position: LogPosition, entry: LogEntry)] = []
+    var entries: [(moment: LogMoment, entry: LogEntry)] = []
     var epoch: UInt64 = 0
     private var time: UInt64 = 1_800_000_000_000
+    /// Whether the clock of Redis is never set back.
+    var isSteady = false
+    /// By how much the clock of Redis is behind the positions, in milliseconds.
+    private var lag: Int64 = 0
     private var sessions: [(id: SessionID, digests: [[UInt8]])] = []
     private let users: [[UInt8]] = [[1], [2], [3]]
 
@@ -21,12 +25,19 @@ struct LogScript {
     mutating func append(_ content: LogEntry.Content) {
         // Time advances slowly, jumps now and then, and stands still.
         time += [0, 0, 1, 20, 400, 5000, 30_000][Int(generator.next() % 7)]
-        let sequence =
-            entries.last.map { $0.position.milliseconds == time ? $0.position.sequence + 1 : 0 } ?? 0
+        // Now and then the clock is set back, and put right later.
+        if !isSteady, generator.next() % 60 == 0 {
+            lag = [0, 500, 40_000, 200_000][Int(generator.next() % 4)]
+        }
+        let last = entries.last?.moment.position
+        let sequence = last.map { $0.milliseconds == time ? $0.sequence + 1 : 0 } ?? 0
         entries.append(
             (
-                LogPosition(milliseconds: time, sequence: sequence),
-                LogEntry(epoch: epoch, nonce: generator.next(), content: content)
+                LogMoment(
+                    position: LogPosition(milliseconds: time, sequence: sequence),
+                    time: SessionInstant(milliseconds: Int64(time) - lag)
+                ),
+                LogEntry(epoch: epoch, nonce: generator.next(), notAfter: time + 1000, content: content)
             )
         )
     }
@@ -137,8 +148,13 @@ struct SplitMix: RandomNumberGenerator {
 
 extension Replica {
     /// Applies the entries that have not been applied yet.
-    mutating func follow(_ entries: some Sequence<(position: LogPosition, entry: LogEntry)>) {
-        for (position, entry) in entries where position > applied { _ = apply(entry, at: position) }
+    mutating func follow(_ entries: some Sequence<(moment: LogMoment, entry: LogEntry)>) {
+        for (moment, entry) in entries where moment.position > applied { _ = apply(entry, at: moment) }
+    }
+
+    /// Applies an entry that was appended at the time that its position shows.
+    mutating func apply(_ entry: LogEntry, at position: LogPosition) -> Outcome {
+        apply(entry, at: LogMoment(position: position, time: position.instant))
     }
 
     /// All sessions that can still be observed.
@@ -146,4 +162,9 @@ extension Replica {
         table.sweep(at: now)
         return table.records
     }
+}
+
+extension LogPosition {
+    /// The time that it shows if the clock of Redis was never set back.
+    var instant: SessionInstant { SessionInstant(milliseconds: Int64(clamping: milliseconds)) }
 }

@@ -12,13 +12,24 @@ private struct Instance {
     private static let quietPeriod = Duration.milliseconds(100)
     private static let start = ContinuousClock.now
 
-    private var plan = RecoveryPlan(epoch: 3, quietPeriod: quietPeriod, now: start)
+    private var plan: RecoveryPlan
     var recovery = LogRecovery(origin: .start)
     var isCreator = false
     /// Nil for an instance that was never live.
-    var rank: LogPosition? = Instance.position(5)
+    var rank: LogRank? = Instance.rank(5)
 
-    static func position(_ number: UInt64) -> LogPosition { LogPosition(milliseconds: number, sequence: 0) }
+    init(emptyDelay periods: Double = 0) {
+        plan = RecoveryPlan(
+            epoch: 3,
+            quietPeriod: Self.quietPeriod,
+            emptyDelay: Self.quietPeriod * periods,
+            now: Self.start
+        )
+    }
+
+    static func rank(_ number: UInt64, epoch: UInt64 = 2) -> LogRank {
+        LogRank(epoch: epoch, position: LogPosition(milliseconds: number, sequence: 0))
+    }
 
     mutating func next(nonce: UInt64 = 0, at periods: Double) -> RecoveryPlan.Action {
         let status = RecoveryStatus(
@@ -42,7 +53,7 @@ private struct Instance {
         var instance = Instance()
         #expect(instance.next(nonce: 1, at: 0) == .announce(1))
         #expect(instance.next(nonce: 2, at: 0.5) == .wait)
-        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 1)
         #expect(instance.next(at: 1) == .wait)
         #expect(instance.next(at: 1.99) == .wait, "others may still announce themselves")
         #expect(instance.next(at: 2) == .transfer(1))
@@ -55,8 +66,8 @@ private struct Instance {
     @Test func `a better candidate goes first, and is passed over when it makes no progress`() {
         var instance = Instance()
         _ = instance.next(nonce: 1, at: 0)
-        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
-        instance.apply(.candidacy(rank: Instance.position(6)), nonce: 9)
+        instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.rank(6)), nonce: 9)
         #expect(instance.recovery.candidates.map(\.nonce) == [9, 1])
         #expect(instance.next(at: 1) == .wait)
         #expect(instance.next(at: 3.9) == .wait)
@@ -70,8 +81,8 @@ private struct Instance {
     @Test func `progress of a better candidate restarts the wait for it`() {
         var instance = Instance()
         _ = instance.next(nonce: 1, at: 0)
-        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 1)
-        instance.apply(.candidacy(rank: Instance.position(6)), nonce: 9)
+        instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.rank(6)), nonce: 9)
         _ = instance.next(at: 1)
         let record = ReplicatedRecord(
             session: RecordState(
@@ -111,12 +122,29 @@ private struct Instance {
         #expect(other.next(at: 3) == .activate(nil, candidates: 0))
     }
 
+    @Test func `a log without sessions is begun after a longer wait, and not if a candidate comes`() {
+        var creator = Instance(emptyDelay: 20)
+        (creator.isCreator, creator.rank) = (true, nil)
+        var other = creator
+        for periods in [2, 3, 6, 19.9] { #expect(creator.next(at: periods) == .wait) }
+        #expect(creator.next(at: 20) == .activate(nil, candidates: 0))
+        other.apply(.candidacy(rank: Instance.rank(5)), nonce: 9)
+        #expect(other.next(at: 20) == .wait)
+    }
+
+    @Test func `of two candidates the one that knows a later log is better, whatever the clock was`() {
+        var instance = Instance()
+        instance.apply(.candidacy(rank: Instance.rank(90, epoch: 1)), nonce: 1)
+        instance.apply(.candidacy(rank: Instance.rank(4, epoch: 2)), nonce: 2)
+        #expect(instance.recovery.candidates.map(\.nonce) == [2, 1])
+    }
+
     @Test func `what did not reach the log is sent again`() {
         var instance = Instance()
         #expect(instance.next(nonce: 1, at: 0) == .announce(1))
         #expect(instance.next(nonce: 2, at: 2.9) == .wait)
         #expect(instance.next(nonce: 2, at: 3) == .announce(2))
-        instance.apply(.candidacy(rank: Instance.position(5)), nonce: 2)
+        instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 2)
         #expect(instance.next(at: 3.5) == .wait)
         #expect(instance.next(at: 4.5) == .transfer(2))
         #expect(instance.next(at: 6.4) == .wait)
@@ -130,7 +158,7 @@ private struct Instance {
     @Test func `when all candidates were passed over it starts again with the best`() {
         var instance = Instance()
         instance.rank = nil
-        for nonce: UInt64 in [7, 8] { instance.apply(.candidacy(rank: Instance.position(1)), nonce: nonce) }
+        for nonce: UInt64 in [7, 8] { instance.apply(.candidacy(rank: Instance.rank(1)), nonce: nonce) }
         #expect(instance.recovery.candidates.map(\.nonce) == [7, 8], "the earlier of equal rank is better")
         for periods in [0, 3, 6, 9] { #expect(instance.next(at: Double(periods)) == .wait) }
         instance.apply(.transferComplete(candidacy: 7, count: 0))
@@ -145,8 +173,8 @@ private struct Instance {
         var instance = Instance()
         #expect(instance.apply(.activate(candidacy: nil, candidates: 1)) == .noted)
         #expect(instance.apply(.activate(candidacy: nil, candidates: 0)) == .activated([:]))
-        instance.apply(.candidacy(rank: .start), nonce: 4)
-        instance.apply(.candidacy(rank: .start), nonce: 4)
+        instance.apply(.candidacy(rank: Instance.rank(0)), nonce: 4)
+        instance.apply(.candidacy(rank: Instance.rank(0)), nonce: 4)
         #expect(instance.recovery.candidates.count == 1 && instance.recovery.progress == 1)
         #expect(instance.apply(.activate(candidacy: nil, candidates: 1)) == .noted)
         #expect(instance.apply(.activate(candidacy: 4, candidates: 1)) == .noted)
@@ -174,15 +202,24 @@ private struct Instance {
         let start = ContinuousClock.now
         var clock = ServerClock()
         #expect(clock.now(at: start) == nil)
-        clock.observed(1_000_000, at: start)
+        clock.observed(1_000_000, asked: start, at: start)
         #expect(clock.now(at: start + .milliseconds(5)) == SessionInstant(milliseconds: 1005))
         // Five seconds late.
-        clock.observed(1_100_000, at: start + .milliseconds(5100))
+        clock.observed(1_100_000, asked: start, at: start + .milliseconds(5100))
         #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 6100))
-        // The server's clock was set back by a second.
-        for _ in 0..<18 { clock.observed(5_100_000, at: start + .milliseconds(5100)) }
+        // So is the last of twenty: it may have waited, and proves nothing.
+        for _ in 0..<18 { clock.observed(5_100_000, asked: start, at: start + .milliseconds(5100)) }
         #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 6100))
-        clock.observed(5_100_000, at: start + .milliseconds(5100))
+        clock.observed(5_100_000, asked: start, at: start + .milliseconds(5100))
         #expect(clock.now(at: start + .milliseconds(5100)) == SessionInstant(milliseconds: 5100))
+    }
+
+    @Test func `follows a clock that was set back at once`() {
+        let start = ContinuousClock.now
+        var clock = ServerClock()
+        clock.observed(120_000_000, asked: start, at: start + .milliseconds(2))
+        // Asked after the clock had shown two minutes.
+        clock.observed(7_000_000, asked: start + .milliseconds(1000), at: start + .milliseconds(1002))
+        #expect(clock.now(at: start + .milliseconds(1002)) == SessionInstant(milliseconds: 7000))
     }
 }

@@ -59,6 +59,7 @@ final class ReplicaFleet: Sendable {
         var options = LogOptions()
         options.quietPeriod = .milliseconds(60)
         options.timeout = .seconds(20)
+        options.newLogDelay = .zero
         return options
     }
 

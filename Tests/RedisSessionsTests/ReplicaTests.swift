@@ -27,12 +27,12 @@ import Testing
         established.follow(script.entries)
         helper.follow(script.entries)
         let expected = established.sessions()
-        #expect(expected.count > 3)
+        #expect(!expected.isEmpty)
         #expect(helper.sessions() == expected)
         // Entries before the oldest that is needed can be trimmed.
         let oldest = established.table.oldestNeeded(at: established.now)
         let needed = try #require(oldest)
-        let retained = script.entries.filter { $0.position >= needed }
+        let retained = script.entries.filter { $0.moment.position >= needed }
         #expect(retained.count < script.entries.count)
         var late = Replica()
         late.follow(retained)
@@ -138,6 +138,7 @@ import Testing
 
     @Test func `a new log has the sessions of the best candidate, once they are complete`() {
         var script = LogScript(seed: 2)
+        script.isSteady = true
         for _ in 0..<100 { script.step() }
         var ahead = Replica()
         ahead.follow(script.entries)
@@ -151,9 +152,9 @@ import Testing
         script.epoch = 9
         let start = script.entries.count
         script.append(.origin)
-        script.append(.candidacy(rank: behind.applied))
+        script.append(.candidacy(rank: behind.rank!))
         let slow = script.entries.last!.entry.nonce
-        script.append(.candidacy(rank: ahead.applied))
+        script.append(.candidacy(rank: ahead.rank!))
         let fast = script.entries.last!.entry.nonce
         script.append(.activate(candidacy: nil, candidates: 0))
         script.append(.activate(candidacy: slow, candidates: 2))
@@ -185,8 +186,8 @@ import Testing
         script.epoch = 0
         let count = script.entries.count
         for _ in 0..<50 { script.step() }
-        for (position, entry) in script.entries[count...] {
-            guard case .refused = replica.apply(entry, at: position) else {
+        for (moment, entry) in script.entries[count...] {
+            guard case .refused = replica.apply(entry, at: moment) else {
                 return #expect(Bool(false), "applied")
             }
         }

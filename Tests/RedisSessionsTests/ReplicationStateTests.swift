@@ -5,96 +5,6 @@ import Testing
 
 @testable import RedisSessions
 
-/// A replication state and a log in memory, with a clock that only the test advances.
-private struct Bench {
-    static let options: LogOptions = {
-        var options = LogOptions()
-        options.freshness = .seconds(1)
-        options.retention = .seconds(400)
-        return options
-    }()
-
-    var state = ReplicationState(Bench.options)
-    var now = ContinuousClock.now
-    var entries: [(position: LogPosition, entry: LogEntry)] = []
-    var epoch: UInt64 = 1
-    private var milliseconds: UInt64 = 1_800_000_000_000
-    private var nonce: UInt64 = 0
-
-    /// A log that is live and whose end has been reached now.
-    static var live: Bench {
-        var bench = Bench()
-        bench.append(.origin)
-        bench.append(.activate(candidacy: nil, candidates: 0))
-        _ = bench.read()
-        return bench
-    }
-
-    @discardableResult mutating func append(_ content: LogEntry.Content, nonce: UInt64? = nil) -> LogPosition
-    {
-        milliseconds += 1
-        self.nonce += 1
-        let position = LogPosition(milliseconds: milliseconds, sequence: 0)
-        let entry = LogEntry(epoch: epoch, nonce: nonce ?? self.nonce, content: content)
-        entries.append((position, entry))
-        return position
-    }
-
-    @discardableResult mutating func create(_ user: [UInt8]? = nil) -> SessionID {
-        let id = SessionID()
-        append(
-            .create(
-                id,
-                HashedDraft(
-                    attributes: ["a": [1, 2, 3]],
-                    principal: user,
-                    principalHash: user,
-                    secretHash: [1],
-                    family: Array(repeating: 7, count: 16),
-                    idleTimeout: .seconds(600),
-                    lifetime: .seconds(3600)
-                )
-            )
-        )
-        return id
-    }
-
-    /// Reads the log up to its end, or at most `limit` entries.
-    mutating func read(limit: Int = .max) -> ReaderAction {
-        let after = state.applied
-        return state.pageRead(
-            LogPage(
-                after: after,
-                entries: entries.filter { $0.position > after }.prefix(limit).map { ($0.position, $0.entry) },
-                bounds: LogBounds(
-                    last: entries.last?.position,
-                    time: Int64(milliseconds) * 1000,
-                    isFound: entries.contains { $0.position == after }
-                ),
-                asked: now,
-                received: now
-            )
-        )
-    }
-
-    /// Advances the time at the server.
-    mutating func jump(_ duration: Duration) { milliseconds += UInt64(duration.wholeMilliseconds) }
-
-    /// Replaces the log by a new one.
-    mutating func replace() {
-        entries = []
-        epoch += 1
-        append(.origin)
-    }
-
-    func request(_ position: LogPosition? = nil, strict: Bool = false) -> ReadRequest {
-        ReadRequest(version: position?.version ?? 0, isStrict: strict, received: now)
-    }
-
-    /// The position one millisecond after the end of the log.
-    var beyond: LogPosition { LogPosition(milliseconds: milliseconds + 1, sequence: 0) }
-}
-
 @Suite struct `Replication state: reads` {
     @Test func `before the log was read, a read waits for it`() {
         let bench = Bench()
@@ -190,7 +100,7 @@ private struct Bench {
         default:
             bench.replace()
             #expect(bench.read() == .readOn && bench.read() == .awaitEntries)
-            #expect(bench.state.recoveryStatus?.rank == applied)
+            #expect(bench.state.recoveryStatus?.rank == LogRank(epoch: 1, position: applied))
             last = bench.entries.last?.position
         }
         let bounds = LogBounds(last: last, time: 0)
@@ -224,7 +134,12 @@ private struct Bench {
         let foreign = LogPosition(milliseconds: 1, sequence: 0)
         let page = LogPage(
             after: .start,
-            entries: [(foreign, nil)],
+            entries: [
+                LogPage.Item(
+                    moment: LogMoment(position: foreign, time: SessionInstant(milliseconds: 0)),
+                    entry: nil
+                )
+            ],
             bounds: LogBounds(last: foreign, time: 0),
             asked: bench.now,
             received: bench.now
@@ -235,8 +150,8 @@ private struct Bench {
 
     @Test func `a new log is newer than all before, and begins after what was applied`() {
         var bench = Bench.live
-        #expect(bench.state.newLog(serverTime: 0, random: 0).epoch == 2)
-        let log = bench.state.newLog(serverTime: 5_000_000, random: .max)
+        #expect(bench.state.newLog(after: nil, serverTime: 0, random: 0).epoch == 2)
+        let log = bench.state.newLog(after: nil, serverTime: 5000, random: .max)
         #expect(log.epoch == 5000 << 20 | 0xF_FFFF)
         #expect(log.notBefore == bench.state.applied.milliseconds)
         bench.replace()
@@ -256,7 +171,8 @@ private struct Bench {
         #expect(bench.read() == .readOn)
         #expect(bench.state.applied == .start && bench.state.serving?.applied == applied)
         #expect(!bench.state.isMet(.writable) && !bench.state.isMet(.applied(.start)))
-        #expect(bench.state.appendRequested() == (1, nil))
+        let target = bench.target()
+        #expect(target.trimBound == .start && target.epoch == 1)
         #expect(bench.read() == .awaitEntries)
         #expect(bench.state.isMet(.writable) && bench.state.serving?.table[session] != nil)
         #expect(bench.state.statistics.replays == 1 && bench.state.statistics.recoveries == 1)
@@ -299,7 +215,8 @@ private struct Bench {
             bench.append(.heartbeat)
             _ = bench.read()
             let retained = bench.state.applied.earlier(by: .seconds(400))
-            #expect(bench.state.appendRequested() == (1, bound ?? retained))
+            let target = bench.target()
+            #expect(target.trimBound == bound ?? retained)
         }
     }
 
@@ -310,7 +227,8 @@ private struct Bench {
         var bench = Bench()
         bench.state = ReplicationState(options)
         func hasRoom(_ sessions: Int, _ bytes: Int) -> Bool {
-            bench.state.makeRoom(sessions: sessions, bytes: bytes)
+            bench.now += .seconds(1)
+            return bench.state.makeRoom(sessions: sessions, bytes: bytes, at: bench.now)
         }
         #expect(hasRoom(5, 500), "nothing is known yet")
         bench.append(.origin)
@@ -332,7 +250,7 @@ private struct Bench {
         let session = bench.create()
         _ = bench.read()
         func due(_ age: Duration) -> [LogEntry.Content] {
-            bench.state.maintenanceDue(age: age, limit: 10, at: bench.now)
+            bench.state.maintenanceDue(RefreshRule(age: age), limit: 10, at: bench.now)
         }
         #expect(due(.seconds(1)).isEmpty)
         bench.now += .seconds(30)

@@ -43,6 +43,8 @@ struct FixtureApp: AsyncParsableCommand {
         variable("LIFETIME_SECONDS").flatMap(Int.init) ?? 43_200
     @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
     var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
+    @Option(help: "How long an empty replicated instance waits for others before it begins a log.")
+    var newLogDelaySeconds = variable("NEW_LOG_DELAY_SECONDS").flatMap(Int.init) ?? 1
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Option(help: "The longest sealed cookie, all parts together.") var sealBytes =
         variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
@@ -56,7 +58,10 @@ struct FixtureApp: AsyncParsableCommand {
 
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
-        for name in ["PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS", "SEAL_BYTES"] {
+        let numbers = [
+            "PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS", "NEW_LOG_DELAY_SECONDS", "SEAL_BYTES",
+        ]
+        for name in numbers {
             if let text = Self.variable(name), Int(text) == nil {
                 throw ValidationError("SESSIONS_\(name) is not a number: \(text)")
             }

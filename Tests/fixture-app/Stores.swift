@@ -41,7 +41,8 @@ struct Backend {
             let replicated = try ReplicatedSessionStore(
                 redis,
                 application: app.application,
-                prefix: app.prefix
+                prefix: app.prefix,
+                newLogDelay: .seconds(app.newLogDelaySeconds)
             )
             services = [redis, replicated]
             store = replicated

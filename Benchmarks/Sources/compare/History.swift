@@ -6,6 +6,9 @@
 /// Decides without I/O whether a read tells the truth. A visitor sends one request at a time, so what it
 /// reads must contain all that was acknowledged to it and all that it has read before (read-your-writes and
 /// monotonic reads).
+///
+/// A change without an answer may still happen until its deadline, behind the visitor's back; then it counts as
+/// it stands, and what happens later is an error.
 struct History: Sendable {
     /// A change that the visitor asked for.
     enum Write: Sendable, Equatable {
@@ -44,6 +47,8 @@ struct History: Sendable {
         case no, maybe, yes
     }
 
+    typealias Instant = ContinuousClock.Instant
+
     let user: String
     private(set) var epoch = 1
     private(set) var isBorn = Belief.no
@@ -54,6 +59,13 @@ struct History: Sendable {
     private var note = 0...0
     private var lastItem = 0
     private var lastNote = 0
+    /// How long after it was sent a change may still show: five seconds until it is answered or refused, and one
+    /// that a copy may be behind.
+    static let patience = Duration.seconds(6)
+
+    /// Until when the items may still be cleared, or the session be replaced or ended, by an open change.
+    private var clearsUntil: Instant?
+    private var replacesUntil: Instant?
 
     init(user: String) { self.user = user }
 
@@ -65,11 +77,12 @@ struct History: Sendable {
     var nextNote: Int { lastNote + 1 }
 
     /// The server said that it is done.
-    mutating func acknowledged(_ write: Write) {
+    mutating func acknowledged(_ write: Write, askedAt asked: Instant) {
         switch write {
         case .birth: isBorn = .yes
         case .append(let item):
-            items.insert(item)
+            // An open change that clears may still come after it.
+            if isOpen(clearsUntil, at: asked) { possibleItems.insert(item) } else { items.insert(item) }
             lastItem = max(lastItem, item)
         case .clearItems:
             items = []
@@ -84,7 +97,9 @@ struct History: Sendable {
     }
 
     /// The visitor does not know whether it is done: no answer, or one that leaves it open.
-    mutating func leftOpen(_ write: Write) {
+    ///
+    /// Until the deadline it may still be done.
+    mutating func leftOpen(_ write: Write, until deadline: Instant) {
         switch write {
         case .birth: if isBorn == .no { isBorn = .maybe }
         case .append(let item):
@@ -93,6 +108,7 @@ struct History: Sendable {
         case .clearItems:
             possibleItems.formUnion(items)
             items = []
+            clearsUntil = max(clearsUntil ?? deadline, deadline)
         case .increment: count = count.lowerBound...count.upperBound + 1
         case .note(let number):
             note = note.lowerBound...number
@@ -101,6 +117,7 @@ struct History: Sendable {
         case .signIn, .signOut:
             isSignedIn = .maybe
             isBorn = .maybe
+            replacesUntil = max(replacesUntil ?? deadline, deadline)
         }
     }
 
@@ -123,16 +140,26 @@ struct History: Sendable {
         return total == 0 ? .current : .behind(total)
     }
 
-    /// Takes a truthful read in: what was seen once must be seen from now on.
-    mutating func saw(_ sight: Sight) {
+    /// Takes in a truthful read, asked for at an instant: what was seen once must be seen from now on, unless
+    /// a change that is still open may undo it.
+    mutating func saw(_ sight: Sight, askedAt asked: Instant) {
+        let mayBeReplaced = isOpen(replacesUntil, at: asked)
+        let mayBeCleared = isOpen(clearsUntil, at: asked)
         if sight.birth == nil {
-            if isBorn != .no { forget() }
+            if isBorn != .no, !mayBeReplaced { forget() }
             return
         }
-        isBorn = .yes
-        if isSignedIn == .maybe { isSignedIn = sight.principal == nil ? .no : .yes }
-        possibleItems.subtract(sight.items)
-        items = sight.items
+        if !mayBeReplaced {
+            isBorn = .yes
+            if isSignedIn == .maybe { isSignedIn = sight.principal == nil ? .no : .yes }
+        }
+        if mayBeCleared {
+            possibleItems.formUnion(sight.items)
+            items = []
+        } else {
+            possibleItems.subtract(sight.items)
+            items = sight.items
+        }
         count = sight.count...count.upperBound
         note = sight.note...note.upperBound
     }
@@ -154,6 +181,10 @@ struct History: Sendable {
         note = sight.note...sight.note
     }
 
+    private func isOpen(_ deadline: Instant?, at instant: Instant) -> Bool {
+        deadline.map { instant <= $0 } ?? false
+    }
+
     private mutating func forget() {
         epoch += 1
         isBorn = .no
@@ -162,5 +193,6 @@ struct History: Sendable {
         possibleItems = []
         count = 0...0
         note = 0...0
+        (clearsUntil, replacesUntil) = (nil, nil)
     }
 }

@@ -91,6 +91,7 @@ actor Visitor {
     /// False when it was not answered and the question is still open.
     @discardableResult
     func read(_ site: Site, _ log: PhaseLog) async -> Bool {
+        var asked = ContinuousClock.now
         guard let first = await look(site, log) else { return false }
         var sight = first
         var verdict = history.judge(sight)
@@ -98,17 +99,18 @@ actor Visitor {
         while verdict == .gone || verdict.isBehind {
             doubts += 1
             if pause > .milliseconds(400) {
-                settle(verdict, sight, log)
+                settle(verdict, sight, asked, log)
                 return true
             }
             try? await Task.sleep(for: pause)
             pause = pause * 2
+            asked = .now
             // Refused or cut: the next read of the mix goes on with the doubt.
             guard let again = await look(site, log) else { return false }
             sight = again
             verdict = history.judge(sight)
         }
-        settle(verdict, sight, log)
+        settle(verdict, sight, asked, log)
         return true
     }
 
@@ -126,15 +128,16 @@ actor Visitor {
     func writeInTwoTabs(_ site: Site, _ log: PhaseLog) async -> Int {
         let items = [history.nextItem, history.nextItem + 1]
         let cookies = browser.cookieField
+        let asked = ContinuousClock.now
         async let left = site.send("POST", "/append?k=items&v=\(items[0])", by: browser, cookies: cookies)
         async let right = site.send("POST", "/append?k=items&v=\(items[1])", by: browser, cookies: cookies)
         var acknowledged = 0
         for (item, answer) in zip(items, [try? await left, try? await right]) {
             if answer?.status == 200 {
                 acknowledged += 1
-                history.acknowledged(.append(item))
+                history.acknowledged(.append(item), askedAt: asked)
             } else {
-                history.leftOpen(.append(item))
+                history.leftOpen(.append(item), until: asked + History.patience)
             }
         }
         await read(site, log)
@@ -171,10 +174,11 @@ actor Visitor {
             case .signOut: "/logout"
             }
         let kind: Sample.Kind = write == .signIn || write == .signOut ? .signIn : .write
+        let asked = ContinuousClock.now
         if await send("POST", path, kind, site, log) != nil {
-            history.acknowledged(write)
+            history.acknowledged(write, askedAt: asked)
         } else {
-            history.leftOpen(write)
+            history.leftOpen(write, until: asked + History.patience)
         }
     }
 
@@ -207,12 +211,17 @@ actor Visitor {
         return outcome == .good ? answer : nil
     }
 
-    private func settle(_ verdict: History.Verdict, _ sight: History.Sight, _ log: PhaseLog) {
+    private func settle(
+        _ verdict: History.Verdict,
+        _ sight: History.Sight,
+        _ asked: ContinuousClock.Instant,
+        _ log: PhaseLog
+    ) {
         let doubts = doubts
         self.doubts = 0
         switch verdict {
         case .current:
-            history.saw(sight)
+            history.saw(sight, askedAt: asked)
             if doubts > 0 { log.find { $0.staleReads += doubts } }
         case .behind(let missing):
             history.lostUpdates(sight)

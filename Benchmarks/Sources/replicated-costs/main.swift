@@ -40,6 +40,7 @@ struct Instance {
         let store = try ReplicatedSessionStore(
             client,
             application: prefix,
+            newLogDelay: .zero,
             maximumSessions: 1_000_000,
             maximumBytes: 1 << 30
         )

@@ -11,12 +11,14 @@ import Testing
 @Suite struct CompareTests {
     typealias Sight = History.Sight
 
+    private let start = ContinuousClock.now
+
     /// A signed-in visitor with two items, a count of two and the first note, all acknowledged.
     private func member() -> History {
         var history = History(user: "v1")
         for write in [History.Write.birth, .append(1), .append(2), .increment, .increment, .note(1), .signIn]
         {
-            history.acknowledged(write)
+            history.acknowledged(write, askedAt: start)
         }
         return history
     }
@@ -38,18 +40,42 @@ import Testing
 
     @Test func `what was read once must be read from then on`() {
         var history = member()
-        history.leftOpen(.append(3))
-        history.leftOpen(.increment)
+        history.leftOpen(.append(3), until: start)
+        history.leftOpen(.increment, until: start)
         #expect(history.judge(whole) == .current)
         let more = Sight(principal: "v1", birth: "v1.1", items: [1, 2, 3], count: 3, note: 1)
         #expect(history.judge(more) == .current)
-        history.saw(more)
+        history.saw(more, askedAt: start + .seconds(1))
         #expect(history.judge(whole) == .behind(2))
+    }
+
+    @Test func `a change without an answer may happen until its deadline, and is an error after it`() {
+        let empty = Sight(principal: "v1", birth: "v1.1", items: [], count: 2, note: 1)
+        var open = member()
+        open.leftOpen(.clearItems, until: start + .seconds(6))
+        // Redis answered again before the change was applied or refused.
+        open.saw(whole, askedAt: start + .seconds(3))
+        #expect(open.judge(whole) == .current && open.judge(empty) == .current)
+        // Appended after the open change, or before it.
+        open.acknowledged(.append(3), askedAt: start + .seconds(4))
+        #expect(open.judge(Sight(principal: "v1", birth: "v1.1", items: [3], count: 2, note: 1)) == .current)
+        #expect(open.judge(empty) == .current)
+        open.saw(whole, askedAt: start + .seconds(7))
+        #expect(open.judge(empty) == .behind(2))
+    }
+
+    @Test func `a sign-out without an answer may happen until its deadline`() {
+        var open = member()
+        open.leftOpen(.signOut, until: start + .seconds(6))
+        open.saw(whole, askedAt: start + .seconds(3))
+        #expect(open.judge(Sight()) == .current && open.judge(whole) == .current)
+        open.saw(whole, askedAt: start + .seconds(7))
+        #expect(open.judge(Sight()) == .gone)
     }
 
     @Test func `items that were cleared away and show up again are old state`() {
         var history = member()
-        history.acknowledged(.clearItems)
+        history.acknowledged(.clearItems, askedAt: start)
         #expect(history.judge(whole) == .behind(2))
     }
 
@@ -81,15 +107,15 @@ import Testing
             history.judge(Sight(principal: "v1", birth: "v1.1", items: [1, 2, 9], count: 2, note: 1))
                 == .foreign
         )
-        history.acknowledged(.signOut)
+        history.acknowledged(.signOut, askedAt: start)
         #expect(history.judge(whole) == .foreign)
         #expect(history.judge(Sight()) == .current)
     }
 
     @Test func `a sign-in without an answer is counted for neither`() {
         var history = History(user: "v1")
-        history.acknowledged(.birth)
-        history.leftOpen(.signIn)
+        history.acknowledged(.birth, askedAt: start)
+        history.leftOpen(.signIn, until: start)
         #expect(history.judge(Sight()) == .current)
         #expect(history.judge(Sight(principal: "v1", birth: "v1.1")) == .current)
     }

@@ -18,20 +18,29 @@ public import Sessions
 ///
 /// Guarantees and limits:
 /// * Changes of other instances, ended sessions included, are visible after at most a second, usually after a
-///   millisecond. Lists and revocations are exact: they ask Redis.
+///   millisecond, unless this instance is cut off from Redis. Lists and revocations are exact: they ask Redis.
+/// * A client that has not been sent the version of its own change, because the response could not set a
+///   cookie, may be shown an older state by another instance for the same second.
 /// * A browser that sends two requests at a time keeps the cookie that arrives last, perhaps the older one. Until
 ///   its next request it may be shown an older state than its other tab has seen.
-/// * While Redis is unavailable, writes throw `.storeUnavailable` within two seconds. Sessions known to this
-///   instance are read from its replica unless the client has seen a newer state; all other reads throw.
-/// * If Redis comes back with a shorter log than it had, the missing changes are undone on all instances.
-/// * If Redis comes back empty, the instance that had applied the most restores the log, ended sessions included.
-///   Changes are lost if the only instances that had applied them stopped together with Redis, or did not
-///   reconnect within about a second.
-/// * With write access to Redis, entries can be delayed, repeated and deleted, but without the pepper not forged.
+/// * While Redis is unavailable, writes throw `.storeUnavailable` within two seconds. Such a write may have been
+///   stored, but is not stored later: the log refuses it by the clock of Redis, even if that was frozen.
+/// * For `servesAlone`, an instance that is cut off reads the sessions it knows from its replica, ended by others
+///   meanwhile or not, unless the client has seen a newer state; all other reads, and later all, throw.
+/// * If Redis comes back empty or with an older log, the instance that had applied the most restores the log, ended
+///   sessions included. Changes are lost if the only instances that had applied them stopped together with Redis,
+///   or reconnected after a new log was begun: about a second, and `newLogDelay` if no instance that holds
+///   sessions is there. Changes that are made to an older log before an instance that knows more is back win.
+/// * Times are those of the clock of Redis. When it was ahead and is set back, sessions used meanwhile count as used,
+///   created or signed in at that moment; those that were expired for more than a minute stay gone.
+/// * With write access to Redis, entries can be held back for about two seconds, or deleted, but without the
+///   pepper not forged, and no entry has an effect twice.
 ///
-/// Needs Redis 6.2, and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
-/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an
-/// operator loads them.
+/// Needs Redis 6.2, and memory for the log: the changes within `retention`, at most six times the size of the
+/// sessions, counting 300 bytes for each besides its attributes, and 32 MiB; usually half of it. At that size new
+/// data is refused with `.storeFull`, and sign-outs go on, also when Redis itself is full. The ACL must allow
+/// `XREAD XTRIM PEXPIRE PING EVALSHA`, what the scripts call (`XADD XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT
+/// LOAD` unless an operator loads them.
 public struct ReplicatedSessionStore: SessionStore {
     /// All scripts of the store, for operators whose ACL does not let applications load scripts.
     public static let scripts = LogCommands.scripts
@@ -58,6 +67,9 @@ public struct ReplicatedSessionStore: SessionStore {
     ///   - retention: how far back the log reaches, the same on all instances; 5 minutes to 7 days. An unchanged
     ///     session is logged again about twice in this time; an instance that was cut off for longer reads
     ///     everything again.
+    ///   - servesAlone: for how long an instance that is cut off from Redis, or waits for a new log, serves reads.
+    ///   - newLogDelay: how long an instance that holds no sessions waits for others before it begins a log
+    ///     without sessions. The very first start takes as long; `.zero` for a site with one instance.
     ///   - maximumSessions: the maximum number of sessions, ended ones included as long as they are remembered.
     ///   - maximumBytes: the maximum size of all attributes, in bytes.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
@@ -66,22 +78,21 @@ public struct ReplicatedSessionStore: SessionStore {
         application: String,
         peppers: [SessionPepper] = [],
         retention: Duration = .seconds(3600),
+        servesAlone: Duration = .seconds(60),
+        newLogDelay: Duration = .seconds(30),
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20
     ) throws(SessionError) {
-        guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
-            throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
-        }
-        var options = LogOptions()
-        options.retention = retention
-        options.maximumSessions = maximumSessions
-        options.maximumBytes = maximumBytes
         try self.init(
             redis,
             application: application,
             prefix: application,
             peppers: peppers,
-            options: options
+            retention: retention,
+            servesAlone: servesAlone,
+            newLogDelay: newLogDelay,
+            maximumSessions: maximumSessions,
+            maximumBytes: maximumBytes
         )
     }
 
@@ -90,14 +101,31 @@ public struct ReplicatedSessionStore: SessionStore {
         _ redis: RedisClient,
         application: String,
         prefix: String,
-        peppers: [SessionPepper] = []
+        peppers: [SessionPepper] = [],
+        retention: Duration = .seconds(3600),
+        servesAlone: Duration = .seconds(60),
+        newLogDelay: Duration = .seconds(30),
+        maximumSessions: Int = 100_000,
+        maximumBytes: Int = 256 << 20
     ) throws(SessionError) {
+        guard (.seconds(300) ... .seconds(7 * 86_400)).contains(retention) else {
+            throw SessionError(.invalidConfiguration, "retention must be between 5 minutes and 7 days.")
+        }
+        guard servesAlone >= .zero, newLogDelay >= .zero else {
+            throw SessionError(.invalidConfiguration, "servesAlone and newLogDelay must not be negative.")
+        }
+        var options = LogOptions()
+        options.retention = retention
+        options.servesAlone = servesAlone
+        options.newLogDelay = newLogDelay
+        options.maximumSessions = maximumSessions
+        options.maximumBytes = maximumBytes
         try self.init(
             redis,
             application: application,
             prefix: prefix,
             peppers: peppers,
-            options: LogOptions()
+            options: options
         )
     }
 
@@ -183,11 +211,9 @@ public struct ReplicatedSessionStore: SessionStore {
                     return .conflict(fresh)
                 }
                 let before = session.size
-                if (try? session.apply(hashed, to: record.version, status: status, at: now)) != nil,
-                    session.size > before
-                {
-                    try makeRoom(for: 0, bytes: session.size - before)
-                }
+                let isApplied =
+                    (try? session.apply(hashed, to: record.version, status: status, at: now)) != nil
+                try makeRoom(for: 0, bytes: isApplied ? max(0, session.size - before) : 0)
             default: break
             }
         }
@@ -244,7 +270,7 @@ public struct ReplicatedSessionStore: SessionStore {
         let id = presented.token.id
         switch answer.outcome {
         case .stored(let session, let isRotated):
-            let now = log.options.time(answer.position.instant)
+            let now = answer.time
             var next: SessionToken? = isRotated ? fresh : nil
             // A secret that was replaced is never sent again.
             if !isRotated, session.status(of: presented.hash, id, at: now) == .live(.current) {

@@ -7,35 +7,58 @@ import Sessions
 ///
 /// | when | command |
 /// | --- | --- |
-/// | append | `XADD KEY NOMKSTREAM [MINID ~ BOUND] * e ENTRY` |
+/// | append | `log-append.lua`: `XREVRANGE`, `TIME`, `XTRIM`, `XADD KEY MINID ~ BOUND ID e ENTRY t TIME` |
 /// | read | `XREAD COUNT n [BLOCK ms] STREAMS KEY AFTER` and `log-state.lua` |
 /// | where does the log end? | `log-state.lua` |
 /// | begin a log | `log-origin.lua` |
 /// | keep the log | `PEXPIRE KEY ms` |
+/// | trim the log | `XTRIM KEY MINID ~ BOUND` |
 struct LogCommands: Sendable {
     private static let stateScript = RedisScript(PackageResources.log_state_lua)
     private static let originScript = RedisScript(PackageResources.log_origin_lua)
-    static let scripts = [stateScript, originScript]
+    private static let appendScript = RedisScript(PackageResources.log_append_lua)
+    static let scripts = [stateScript, originScript, appendScript]
 
     let key: String
     let timeToLive: Duration
 
-    /// Appends an encoded entry; the reply is null when the log is missing.
+    /// Appends an encoded entry; for the reply see `appendReply`.
     ///
     /// Redis may remove entries before the bound, as it sees fit.
-    func append(_ entry: [UInt8], trimmingBefore bound: LogPosition?) -> RedisCommand {
-        var command =
-            if let bound {
-                RedisCommand("XADD", key, "NOMKSTREAM", "MINID", "~", bound.description, "*", "e")
-            } else {
-                RedisCommand("XADD", key, "NOMKSTREAM", "*", "e")
-            }
+    ///
+    /// - Parameters:
+    ///   - entry: the encoded entry.
+    ///   - target: the log it is for.
+    ///   - isEssential: whether a full Redis must take it, too.
+    /// - Returns: the command.
+    func append(_ entry: [UInt8], to target: AppendTarget, isEssential: Bool) -> RedisCommand {
+        var command = RedisCommand(script: Self.appendScript, keys: [key])
         command.append(entry)
+        command.append("\(target.notAfter)")
+        command.append("\(target.applied.milliseconds)")
+        command.append("\(target.applied.sequence)")
+        command.append(target.trimBound.description)
+        command.append(isEssential ? "1" : "")
         return command
     }
 
     /// Changes nothing, because the stream does not exist, and is refused whenever writes are.
     var writeProbe: RedisCommand { RedisCommand("XADD", "\(key):probe", "NOMKSTREAM", "*", "e", "") }
+
+    /// Parses the reply to `append`, and the time of the server in microseconds; nil for any other.
+    static func appendReply(_ reply: RedisReply) -> (AppendReply, time: Int64?)? {
+        if reply.isNull { return (.missing, nil) }
+        guard reply.count == 2, let id = reply[0].string, let time = reply[1].string.flatMap(Int64.init)
+        else {
+            return nil
+        }
+        return (id.isEmpty ? .late : .appended, time)
+    }
+
+    /// Removes entries before the bound, as Redis sees fit; a full Redis does it, too.
+    func trim(before bound: LogPosition) -> RedisCommand {
+        RedisCommand("XTRIM", key, "MINID", "~", bound.description)
+    }
 
     /// Reads the entries after a position; with `blockTimeout`, waits that long for the first one.
     func read(after position: LogPosition, limit: Int, blockTimeout: Duration?) -> RedisCommand {

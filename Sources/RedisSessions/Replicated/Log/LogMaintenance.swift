@@ -9,7 +9,10 @@ struct LogMaintenance {
     /// The age at which a session's last full entry is replaced; random for each instance, so usually one
     /// of them does it for all.
     private let refreshAge: Duration
+    /// The part of the compaction size at which this instance logs sessions again; random for the same reason.
+    private let fillLevel = Double.random(in: 0.75...1)
     private var nextUpkeep = ContinuousClock.now
+    private var nextRefresh = ContinuousClock.now
 
     /// The maximum number of sessions, and of bytes of their attributes, that are appended at a time.
     private static let batchLimit = (sessions: 256, bytes: 1 << 18)
@@ -46,14 +49,19 @@ struct LogMaintenance {
         let now = ContinuousClock.now
         var plan =
             plan.flatMap { $0.epoch == status.epoch ? $0 : nil }
-            ?? RecoveryPlan(epoch: status.epoch, quietPeriod: log.options.quietPeriod, now: now)
+            ?? RecoveryPlan(
+                epoch: status.epoch,
+                quietPeriod: log.options.quietPeriod,
+                emptyDelay: log.options.newLogDelay,
+                now: now
+            )
         let action = plan.next(status, nonce: .random(in: .min ... .max), now: now)
         self.plan = plan
         switch action {
         case .wait: break
         case .announce(let nonce):
-            let candidacy = LogEntry.Content.candidacy(rank: status.rank ?? .start)
-            await log.append(all: [candidacy], epoch: status.epoch, nonce: nonce)
+            guard let rank = status.rank else { break }
+            await log.append(all: [.candidacy(rank: rank)], epoch: status.epoch, nonce: nonce)
         case .transfer(let nonce): await transfer(nonce, epoch: status.epoch)
         case .activate(let nonce, let count):
             await log.append(all: [.activate(candidacy: nonce, candidates: count)], epoch: status.epoch)
@@ -78,11 +86,31 @@ struct LogMaintenance {
     // MARK: A log in use
 
     private mutating func maintain() async {
-        let due = log.maintenanceDue(age: refreshAge, limit: Self.batchLimit.sessions)
-        if await !log.append(all: due) { log.refreshFailed() }
-        guard nextUpkeep <= .now else { return }
+        await refresh()
+        let isUpkeepDue = nextUpkeep <= .now
+        if let bound = log.trimDue(always: isUpkeepDue) {
+            _ = try? await log.redis.send(log.commands.trim(before: bound), cancellation: .ignore)
+        }
+        guard isUpkeepDue else { return }
         nextUpkeep = .now + log.options.idleInterval
         log.sweep()
         log.redis.submit(log.commands.keep)
+    }
+
+    private mutating func refresh() async {
+        var isMore = nextRefresh <= .now
+        while isMore, !Task.isCancelled {
+            let due = log.maintenanceDue(
+                RefreshRule(age: refreshAge, fillLevel: fillLevel),
+                limit: Self.batchLimit.sessions,
+                bytes: Self.batchLimit.bytes
+            )
+            if case .snapshot? = due.first { isMore = true } else { isMore = false }
+            guard await !log.append(all: due) else { continue }
+            // What reached the log all the same is due no more when it has been read.
+            log.refreshFailed()
+            nextRefresh = .now + .seconds(1)
+            return
+        }
     }
 }

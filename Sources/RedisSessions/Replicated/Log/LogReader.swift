@@ -33,7 +33,7 @@ struct LogReader {
     /// Reads one page, in one round trip.
     private nonisolated(nonsending) mutating func read(_ connection: RedisDedicatedConnection) async throws {
         let asked = ContinuousClock.now
-        let after = log.applied
+        let (after, tag) = log.applied
         let blockTimeout = isAtEnd ? log.options.blockTimeout : nil
         isAtEnd = false
         let replies = try await connection.send(
@@ -48,7 +48,7 @@ struct LogReader {
             if error.prefix == "WRONGTYPE" { log.readRefused() }
             throw error
         }
-        guard let bounds = LogBounds(replies[1]) else { return }
+        guard let bounds = LogBounds(replies[1], lookingFor: tag) else { return }
         try await log.beforeApplying?()
         let page = LogPage(
             after: after,
@@ -62,7 +62,7 @@ struct LogReader {
         case .awaitEntries:
             limit = min(limit * 2, log.options.pageSize)
             isAtEnd = true
-        case .beginLog(let last): try await log.begin(after: last, serverTime: bounds.time)
+        case .beginLog(let last): try await log.begin(after: last, serverTime: bounds.time / 1000)
         }
     }
 }

@@ -59,7 +59,7 @@ final class ReplicationLog: Sendable {
             case .answer(let freshness): return freshness
             case .askBounds(let applied):
                 let reply = try? await redis.send(commands.bounds(), cancellation: .ignore)
-                let bounds = reply.flatMap(LogBounds.init)
+                let bounds = reply.flatMap { LogBounds($0) }
                 action = update { $0.boundsReceived(bounds, for: read, applied: applied, at: .now) }
             case .wait(let condition, let failure):
                 guard await wait(for: condition, until: read.received + options.timeout) else {
@@ -116,29 +116,50 @@ final class ReplicationLog: Sendable {
     /// - Parameter content: the entry.
     /// - Returns: its outcome and position.
     /// - Throws: `.storeUnavailable` when the log cannot be written, or when the entry did not come back in
-    ///   time; in that case it may still be applied.
+    ///   time; in that case it may have been appended, but will not be from now on. `.storeFull` when Redis
+    ///   has no memory for it.
     func append(_ content: LogEntry.Content) async throws(SessionError) -> AppendResult {
         let deadline = ContinuousClock.now + options.timeout
-        // Repeated when the entry was certainly not applied, because the log was replaced.
+        // Repeated when the entry was certainly not applied, because the log was replaced or the clock of Redis
+        // was set.
         while true {
-            guard await wait(for: .writable, until: deadline) else { throw LogFailure.notWritable.error }
+            guard await wait(for: .writable, until: deadline), ContinuousClock.now < deadline else {
+                throw LogFailure.notWritable.error
+            }
             let nonce = UInt64.random(in: .min ... .max)
             update { $0.writeAnnounced(nonce) }
             defer { update { $0.writeFinished(nonce) } }
             do throws(RedisError) {
-                let command = commands(for: [content], nonce: nonce)[0]
-                guard try await !redis.send(command, cancellation: .ignore).isNull else {
-                    update { $0.logMissed() }
-                    continue
-                }
+                let command = commands(for: [content], nonce: nonce, until: deadline)[0]
+                let asked = ContinuousClock.now
+                let reply = try await redis.send(command, cancellation: .ignore)
+                if read(reply, asked: asked) != .appended { continue }
             } catch {
+                if error.prefix == "OOM" {
+                    throw SessionError(.storeFull, "Redis has no memory left.", underlying: error)
+                }
                 // With an unknown outcome the entry may be in the log; if it is, it comes back.
                 guard error.outcome == .unknown else { throw .unavailable(error) }
             }
             _ = await wait(for: .outcome(of: nonce), until: deadline)
             guard let result = update({ $0.result(of: nonce) }) else { throw LogFailure.unknownOutcome.error }
-            guard case .refused = result.outcome else { return result }
+            switch result.outcome {
+            case .refused: continue
+            // It was read by a replica that did not know yet what it does.
+            case .none: throw LogFailure.unknownOutcome.error
+            default: return result
+            }
         }
+    }
+
+    /// Takes in the reply to an append; nil for one that is no such reply.
+    private func read(_ reply: RedisReply, asked: ContinuousClock.Instant) -> AppendReply? {
+        guard let (result, time) = LogCommands.appendReply(reply) else { return nil }
+        update { state in
+            if let time { state.timeObserved(time, asked: asked, at: .now) }
+            if result == .missing { state.logMissed() }
+        }
+        return result
     }
 
     /// Appends entries without waiting until they come back.
@@ -151,43 +172,53 @@ final class ReplicationLog: Sendable {
     @discardableResult
     func append(all contents: [LogEntry.Content], epoch: UInt64? = nil, nonce: UInt64? = nil) async -> Bool {
         guard !contents.isEmpty else { return true }
-        let commands = commands(for: contents, epoch: epoch, nonce: nonce)
+        let asked = ContinuousClock.now
+        let commands = commands(for: contents, epoch: epoch, nonce: nonce, until: asked + options.timeout)
         guard let replies = try? await redis.send(commands, cancellation: .ignore) else { return false }
-        return replies.allSatisfy { $0.error == nil && !$0.isNull }
+        return replies.reduce(true) { read($1, asked: asked) == .appended && $0 }
     }
+
+    /// Whether the log can be written, as far as this instance knows.
+    var isWritable: Bool { update { $0.isMet(.writable) } }
 
     /// Appends an entry in the background, if the log can be written; errors are ignored.
     func submit(_ content: LogEntry.Content) {
-        guard update({ $0.isMet(.writable) }) else { return }
-        redis.submit(commands(for: [content])[0])
+        guard isWritable else { return }
+        redis.submit(commands(for: [content], until: .now + options.timeout)[0])
     }
 
-    private func commands(for contents: [LogEntry.Content], epoch: UInt64? = nil, nonce: UInt64? = nil)
-        -> [RedisCommand]
-    {
-        let target = update { $0.appendRequested() }
+    private func commands(
+        for contents: [LogEntry.Content],
+        epoch: UInt64? = nil,
+        nonce: UInt64? = nil,
+        until deadline: ContinuousClock.Instant
+    ) -> [RedisCommand] {
+        let target = update { $0.appendRequested(at: .now, until: deadline) }
         let entries = contents.map { content in
             codec.encode(
                 LogEntry(
                     epoch: epoch ?? target.epoch,
                     nonce: nonce ?? .random(in: .min ... .max),
+                    notAfter: target.notAfter,
                     content: content
                 )
             )
         }
         update { $0.entriesEncoded(entries) }
-        return entries.map { commands.append($0, trimmingBefore: target.trimBound) }
+        return zip(entries, contents).map { entry, content in
+            commands.append(entry, to: target, isEssential: content.isEssential)
+        }
     }
 
     /// Returns whether there is room for more sessions and bytes of attributes.
     func makeRoom(sessions: Int, bytes: Int) -> Bool {
-        update { $0.makeRoom(sessions: sessions, bytes: bytes) }
+        update { $0.makeRoom(sessions: sessions, bytes: bytes, at: .now) }
     }
 
     // MARK: The log reader
 
-    /// The position up to which the log has been read.
-    var applied: LogPosition { update { $0.applied } }
+    /// The position up to which the log has been read, and the first bytes of the entry there.
+    var applied: (LogPosition, tag: [UInt8]) { update { ($0.applied, $0.appliedTag) } }
 
     func started() { guarded.withLock { $0.waiters.started() } }
 
@@ -209,12 +240,17 @@ final class ReplicationLog: Sendable {
 
     func readRefused() { update { $0.readRefused() } }
 
-    /// Begins a new log, unless another instance was faster; throws the error of Redis.
+    /// Begins a new log, unless another instance was faster.
+    ///
+    /// - Parameters:
+    ///   - last: the last entry of the log as it was.
+    ///   - serverTime: the time at the server in milliseconds.
+    /// - Throws: the error of Redis.
     func begin(after last: LogPosition?, serverTime: Int64) async throws(RedisError) {
         let random = UInt64.random(in: .min ... .max)
-        let log = update { $0.newLog(serverTime: serverTime, random: random) }
-        let origin = codec.encode(LogEntry(epoch: log.epoch, nonce: log.epoch, content: .origin))
-        let command = commands.begin(after: last, notBefore: log.notBefore, origin: origin)
+        let log = update { $0.newLog(after: last, serverTime: serverTime, random: random) }
+        let origin = LogEntry(epoch: log.epoch, nonce: log.epoch, notAfter: log.notAfter, content: .origin)
+        let command = commands.begin(after: last, notBefore: log.notBefore, origin: codec.encode(origin))
         if try await redis.send(command).integer == 1 { update { $0.logBegun(log.epoch) } }
     }
 
@@ -232,9 +268,11 @@ final class ReplicationLog: Sendable {
     /// What `RecoveryPlan` needs to know; nil while no log is being recovered.
     var recoveryStatus: RecoveryStatus? { update { $0.recoveryStatus } }
 
-    func maintenanceDue(age: Duration, limit: Int) -> [LogEntry.Content] {
-        update { $0.maintenanceDue(age: age, limit: limit, at: .now) }
+    func maintenanceDue(_ rule: RefreshRule, limit: Int, bytes: Int) -> [LogEntry.Content] {
+        update { $0.maintenanceDue(rule, limit: limit, bytes: bytes, at: .now) }
     }
+
+    func trimDue(always: Bool) -> LogPosition? { update { $0.trimDue(always: always) } }
 
     func refreshFailed() { update { $0.refreshFailed() } }
 

@@ -11,8 +11,8 @@ import Sessions
 struct LogRecovery: Sendable {
     struct Candidate: Hashable, Sendable {
         let nonce: UInt64
-        /// The position up to which the candidate has applied the old log.
-        let rank: LogPosition
+        /// How far the candidate has applied the old logs.
+        let rank: LogRank
         /// Whether all its sessions have been transferred.
         var isComplete = false
     }

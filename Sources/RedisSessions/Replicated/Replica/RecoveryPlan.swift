@@ -7,8 +7,8 @@ struct RecoveryStatus: Sendable {
     let epoch: UInt64
     /// Whether this instance began the log.
     let isCreator: Bool
-    /// The position up to which this instance has applied the old log; nil if it never was live.
-    let rank: LogPosition?
+    /// How far this instance has applied the old logs; nil if it never was live.
+    let rank: LogRank?
     /// See `LogRecovery.candidates`.
     let candidates: [LogRecovery.Candidate]
     /// Changes with each entry that is part of the recovery.
@@ -19,7 +19,8 @@ struct RecoveryStatus: Sendable {
 ///
 /// Times and random numbers are passed in. All instances announce their candidacy; after a while without a new
 /// one, the best candidate transfers its sessions and activates them. A candidate that makes no progress is
-/// passed over; if it was only slow, both transfer, and whichever is activated first counts.
+/// passed over; if it was only slow, both transfer, and whichever is activated first counts. Without any
+/// candidate the log begins without sessions, after a longer wait: those that hold sessions may be cut off.
 struct RecoveryPlan: Sendable {
     enum Action: Equatable, Sendable {
         case wait
@@ -33,6 +34,7 @@ struct RecoveryPlan: Sendable {
     /// The log that is being recovered.
     let epoch: UInt64
     private let quietPeriod: Duration
+    private let emptyDelay: Duration
     private let started: ContinuousClock.Instant
     private var progress = 0
     private var progressed: ContinuousClock.Instant
@@ -43,10 +45,17 @@ struct RecoveryPlan: Sendable {
 
     /// Creates the plan for the recovery of one log.
     ///
-    /// After `quietPeriod` without progress, all running instances are assumed to have announced themselves.
-    init(epoch: UInt64, quietPeriod: Duration, now: ContinuousClock.Instant) {
+    /// After `quietPeriod` without progress, all running instances are assumed to have announced themselves;
+    /// none of them holds sessions if there is no candidate for `emptyDelay`.
+    init(
+        epoch: UInt64,
+        quietPeriod: Duration,
+        emptyDelay: Duration = .zero,
+        now: ContinuousClock.Instant
+    ) {
         self.epoch = epoch
         self.quietPeriod = quietPeriod
+        self.emptyDelay = emptyDelay
         started = now
         progressed = now
     }
@@ -73,7 +82,7 @@ struct RecoveryPlan: Sendable {
         }
         guard now - started >= quietPeriod * 2, !hasActivated else { return .wait }
         if status.candidates.isEmpty {
-            guard status.isCreator && isQuiet || isStuck else { return .wait }
+            guard now - started >= emptyDelay, status.isCreator && isQuiet || isStuck else { return .wait }
             hasActivated = true
             return .activate(nil, candidates: 0)
         }

@@ -4,8 +4,8 @@ import Sessions
 
 /// The sessions of one instance: the result of applying the entries of the log in order.
 ///
-/// Reads no clock and does no I/O. Each decision uses the time of its entry, so the same entries produce the
-/// same sessions and the same outcomes on every instance.
+/// Reads no clock and does no I/O. Each decision uses the position and the time of its entry, so the same
+/// entries produce the same sessions and the same outcomes on every instance.
 struct Replica: Sendable {
     enum Phase: Sendable {
         /// The log is being read from its beginning: sessions whose first entries were trimmed are still
@@ -21,7 +21,8 @@ struct Replica: Sendable {
     enum Outcome: Sendable {
         /// Nothing that a writer could wait for.
         case none
-        /// The entry was written for another log, or while the log accepts no changes; it changed nothing.
+        /// The entry was written for another log, was too late, or came while the log accepts no changes; it
+        /// changed nothing.
         case refused
         /// The entry belongs to a newer log, of which this replica has missed the beginning; it changed
         /// nothing.
@@ -40,19 +41,27 @@ struct Replica: Sendable {
     private(set) var epoch: UInt64?
     /// The position up to which all entries have been applied.
     private(set) var applied = LogPosition.start
+    /// The entry that was accepted last, and the time at the server when it was appended.
+    private(set) var accepted = LogMoment(position: .start, time: SessionInstant(milliseconds: 0))
     var table = ReplicaTable()
+    /// The time of the entry accepted last.
+    private(set) var now: SessionInstant
     /// The first entry that was read.
     private var first: LogPosition?
+    private var nonces = RecentNonces()
     private var pending = PendingEntries()
     private let time: @Sendable (SessionInstant) -> SessionInstant
 
     /// Creates an empty replica, which must read the log from its beginning.
     ///
     /// - Parameter time: maps Redis' time to that of the sessions; the same function on all instances.
-    init(time: @escaping @Sendable (SessionInstant) -> SessionInstant = { $0 }) { self.time = time }
+    init(time: @escaping @Sendable (SessionInstant) -> SessionInstant = { $0 }) {
+        self.time = time
+        now = accepted.time
+    }
 
-    /// The time of the entry applied last, never later than that of any entry to come.
-    var now: SessionInstant { time(applied.instant) }
+    /// How far the replica has got; nil for one that follows no log.
+    var rank: LogRank? { epoch.map { LogRank(epoch: $0, position: accepted.position) } }
 
     var isLive: Bool { if case .live = phase { true } else { false } }
     var recovery: LogRecovery? { if case .recovering(let recovery) = phase { recovery } else { nil } }
@@ -71,7 +80,7 @@ struct Replica: Sendable {
         sweep()
     }
 
-    /// Removes expired sessions; changes no outcome.
+    /// Removes expired sessions; changes no outcome: see `clockMoved`.
     mutating func sweep() { table.sweep(at: now) }
 
     /// Applies the next entry of the log: the transition function of the strategy.
@@ -79,17 +88,26 @@ struct Replica: Sendable {
     /// Depends on nothing but the entries applied before, so all instances that follow the log agree. What an
     /// entry does depends on the phase: a live replica changes sessions; a replaying one changes those it
     /// knows and keeps the changes of others until a snapshot shows them; a recovering one accepts only the
-    /// steps of the recovery, up to the activation that makes it live. An entry of an older epoch changes
-    /// nothing; a newer epoch means that the log was replaced, which a live replica does not follow: the
-    /// caller must continue with a new replica.
+    /// steps of the recovery, up to the activation that makes it live. An entry of an older epoch, one that
+    /// was appended after its `notAfter`, and a repeated one change nothing; a newer epoch means that the log
+    /// was replaced, which a live replica does not follow: the caller must continue with a new replica.
     ///
     /// - Parameters:
     ///   - entry: the entry.
-    ///   - position: its position; entries up to `applied` are ignored.
+    ///   - moment: where and when it was appended; entries up to `applied` are ignored.
     /// - Returns: what became of it, for the instance that wrote it.
-    mutating func apply(_ entry: LogEntry, at position: LogPosition) -> Outcome {
+    mutating func apply(_ entry: LogEntry, at moment: LogMoment) -> Outcome {
+        let position = moment.position
         guard position > applied else { return .none }
-        if case .origin = entry.content, entry.epoch != epoch {
+        guard position.milliseconds <= entry.notAfter else {
+            skip(position)
+            return .refused
+        }
+        guard nonces.insert(entry.nonce, until: entry.notAfter, at: position.milliseconds) else {
+            skip(position)
+            return .none
+        }
+        if case .origin = entry.content, entry.epoch > epoch ?? 0 {
             if isLive { return .replaced }
             restart(entry.epoch)
             phase = .recovering(LogRecovery(origin: position))
@@ -100,9 +118,12 @@ struct Replica: Sendable {
         }
         skip(position)
         guard entry.epoch == epoch else { return .refused }
+        accepted = moment
+        clockMoved(to: time(moment.time), at: position)
+        let moment = LogMoment(position: position, time: now)
         switch phase {
-        case .live: return change(entry.content, at: position)
-        case .replaying: replay(entry.content, at: position)
+        case .live: return change(entry.content, at: moment)
+        case .replaying: replay(entry.content, at: moment)
         case .recovering(var recovery):
             // Releases the other reference; otherwise `apply` would copy all sessions.
             phase = .replaying
@@ -114,6 +135,7 @@ struct Replica: Sendable {
             case .activated(let records):
                 phase = .live
                 table = ReplicaTable(records, logged: recovery.origin)
+                table.clockWasSetBack(to: now)
             }
         }
         return .none
@@ -125,25 +147,39 @@ struct Replica: Sendable {
         pending = PendingEntries()
     }
 
+    /// Follows the clock of Redis.
+    ///
+    /// When it was set back, sessions that a sweep may have removed on some instance, because they had expired
+    /// by the clock that was ahead, are removed on all.
+    private mutating func clockMoved(to time: SessionInstant, at position: LogPosition) {
+        if time < now {
+            table.clockWasSetBack(from: now, to: time)
+            if case .replaying = phase {
+                pending.clockWasSetBack(from: now, LogMoment(position: position, time: time))
+            }
+        }
+        now = time
+    }
+
     // MARK: Changes
 
-    private mutating func change(_ content: LogEntry.Content, at position: LogPosition) -> Outcome {
+    private mutating func change(_ content: LogEntry.Content, at moment: LogMoment) -> Outcome {
         switch content {
-        case .create(let id, let draft): return create(id, draft, at: position)
+        case .create(let id, let draft): return create(id, draft, at: moment)
         case .commit(let id, let digest, let version, let change):
-            return commit(id, digest, version: version, change, at: position)
-        case .touch(let id, let digest): return touch(id, digest, at: position)
+            return commit(id, digest, version: version, change, at: moment)
+        case .touch(let id, let digest): return touch(id, digest, at: moment.time)
         case .end(let id, let digest, let tombstone):
-            guard case .live? = table[id]?.session.status(of: digest, id, at: time(position.instant)) else {
+            guard case .live? = table[id]?.session.status(of: digest, id, at: moment.time) else {
                 return .ended(0)
             }
-            return .ended(end(id, .signOut, tombstone: tombstone, at: position))
+            return .ended(end(id, .signOut, tombstone: tombstone, at: moment))
         case .revoke(let id, let user, let tombstone):
             guard user == nil || user == table[id]?.session.principalHash else { return .ended(0) }
-            return .ended(end(id, .revocation, tombstone: tombstone, at: position))
+            return .ended(end(id, .revocation, tombstone: tombstone, at: moment))
         case .revokeAll(let user, let kept, let tombstone):
-            let ids = table.liveSessions(of: user, at: time(position.instant)).filter { $0 != kept }
-            for id in ids { _ = end(id, .revocation, tombstone: tombstone, at: position) }
+            let ids = table.liveSessions(of: user, at: moment.time).filter { $0 != kept }
+            for id in ids { _ = end(id, .revocation, tombstone: tombstone, at: moment) }
             return .ended(ids.count)
         case .snapshot(let id, let asOf, _):
             table.recordLogged(id, from: asOf)
@@ -152,11 +188,11 @@ struct Replica: Sendable {
         }
     }
 
-    private mutating func create(_ id: SessionID, _ draft: HashedDraft, at position: LogPosition) -> Outcome {
+    private mutating func create(_ id: SessionID, _ draft: HashedDraft, at moment: LogMoment) -> Outcome {
         guard table[id] == nil else { return .gone(.ended(.revocation)) }
-        let session = RecordState(draft, now: time(position.instant))
-        table[id] = ReplicatedRecord(session: session, changed: position)
-        table.recordLogged(id, from: position)
+        let session = RecordState(draft, now: moment.time)
+        table[id] = ReplicatedRecord(session: session, changed: moment.position)
+        table.recordLogged(id, from: moment.position)
         return .stored(session, isRotated: true)
     }
 
@@ -165,30 +201,30 @@ struct Replica: Sendable {
         _ digest: [UInt8],
         version: Int,
         _ change: HashedChange,
-        at position: LogPosition
+        at moment: LogMoment
     ) -> Outcome {
-        let now = time(position.instant)
-        guard var session = table[id]?.session else { return .gone(.unknown) }
-        switch session.status(of: digest, id, at: now) {
+        guard var record = table[id] else { return .gone(.unknown) }
+        switch record.session.status(of: digest, id, at: moment.time) {
         case .absent(let absence): return .gone(absence)
-        case .live(let secretStatus):
+        case .live(let status):
             do throws(SessionError) {
-                let isRotated = try session.apply(
+                let isRotated = try record.session.apply(
                     change,
                     to: version,
-                    status: secretStatus,
-                    isUse: session.isUse(digest),
-                    at: now
+                    status: status,
+                    isUse: record.session.isUse(digest),
+                    at: moment.time
                 )
-                guard let isRotated else { return .conflict(session, secretStatus) }
-                table[id] = ReplicatedRecord(session: session, changed: position)
-                return .stored(session, isRotated: isRotated)
+                guard let isRotated else { return .conflict(record.session, status) }
+                if case .signIn = change.rotation { record.started = moment.time }
+                record.changed = moment.position
+                table[id] = record
+                return .stored(record.session, isRotated: isRotated)
             } catch { return .invalid(error) }
         }
     }
 
-    private mutating func touch(_ id: SessionID, _ digest: [UInt8], at position: LogPosition) -> Outcome {
-        let now = time(position.instant)
+    private mutating func touch(_ id: SessionID, _ digest: [UInt8], at now: SessionInstant) -> Outcome {
         guard var record = table[id] else { return .gone(.unknown) }
         switch record.session.status(of: digest, id, at: now) {
         case .absent(let absence): return .gone(absence)
@@ -204,55 +240,36 @@ struct Replica: Sendable {
         _ id: SessionID,
         _ reason: SessionEndReason,
         tombstone: Duration,
-        at position: LogPosition
+        at moment: LogMoment
     ) -> Int {
-        let now = time(position.instant)
-        guard var session = table[id]?.session, session.isAlive(at: now) else { return 0 }
-        session.markEnded(reason, until: now + tombstone)
-        table[id] = ReplicatedRecord(session: session, changed: position)
+        guard var record = table[id], record.session.isAlive(at: moment.time) else { return 0 }
+        record.session.markEnded(reason, until: moment.time + tombstone)
+        record.changed = moment.position
+        table[id] = record
         return 1
     }
 
     // MARK: Replaying
 
     /// Applies an entry to the sessions known so far, or keeps it for one that a snapshot may still show.
-    private mutating func replay(_ content: LogEntry.Content, at position: LogPosition) {
+    private mutating func replay(_ content: LogEntry.Content, at moment: LogMoment) {
         switch content {
         case .snapshot(let id, let asOf, let record):
             // Changes between `asOf` and the first entry that was read would be missing.
             guard table[id] == nil, let first, asOf >= first else { break }
             table[id] = record
-            for (position, content) in pending.take(id, after: asOf) { _ = change(content, at: position) }
+            for step in pending.take(id, after: asOf) {
+                switch step {
+                case .change(let content, let moment): _ = change(content, at: moment)
+                case .clockWasSetBack(let before, let moment):
+                    table.clockWasSetBack(for: id, from: before, to: moment.time)
+                }
+            }
         case .commit(let id, _, _, _), .touch(let id, _), .end(let id, _, _), .revoke(let id, _, _):
-            if table[id] == nil { return pending.append(content, of: id, at: position) }
-        case .revokeAll: pending.append(content, at: position)
+            if table[id] == nil { return pending.append(content, of: id, at: moment) }
+        case .revokeAll: pending.append(content, at: moment)
         case .create, .heartbeat, .origin, .candidacy, .transfer, .transferComplete, .activate: break
         }
-        _ = change(content, at: position)
-    }
-}
-
-/// The changes of sessions that a replaying replica does not know yet.
-private struct PendingEntries: Sendable {
-    private var changes: [SessionID: [(LogPosition, LogEntry.Content)]] = [:]
-    private var revocations: [(LogPosition, LogEntry.Content)] = []
-
-    mutating func append(_ content: LogEntry.Content, of id: SessionID, at position: LogPosition) {
-        changes[id, default: []].append((position, content))
-    }
-
-    mutating func append(_ revocation: LogEntry.Content, at position: LogPosition) {
-        revocations.append((position, revocation))
-    }
-
-    /// Removes and returns the changes of a session after `position`, in order, with the revocations of all
-    /// sessions of a user as revocations of this one.
-    mutating func take(_ id: SessionID, after position: LogPosition) -> [(LogPosition, LogEntry.Content)] {
-        var all = changes.removeValue(forKey: id) ?? []
-        for case (let position, .revokeAll(let user, let kept, let tombstone)) in revocations where kept != id
-        {
-            all.append((position, .revoke(id, user: user, tombstone: tombstone)))
-        }
-        return all.filter { $0.0 > position }.sorted { $0.0 < $1.0 }
+        _ = change(content, at: moment)
     }
 }

@@ -25,6 +25,8 @@ struct ReplicaTable: Sendable {
     }
 
     var count: Int { rows.count }
+    /// The size of all sessions as log entries, in bytes, roughly.
+    var encodedBytes: Int { bytes + rows.count * 300 }
     var records: [SessionID: ReplicatedRecord] { rows.mapValues(\.record) }
 
     /// The session with the given ID; nil removes it.
@@ -57,9 +59,37 @@ struct ReplicaTable: Sendable {
 
     /// Removes the sessions that expired more than a minute ago; visits all.
     ///
-    /// - Parameter now: the replica's own time, which no entry to come precedes.
+    /// - Parameter now: the replica's own time.
     mutating func sweep(at now: SessionInstant) {
         for id in rows.filter({ Self.isExpired($0.value, at: now) }).keys { self[id] = nil }
+    }
+
+    /// Changes what happened while the clock of Redis was ahead; visits all sessions.
+    ///
+    /// - Parameters:
+    ///   - before: the time before the clock was set back, if it was just now; sessions that `sweep` would have
+    ///     removed then are removed.
+    ///   - now: the time after.
+    mutating func clockWasSetBack(from before: SessionInstant? = nil, to now: SessionInstant) {
+        if let before { sweep(at: before) }
+        for id in rows.filter({ Self.isAhead($0.value.record, of: now) }).keys {
+            rows[id]?.record.clockWasSetBack(to: now)
+        }
+    }
+
+    /// Does the same for one session.
+    mutating func clockWasSetBack(for id: SessionID, from before: SessionInstant, to now: SessionInstant) {
+        guard let row = rows[id] else { return }
+        if Self.isExpired(row, at: before) {
+            self[id] = nil
+        } else {
+            rows[id]?.record.clockWasSetBack(to: now)
+        }
+    }
+
+    private static func isAhead(_ record: ReplicatedRecord, of now: SessionInstant) -> Bool {
+        let times = record.session.times
+        return max(record.started, times.created, times.lastUsed, times.rotated) > now
     }
 
     private static func isExpired(_ row: Row, at now: SessionInstant) -> Bool {
@@ -83,15 +113,20 @@ struct ReplicaTable: Sendable {
 
     /// Takes the sessions whose last full entry is before `bound`, the oldest first, without expired ones.
     ///
-    /// The same session is not returned again until `retryRefresh` or a newer full entry.
+    /// The same session is not returned again until `retryRefresh` or a newer full entry. At most `limit`
+    /// sessions, and no further one once their attributes have `bytes` bytes.
     mutating func takeDueForRefresh(
         before bound: LogPosition,
         at now: SessionInstant,
-        limit: Int
+        limit: Int,
+        bytes: Int = .max
     ) -> [(id: SessionID, record: ReplicatedRecord)] {
         var due: [(id: SessionID, record: ReplicatedRecord)] = []
-        while due.count < limit, let item = queue.next(before: bound) {
-            if let row = rows[item.id], isNeeded(item, at: now) { due.append((item.id, row.record)) }
+        var size = 0
+        while due.count < limit, size < bytes, let item = queue.next(before: bound) {
+            guard let row = rows[item.id], isNeeded(item, at: now) else { continue }
+            due.append((item.id, row.record))
+            size += row.record.session.size
         }
         return due
     }

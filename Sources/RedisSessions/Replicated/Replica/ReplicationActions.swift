@@ -24,7 +24,7 @@ enum ReadAction: Hashable, Sendable {
 enum Freshness: Hashable, Sendable {
     /// It does not exist: what was acknowledged up to `LogOptions.freshness` ago is in the replica.
     case fresh
-    /// It may exist, because Redis or the log is unavailable.
+    /// It may exist, because Redis or the log is unavailable; this lasts for `LogOptions.servesAlone` at most.
     case cutOff
 }
 
@@ -38,10 +38,39 @@ enum WaitCondition: Hashable, Sendable {
     case outcome(of: UInt64)
 }
 
-/// The outcome of an appended entry, and its position.
+/// The outcome of an appended entry, its position, and the time of the sessions at it.
 struct AppendResult: Sendable {
     let outcome: Replica.Outcome
     let position: LogPosition
+    let time: SessionInstant
+}
+
+/// What entries that are about to be appended depend on.
+struct AppendTarget: Hashable, Sendable {
+    var epoch: UInt64
+    /// The position that the log must have reached; a log that ends earlier is an older one.
+    var applied: LogPosition
+    /// See `LogEntry.notAfter`.
+    var notAfter: UInt64
+    /// The position before which Redis may trim the log.
+    var trimBound = LogPosition.start
+}
+
+/// What Redis answered to an append.
+enum AppendReply: Hashable, Sendable {
+    case appended
+    /// The log is missing, or older than what this instance has applied.
+    case missing
+    /// The entry was too late.
+    case late
+}
+
+/// When sessions are logged again: see `ReplicationState.maintenanceDue`.
+struct RefreshRule: Sendable {
+    /// The age of a session's last full entry.
+    var age: Duration
+    /// The part of `LogOptions.compactionSize` that the log must have.
+    var fillLevel = 1.0
 }
 
 /// What the log reader does after a page: see `ReplicationState.pageRead`.
@@ -49,13 +78,13 @@ enum ReaderAction: Hashable, Sendable {
     case readOn
     /// The end of the log is reached: wait for new entries.
     case awaitEntries
-    /// The log is missing, or contains no readable entry; `after` is its last one.
+    /// The log is missing, contains no readable entry, or is an older one; `after` is its last entry.
     case beginLog(after: LogPosition?)
 }
 
 /// Why the log cannot serve a request; the error is always `.storeUnavailable`.
 enum LogFailure: Hashable, Sendable {
-    case notRead, notWritable, lagging, behindClient, unknownOutcome
+    case notRead, noSessions, notWritable, lagging, behindClient, cutOffTooLong, unknownOutcome
 
     var error: SessionError { SessionError(.storeUnavailable, message) }
 
@@ -63,9 +92,12 @@ enum LogFailure: Hashable, Sendable {
         switch self {
         case .notRead:
             "The log has not been read yet: Redis does not answer, or the store's run() is not running."
+        case .noSessions:
+            "No instance with sessions is there; this one begins a log without sessions after newLogDelay."
         case .notWritable: "The log cannot be written at the moment."
         case .lagging: "This instance is behind the log and could not catch up in time."
         case .behindClient: "Redis does not answer, and this instance lacks changes that the client has seen."
+        case .cutOffTooLong: "This instance has been cut off from Redis for too long to answer alone."
         case .unknownOutcome: "The change did not come back from the log in time; its outcome is unknown."
         }
     }

@@ -14,10 +14,18 @@ struct ReplicationState: Sendable {
     private var current: Replica
     /// The last live replica, which answers reads while `current` is not live.
     private var retained: Replica?
-    /// Whether the log is missing or being recovered; if so, nothing can be written.
-    private var isLost = false
+    /// The latest log that was lost; what Redis still has of it, or has instead, is not followed.
+    private var lostEpoch: UInt64 = 0
+    /// Whether an append found no log; nothing can be written until the log has been read again.
+    private var isMissed = false
+    /// The first bytes of the entry at `applied`.
+    private(set) var appliedTag: [UInt8] = []
+    private var logSize = LogSize()
     /// The latest instant at which everything then in the log is known to have been applied.
     private var confirmed: Instant?
+    /// The same, kept when the log is lost.
+    private var lastConfirmed: Instant?
+    private var lastSweep: Instant?
     /// When Redis last failed to answer a read.
     private var lastFailure: Instant?
     /// The log that this instance began itself.
@@ -37,7 +45,13 @@ struct ReplicationState: Sendable {
     }
 
     /// The replica that requests see; nil before the log was read for the first time.
-    var serving: Replica? { current.isLive ? current : retained }
+    var serving: Replica? { isFollowing ? current : retained }
+
+    /// Whether the log that requests see is missing, or was replaced by an older one or a new one.
+    private var isLost: Bool { isMissed || lostEpoch > 0 && serving?.epoch ?? 0 <= lostEpoch }
+
+    /// Whether `current` is live, in a log that was not lost.
+    private var isFollowing: Bool { current.isLive && current.epoch ?? 0 > lostEpoch }
 
     /// The position up to which the log has been read.
     var applied: LogPosition { current.applied }
@@ -51,16 +65,18 @@ struct ReplicationState: Sendable {
     }
 
     /// The time of the sessions; nil before Redis has told its own.
-    func now(at instant: Instant) -> SessionInstant? {
-        let estimate = clock.now(at: instant).map(options.time)
-        guard let serving else { return estimate }
-        return max(serving.now, estimate ?? serving.now)
+    ///
+    /// No applied entry is later, because the page that contained it told the time, too.
+    func now(at instant: Instant) -> SessionInstant? { clock.now(at: instant).map(options.time) }
+
+    mutating func timeObserved(_ microseconds: Int64, asked: Instant, at instant: Instant) {
+        clock.observed(microseconds, asked: asked, at: instant)
     }
 
     func isMet(_ condition: WaitCondition) -> Bool {
         switch condition {
-        case .writable: current.isLive && !isLost
-        case .applied(let position): current.isLive && current.applied >= position
+        case .writable: isFollowing && !isMissed
+        case .applied(let position): isFollowing && current.applied >= position
         case .outcome(let nonce): result(of: nonce) != nil
         }
     }
@@ -71,12 +87,14 @@ struct ReplicationState: Sendable {
 
     /// Decides how to serve a read: from the replica as it is, if that was up to date a moment ago.
     func readRequested(_ read: ReadRequest) -> ReadAction {
-        guard let serving else { return .wait(for: .writable, orFail: .notRead) }
+        guard let serving else {
+            return .wait(for: .writable, orFail: current.recovery == nil ? .notRead : .noSessions)
+        }
         let hasVersion = serving.applied.version >= read.version
         let isConfirmed = confirmed.map { read.received - $0 < options.freshness } ?? false
         if isConfirmed, isWritable, hasVersion, !read.isStrict { return .answer(.fresh) }
         if let lastFailure, read.received - lastFailure < Self.failureMemory {
-            return hasVersion ? .answer(.cutOff) : .fail(.behindClient)
+            return answerAlone(hasVersion: hasVersion, at: read.received)
         }
         return .askBounds(applied: serving.applied)
     }
@@ -93,31 +111,73 @@ struct ReplicationState: Sendable {
     ) -> ReadAction {
         let hasVersion = serving.map { $0.applied.version >= read.version } ?? false
         lastFailure = bounds == nil ? now : nil
-        guard let bounds else { return hasVersion ? .answer(.cutOff) : .fail(.behindClient) }
+        guard let bounds else { return answerAlone(hasVersion: hasVersion, at: now) }
         guard let last = bounds.last, last >= applied, !isLost, current.recovery == nil else {
-            return hasVersion ? .answer(.cutOff) : .wait(for: .writable, orFail: .notWritable)
+            guard hasVersion else { return .wait(for: .writable, orFail: .notWritable) }
+            return answerAlone(hasVersion: true, at: now)
         }
         return .wait(for: .applied(last), orFail: .lagging)
+    }
+
+    /// Answers without Redis or without the log, unless the client has seen more or this lasts too long.
+    private func answerAlone(hasVersion: Bool, at now: Instant) -> ReadAction {
+        guard hasVersion else { return .fail(.behindClient) }
+        guard let lastConfirmed, now - lastConfirmed < options.servesAlone else {
+            return .fail(.cutOffTooLong)
+        }
+        return .answer(.cutOff)
     }
 
     /// Records that the replica contains everything that was in the log when the read was received.
     mutating func readCaughtUp(_ read: ReadRequest) { if isWritable { confirm(read.received) } }
 
-    private mutating func confirm(_ instant: Instant) { confirmed = max(confirmed ?? instant, instant) }
+    private mutating func confirm(_ instant: Instant) {
+        confirmed = max(confirmed ?? instant, instant)
+        lastConfirmed = max(lastConfirmed ?? instant, instant)
+    }
 
     // MARK: Writes
 
-    /// Returns the epoch for entries that are about to be appended, and the position before which Redis may
-    /// trim the log; nil while the log cannot be written.
-    mutating func appendRequested() -> (epoch: UInt64, trimBound: LogPosition?) {
-        let epoch = serving?.epoch ?? 0
-        guard isWritable else { return (epoch, nil) }
-        let now = current.now
-        // Sessions that new replicas need stay, with a margin for instances that lag.
-        let needed = current.table.oldestNeeded(at: now)?.earlier(by: options.retention / 10)
-        let expired = current.applied.earlier(by: options.retention)
-        return (epoch, min(expired, needed ?? expired))
+    /// Returns what entries depend on that are about to be appended, whose writers wait until `deadline`.
+    mutating func appendRequested(at now: Instant, until deadline: Instant) -> AppendTarget {
+        AppendTarget(
+            epoch: serving?.epoch ?? 0,
+            applied: current.applied,
+            notAfter: lastPosition(for: deadline - now, at: now),
+            trimBound: isWritable ? trimBound() : .start
+        )
     }
+
+    /// The milliseconds of the position that an entry would get `patience` after `now`, or less.
+    private func lastPosition(for patience: Duration, at now: Instant) -> UInt64 {
+        let elapsed = clock.now(at: now).map { $0 - current.accepted.time } ?? .zero
+        let ahead = UInt64(clamping: (max(elapsed, .zero)).wholeMilliseconds)
+        let position = max(current.applied.milliseconds, current.accepted.position.milliseconds + ahead)
+        return position + UInt64(clamping: patience.wholeMilliseconds)
+    }
+
+    /// The position before which Redis may trim the log: to the retention, and further if it is large.
+    ///
+    /// Sessions that new replicas need stay.
+    private mutating func trimBound() -> LogPosition {
+        let needed = current.table.oldestNeeded(at: current.now)
+        let expired = current.applied.earlier(by: options.retention)
+        // With a margin for instances that lag; in a large log its newer half is one.
+        var bound = min(expired, needed?.earlier(by: options.retention / 10) ?? expired)
+        if let half = logSize.start(ofLast: compactionSize / 2) {
+            bound = max(bound, min(half, needed ?? half))
+        }
+        logSize.trimmed(before: bound)
+        return bound
+    }
+
+    /// Returns the position before which the log must be trimmed now: always, or if it is too large.
+    mutating func trimDue(always: Bool) -> LogPosition? {
+        guard isWritable, always || logSize.bytes > compactionSize / 2 else { return nil }
+        return trimBound()
+    }
+
+    private var compactionSize: Int { options.compactionSize(sessionBytes: serving?.table.encodedBytes ?? 0) }
 
     mutating func entriesEncoded(_ entries: [[UInt8]]) {
         counters.appended += entries.count
@@ -137,13 +197,20 @@ struct ReplicationState: Sendable {
 
     /// Records that an append found no log.
     mutating func logMissed() {
-        isLost = true
+        isMissed = true
         confirmed = nil
     }
 
     /// Returns whether more sessions and bytes of attributes fit, if need be after a sweep.
-    mutating func makeRoom(sessions: Int, bytes: Int) -> Bool {
-        if !hasRoom(sessions: sessions, bytes: bytes) { sweep() }
+    ///
+    /// Sweeps at most once a second. The log is full at twice the size at which it is compacted, because that
+    /// cannot keep up.
+    mutating func makeRoom(sessions: Int, bytes: Int, at now: Instant) -> Bool {
+        guard logSize.bytes <= compactionSize * 2 else { return false }
+        if !hasRoom(sessions: sessions, bytes: bytes), lastSweep.map({ now - $0 >= .seconds(1) }) ?? true {
+            lastSweep = now
+            sweep()
+        }
         return hasRoom(sessions: sessions, bytes: bytes)
     }
 
@@ -157,47 +224,58 @@ struct ReplicationState: Sendable {
 
     /// Applies a page, if it continues the log that was read before, and decides what the reader does next.
     mutating func pageRead(_ page: LogPage) -> ReaderAction {
-        clock.observed(page.bounds.time, at: page.received)
-        // The entry read last is missing when the log is gone, when it was trimmed while this instance was cut
-        // off, and when Redis came back with less than it had and the log went on from there.
+        clock.observed(page.bounds.time, asked: page.asked, at: page.received)
+        // The entry read last is missing when it was trimmed while this instance was cut off, when the log is
+        // gone, and when Redis came back with an older log, which may have grown since.
         guard page.after == .start || page.bounds.isFound else {
-            restart(isLost: page.bounds.last.map { $0 < page.after } ?? true)
+            restart(isLost: page.bounds.first.map { $0 <= page.after } ?? true)
             return .readOn
         }
         guard let last = page.bounds.last else { return .beginLog(after: nil) }
-        for (position, entry) in page.entries where !apply(entry, at: position) { return .readOn }
+        for item in page.entries where !apply(item) { return .readOn }
         guard current.applied >= last else { return .readOn }
-        guard current.epoch != nil else { return .beginLog(after: last) }
+        // An older log lacks what was acknowledged; a new one begins behind it, for the sessions of the instance
+        // that is furthest.
+        guard let epoch = current.epoch, epoch > lostEpoch else { return .beginLog(after: last) }
         current.reachedEnd()
-        if current.isLive {
+        if isFollowing {
             retained = nil
-            isLost = false
+            isMissed = false
             confirm(page.asked)
         }
         return .awaitEntries
     }
 
-    /// Applies an entry, nil for an unreadable one; returns false when the log must be read from its beginning.
-    private mutating func apply(_ entry: LogEntry?, at position: LogPosition) -> Bool {
-        guard let entry else {
+    /// Applies an entry; returns false when the log must be read from its beginning.
+    private mutating func apply(_ item: LogPage.Item) -> Bool {
+        let position = item.moment.position
+        if position > current.applied {
+            appliedTag = item.tag
+            logSize.read(item.size, at: position)
+        }
+        guard let entry = item.entry else {
             counters.refused += 1
             current.skip(position)
             return true
         }
-        let wasLive = current.isLive
-        var outcome = current.apply(entry, at: position)
+        let wasFollowing = isFollowing
+        var outcome = current.apply(entry, at: item.moment)
         if case .replaced = outcome {
             restart(isLost: true)
             guard case .origin = entry.content else { return false }
-            outcome = current.apply(entry, at: position)
+            appliedTag = item.tag
+            logSize.read(item.size, at: position)
+            outcome = current.apply(entry, at: item.moment)
         }
         counters.applied += 1
-        if writes.contains(entry.nonce) {
-            results[entry.nonce] = AppendResult(outcome: outcome, position: position)
+        // Of a repeated entry the first counts.
+        if writes.contains(entry.nonce), results[entry.nonce] == nil {
+            results[entry.nonce] = AppendResult(outcome: outcome, position: position, time: current.now)
         }
-        if !wasLive, current.isLive {
+        if !wasFollowing, isFollowing {
             counters.recoveries += 1
             retained = nil
+            isMissed = false
         }
         return true
     }
@@ -205,9 +283,11 @@ struct ReplicationState: Sendable {
     /// Begins a new replica; requests see the last live one until the new one is live.
     private mutating func restart(isLost: Bool) {
         counters.replays += 1
-        if current.isLive { retained = current }
+        if isFollowing { retained = current }
+        if isLost { lostEpoch = max(lostEpoch, retained?.epoch ?? 0) }
         current = Replica(time: options.time)
-        self.isLost = isLost
+        appliedTag = []
+        logSize = LogSize()
         confirmed = nil
     }
 
@@ -217,11 +297,25 @@ struct ReplicationState: Sendable {
 
     // MARK: Maintenance
 
-    /// Returns the epoch of a new log, higher than all before and partly random, and the milliseconds that its
-    /// first position must exceed.
-    func newLog(serverTime: Int64, random: UInt64) -> (epoch: UInt64, notBefore: UInt64) {
-        let epoch = UInt64(max(serverTime, 0) / 1000) << 20 | random & (1 << 20 - 1)
-        return (max((serving?.epoch ?? 0) + 1, epoch), serving?.applied.milliseconds ?? 0)
+    /// Returns the epoch of a new log, higher than all before and partly random, the milliseconds that its
+    /// first position must exceed, and those of the last position that it may have.
+    ///
+    /// - Parameters:
+    ///   - last: the last entry of the log as it was.
+    ///   - serverTime: the time at the server in milliseconds.
+    ///   - random: a random number.
+    /// - Returns: the three.
+    func newLog(
+        after last: LogPosition?,
+        serverTime: Int64,
+        random: UInt64
+    ) -> (epoch: UInt64, notBefore: UInt64, notAfter: UInt64) {
+        let time = UInt64(max(serverTime, 0))
+        let epoch = time << 20 | random & (1 << 20 - 1)
+        let before = [serving, current].compactMap { $0?.epoch }.max() ?? 0
+        let notBefore = max(serving?.applied.milliseconds ?? 0, last?.milliseconds ?? 0)
+        let patience = UInt64(clamping: options.timeout.wholeMilliseconds)
+        return (max(before + 1, epoch), notBefore, max(time, notBefore + 1) + patience)
     }
 
     mutating func logBegun(_ epoch: UInt64) { createdEpoch = epoch }
@@ -232,7 +326,7 @@ struct ReplicationState: Sendable {
         return RecoveryStatus(
             epoch: epoch,
             isCreator: createdEpoch == epoch,
-            rank: retained?.applied,
+            rank: retained?.rank,
             candidates: recovery.candidates,
             progress: recovery.progress
         )
@@ -240,20 +334,33 @@ struct ReplicationState: Sendable {
 
     /// Removes expired sessions; changes no outcome.
     mutating func sweep() {
-        if current.isLive { current.sweep() } else { retained?.sweep() }
+        if isFollowing { current.sweep() } else { retained?.sweep() }
     }
 
-    /// Returns the entries that keep the log usable: a heartbeat if it is idle, otherwise snapshots of the
-    /// sessions whose last full entry is older than `age`.
-    mutating func maintenanceDue(age: Duration, limit: Int, at instant: Instant) -> [LogEntry.Content] {
+    /// Returns the entries that keep the log usable: a heartbeat if it is idle, or the clock of Redis was set
+    /// back; otherwise snapshots of the sessions whose last full entry is too old, or in the older half of a
+    /// log that is too large.
+    mutating func maintenanceDue(
+        _ rule: RefreshRule,
+        limit: Int,
+        bytes: Int = .max,
+        at instant: Instant
+    ) -> [LogEntry.Content] {
         guard isWritable, let serverTime = clock.now(at: instant) else { return [] }
         let (applied, now) = (current.applied, current.now)
-        // Ages are judged by the log's time, which only entries advance.
-        guard serverTime - applied.instant < options.idleInterval else { return [.heartbeat] }
-        return current.table.takeDueForRefresh(before: applied.earlier(by: age), at: now, limit: limit)
+        // Ages are judged by the log's own time, which only entries advance.
+        let idle = serverTime - current.accepted.time
+        guard (.seconds(-1)..<options.idleInterval).contains(idle) else { return [.heartbeat] }
+        var bound = applied.earlier(by: rule.age)
+        if Double(logSize.bytes) > Double(compactionSize) * rule.fillLevel,
+            let half = logSize.start(ofLast: compactionSize / 2)
+        {
+            bound = max(bound, half)
+        }
+        return current.table.takeDueForRefresh(before: bound, at: now, limit: limit, bytes: bytes)
             .map { .snapshot($0.id, asOf: applied, $0.record) }
     }
 
     /// Makes sessions due again whose snapshots may not have reached the log.
-    mutating func refreshFailed() { if current.isLive { current.table.retryRefresh() } }
+    mutating func refreshFailed() { if isFollowing { current.table.retryRefresh() } }
 }

@@ -34,8 +34,8 @@ struct LogEntry: Hashable, Sendable {
         case origin
         /// Offers the sender's sessions for the new log; the nonce of the entry identifies the candidacy.
         ///
-        /// `rank` is the position up to which the sender has applied the old log.
-        case candidacy(rank: LogPosition)
+        /// `rank` is how far the sender has applied the old logs.
+        case candidacy(rank: LogRank)
         /// One session of a candidate, live or remembered as ended.
         case transfer(candidacy: UInt64, SessionID, ReplicatedRecord)
         /// All sessions of a candidate precede this entry.
@@ -48,13 +48,54 @@ struct LogEntry: Hashable, Sendable {
 
     /// The log for which the entry was written; each new log has a higher one.
     var epoch: UInt64
-    /// A random number by which the sender recognises its entry.
+    /// A random number by which the sender recognises its entry, and all instances a repeated one.
     var nonce: UInt64
+    /// The milliseconds of the last position at which the entry counts; see `LogPosition`.
+    ///
+    /// Nobody is told that a change failed and sees it happen later, and an old entry cannot be appended again.
+    var notAfter = UInt64.max
     var content: Content
 }
 
-/// A session in the log or in a replica, and the position of its last change.
+extension LogEntry.Content {
+    /// Whether a full Redis must take the entry: everything but new data, which leaves the room to the others.
+    var isEssential: Bool {
+        switch self {
+        case .create, .commit: false
+        default: true
+        }
+    }
+}
+
+/// A session in the log or in a replica.
 struct ReplicatedRecord: Hashable, Sendable {
     var session: RecordState
+    /// The position of its last change.
     var changed: LogPosition
+    /// When its lifetime began: at its creation or at the last sign-in.
+    var started: SessionInstant
+
+    init(session: RecordState, changed: LogPosition, started: SessionInstant? = nil) {
+        self.session = session
+        self.changed = changed
+        self.started = started ?? session.times.created
+    }
+
+    /// Moves what happened while the clock of Redis was ahead to `now`, the time after it was set back.
+    ///
+    /// Otherwise the limits of the session would stand still until the clock has caught up.
+    mutating func clockWasSetBack(to now: SessionInstant) {
+        session.times.created = min(session.times.created, now)
+        session.times.lastUsed = min(session.times.lastUsed, now)
+        if session.times.rotated > now {
+            let lead = now - session.times.rotated
+            session.previousValidUntil = session.previousValidUntil + lead
+            session.previousIsReplayFrom = session.previousIsReplayFrom + lead
+            session.times.rotated = now
+        }
+        if started > now {
+            session.times.deadline = session.times.deadline + (now - started)
+            started = now
+        }
+    }
 }

@@ -4,15 +4,17 @@ import Sessions
 
 /// Encodes log entries, and decodes those that an instance with the same prefix and pepper encoded.
 ///
-/// Format byte, 16 bytes of a MAC, epoch, nonce, kind, content. The MAC is keyed with the pepper and covers
-/// the prefix.
+/// Format byte, 16 bytes of a MAC, epoch, nonce, the last position, kind, content. The MAC is keyed with the
+/// pepper and covers the prefix.
 struct LogEntryCodec: Sendable {
     private let crypto: RecordCrypto
     private let use: String
 
     /// The first byte of each entry.
-    private static let format: UInt8 = 1
+    private static let format: UInt8 = 2
     private static let macLength = 16
+    /// The first bytes of an entry, which tell it from any other.
+    static let tagLength = 1 + macLength
 
     init(_ crypto: RecordCrypto, prefix: String) {
         self.crypto = crypto
@@ -23,6 +25,7 @@ struct LogEntryCodec: Sendable {
         var writer = ByteWriter()
         writer.word(entry.epoch)
         writer.word(entry.nonce)
+        writer.word(entry.notAfter)
         entry.content.encode(to: &writer)
         return [Self.format] + crypto.tag(writer.bytes, for: use) + writer.bytes
     }
@@ -37,6 +40,7 @@ struct LogEntryCodec: Sendable {
             let entry = LogEntry(
                 epoch: try reader.word(),
                 nonce: try reader.word(),
+                notAfter: try reader.word(),
                 content: try LogEntry.Content(from: &reader)
             )
             try reader.end()
@@ -80,7 +84,8 @@ extension LogEntry.Content {
         case .origin: writer.byte(9)
         case .candidacy(let rank):
             writer.byte(10)
-            writer.position(rank)
+            writer.word(rank.epoch)
+            writer.position(rank.position)
         case .transfer(let candidacy, let id, let record):
             writer.kind(11, id)
             writer.word(candidacy)
@@ -126,7 +131,8 @@ extension LogEntry.Content {
             )
         case 8: self = .heartbeat
         case 9: self = .origin
-        case 10: self = .candidacy(rank: try reader.position())
+        case 10:
+            self = .candidacy(rank: LogRank(epoch: try reader.word(), position: try reader.position()))
         case 11:
             let id = try reader.id()
             self = .transfer(candidacy: try reader.word(), id, try ReplicatedRecord(from: &reader))

@@ -2,8 +2,11 @@
 
 import Sessions
 
-/// A position in the log: the ID that Redis gave an entry, a time in milliseconds and a sequence number within
-/// that millisecond.
+/// A position in the log: the ID of an entry, milliseconds and a sequence number within the millisecond.
+///
+/// The milliseconds advance as the clock of Redis does and usually show its time, but never go back: after the
+/// clock was set back they go on from where they were. So they measure how old an entry is; what time it was
+/// is said by the time of the entry.
 struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
     let milliseconds: UInt64
     let sequence: UInt64
@@ -27,13 +30,10 @@ struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     var description: String { "\(milliseconds)-\(sequence)" }
 
-    /// The time at which the entry was appended, by the clock of Redis.
-    var instant: SessionInstant { SessionInstant(milliseconds: Int64(clamping: milliseconds)) }
-
     /// The position as the version in a token: milliseconds since 2024 and 18 bits of the sequence.
     ///
-    /// Never decreases as positions grow; entries beyond the 262,144th of a millisecond share one version. At
-    /// most 18 digits, enough until the year 2093.
+    /// Never decreases as positions grow, and differs for those that `log-append.lua` gives out. At most 18
+    /// digits, enough until the year 2093.
     var version: Int {
         let since2024 = milliseconds < Self.epoch ? 0 : min(milliseconds - Self.epoch, (1 << 41) - 1)
         return Int(since2024 << 18 | min(sequence, (1 << 18) - 1))
@@ -49,5 +49,23 @@ struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     static func < (left: Self, right: Self) -> Bool {
         (left.milliseconds, left.sequence) < (right.milliseconds, right.sequence)
+    }
+}
+
+/// Where and when an entry was appended.
+struct LogMoment: Hashable, Sendable {
+    let position: LogPosition
+    /// By the clock of Redis, which may have been set back since the entry before.
+    let time: SessionInstant
+}
+
+/// How far a replica has got: the later log is further, and in one log the later position.
+struct LogRank: Hashable, Comparable, Sendable {
+    let epoch: UInt64
+    /// The last entry that changed the replica.
+    let position: LogPosition
+
+    static func < (left: Self, right: Self) -> Bool {
+        (left.epoch, left.position) < (right.epoch, right.position)
     }
 }

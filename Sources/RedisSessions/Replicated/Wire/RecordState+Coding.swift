@@ -9,12 +9,14 @@ import Sessions
 extension ReplicatedRecord {
     func encode(to writer: inout ByteWriter) {
         writer.position(changed)
+        writer.instant(started)
         session.encode(to: &writer)
     }
 
     init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
-        changed = try reader.position()
-        session = try RecordState(from: &reader)
+        let changed = try reader.position()
+        let started = try reader.instant()
+        self.init(session: try RecordState(from: &reader), changed: changed, started: started)
     }
 }
 
