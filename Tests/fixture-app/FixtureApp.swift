@@ -44,6 +44,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "How long it still serves, with /healthz saying no, after it was told to stop.")
     var noticeSeconds = variable("NOTICE_SECONDS").flatMap(Int.init) ?? 0
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
+    @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
+    var logLevel = variable("LOG_LEVEL") ?? "notice"
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
     static func variable(_ name: String) -> String? {
@@ -62,6 +64,9 @@ struct FixtureApp: AsyncParsableCommand {
         if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
             throw ValidationError("SESSIONS_STORE: unknown store \(text)")
         }
+        guard Logger.Level(rawValue: logLevel) != nil else {
+            throw ValidationError("Unknown log level \(logLevel)")
+        }
         guard (1...65_535).contains(port) else {
             throw ValidationError("The port must be between 1 and 65535.")
         }
@@ -79,7 +84,7 @@ struct FixtureApp: AsyncParsableCommand {
 
     private func serve() async throws {
         var logger = Logger(label: instance)
-        logger.logLevel = .notice
+        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .notice
         let cookie = isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
         let backend = try Backend(self, cookie: cookie, logger: logger)
         let sessions = try SessionManager(
