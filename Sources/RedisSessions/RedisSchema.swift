@@ -26,6 +26,7 @@ import Sessions
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+/// | revoke | `ZSCORE u:{USER}`, then as end |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///

@@ -69,7 +69,7 @@ import Testing
         sharePrefix: Bool
     ) async throws {
         let redis = try await RedisFixture()
-        let peppers = sharePrefix ? [try SessionPepper(Array(repeating: 7, count: 32))] : []
+        let peppers = sharePrefix ? [try SessionPepper(Array(7..<7 + 32))] : []
         let prefix = sharePrefix ? redis.prefix : nil
         var instances: [Instance] = []
         for name in ["shop", "blog"] {

@@ -29,9 +29,8 @@ public import Sessions
 ///   reconnect within about a second.
 /// * With write access to Redis, entries can be delayed, repeated and deleted, but without the pepper not forged.
 ///
-/// Needs Redis 6.2, and memory for the log: all changes within `retention`. The ACL must allow `XADD XREAD
-/// PEXPIRE PING EVALSHA`, what the scripts call (`XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT LOAD` unless an
-/// operator loads them.
+/// Needs Redis 6.2, and memory for the log: all changes within `retention`. `accessRules(application:)`
+/// are the least rights that suffice.
 public struct ReplicatedSessionStore: SessionStore {
     /// All scripts of the store, for operators whose ACL does not let applications load scripts.
     public static let scripts = LogCommands.scripts
