@@ -182,7 +182,7 @@ let package = Package(
         .testTarget(
             name: "HummingbirdSessionsTests",
             dependencies: [
-                "HummingbirdSessions", "SessionsTesting",
+                "HummingbirdSessions", "SessionsTesting", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]

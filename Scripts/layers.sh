@@ -37,6 +37,7 @@ cookie        Sessions/Cookie/*                                          values 
 store         Sessions/Store/*                                           values credential cookie
 events        Sessions/SessionEvent*                                     values credential store
 caching       Sessions/Request/CacheControl*                             -
+origin        Sessions/Origin/*                                          values credential
 changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store
 commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit

@@ -13,6 +13,7 @@ let store = try RedisSessionStore(redis, application: "hello")
 let sessions = try SessionManager(store: store)
 
 let router = Router(context: BasicSessionsRequestContext.self)
+router.add(middleware: CrossOriginProtectionMiddleware())
 router.add(middleware: SessionsMiddleware(sessions))
 
 router.post("/cart/:item") { _, context in

@@ -21,7 +21,7 @@ struct Shop: Sendable {
     func router() -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: FrameMiddleware(instance: instance))
-        router.add(middleware: SameOriginMiddleware())
+        router.add(middleware: CrossOriginProtectionMiddleware())
         router.add(middleware: SessionsMiddleware(sessions))
 
         router.get("/") { _, context in try await front(context) }

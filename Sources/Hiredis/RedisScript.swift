@@ -29,7 +29,8 @@ public struct RedisScript: Sendable {
     /// Redis prescribes SHA-1; no security depends on it.
     var sha1: String { storage.sha1 }
 
-    var source: [UInt8] { storage.source }
+    /// The source text in UTF-8.
+    package var source: [UInt8] { storage.source }
 
     /// The first two arguments of a call, encoded once.
     func head(_ form: Form) -> [UInt8] {

@@ -29,7 +29,7 @@ import Sessions
 /// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZREM` |
 /// | load by ID and user | as load |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
-/// | readiness | `ZADD u:{} XX`, which changes nothing |
+/// | revoke | `ZSCORE u:{USER}`, then as end |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///

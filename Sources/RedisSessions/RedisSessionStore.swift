@@ -10,9 +10,8 @@
 ///
 /// Each session is one hash and each write is one constant script on it, so that it happens whole or not at
 /// all; keys, fields and commands are listed in `RedisSchema`. Times are the server's. Needs Redis 6 or later
-/// and `noeviction` or a dedicated instance. The ACL must allow `HGETALL PTTL EVALSHA PING ZRANGE ZSCORE
-/// ZREM`, what the scripts call (`EXISTS HMGET HSET HGET HDEL HKEYS HINCRBY DEL PEXPIRE PEXPIREAT TIME ZADD
-/// ZREMRANGEBYSCORE`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`; `check` tries all of them.
+/// and `noeviction` or a dedicated instance; `accessRules(application:)` are the least rights that suffice,
+/// and `check` tries all of them.
 ///
 /// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2, a touch none (nothing waits for
 /// it); the first write of a process one more. An error from Redis, or no answer in time, throws `.storeUnavailable`

@@ -24,8 +24,7 @@ import Sessions
 /// renewal and end 1, a sign-in 2, a touch none. A cookie that does not open costs none. The lists do not show
 /// what the sessions hold.
 ///
-/// The ACL must allow `GET HMGET HGET HGETALL HDEL EVALSHA PING TIME`, what the scripts call (`SET HSET PTTL
-/// PEXPIRE PEXPIREAT`), and `EVAL` and `SCRIPT LOAD` unless an operator loads `scripts`.
+/// `accessRules(application:)` are the least rights in Redis that suffice.
 public struct RevocableSessionStore: SessionStore {
     static let deviceScript = RedisScript(PackageResources.device_lua)
     static let endAllScript = RedisScript(PackageResources.devices_end_lua)

@@ -68,6 +68,23 @@ import Testing
         }
     }
 
+    @Test func `name existing tests for each class of fault`() throws {
+        let rows = try repository.faults()
+        #expect(rows.count >= 15)
+        let missing = try rows.flatMap { row in
+            try row.tests.filter { try !repository.hasTest($0.name, in: $0.file) }.map {
+                "\($0.file) \"\($0.name)\""
+            }
+        }
+        #expect(
+            missing.isEmpty,
+            "Docs/Faults.md names tests that do not exist:\n\(missing.joined(separator: "\n"))"
+        )
+        for row in rows {
+            #expect(!row.source.isEmpty && !row.tests.isEmpty, "\(row.fault): no source or no test")
+        }
+    }
+
     /// Blank lines, comments and indentation aside; a line with `…` stands for what was left out.
     @Test func `show code that is compiled`() throws {
         let compiled = try repository.files.filter {
@@ -150,6 +167,12 @@ private struct Repository {
         }
     }
 
+    /// Whether a test file has a test with exactly this sentence as its name.
+    func hasTest(_ name: String, in file: String) throws -> Bool {
+        try files.filter { $0.hasPrefix("Tests/") && $0.hasSuffix("/\(file).swift") }
+            .contains { try text($0).contains("func `\(name)`(") }
+    }
+
     /// The files that a pattern names: a path, a folder, or either with `*` and `{a,b}`.
     ///
     /// - Parameters:
@@ -211,6 +234,21 @@ private struct Repository {
                     isOpen: row[4].contains("not covered")
                 )
             }
+    }
+
+    /// The rows of `Docs/Faults.md`: the class, where it was reported, and the tests as `File` "sentence", ….
+    func faults() throws -> [(fault: String, source: String, tests: [(file: String, name: String)])] {
+        Self.rows(try text("Docs/Faults.md")).filter { $0.count == 3 }.dropFirst(2).map { row in
+            var (file, tests) = ("", [(file: String, name: String)]())
+            for match in row[2].matches(of: /`(\w+)`|"([^"]+)"/) {
+                if let name = match.2 {
+                    tests.append((file, String(name)))
+                } else {
+                    file = String(match.1 ?? "")
+                }
+            }
+            return (row[0], row[1], tests)
+        }
     }
 
     /// The Swift blocks of a document, as `lines` gives them, without those that belong into a manifest.

@@ -43,6 +43,35 @@ import Testing
         #expect(try await shop.curl("/").contains("id=\"cart-count\">3<"))
     }
 
+    @Test(
+        .enabled(if: ChromiumRun.isInstalled),
+        arguments: ["<form id=x method=post action=URL><input name=product value=mug></form>", ""]
+    )
+    func `a page elsewhere changes nothing from a real browser`(form: String) async throws {
+        let shop = try await Shop()
+        let action = shop.url + "/cart"
+        let script =
+            form.isEmpty
+            ? "fetch('\(action)', {method: 'POST', mode: 'no-cors', body: new URLSearchParams({product: 'mug'})})"
+                + ".then(() => { document.title = 'sent' })"
+            : "document.getElementById('x').submit()"
+        let page = form.replacing("URL", with: action) + "<script>\(script)</script>"
+        let encoded = try #require(page.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+        let chromium = try ChromiumRun(
+            "data:text/html,\(encoded)",
+            [
+                "--dump-dom", "--virtual-time-budget=10000",
+                // Otherwise the browser itself keeps this page from asking a loopback address.
+                "--disable-features=LocalNetworkAccessChecks",
+            ]
+        )
+        try await chromium.wait(seconds: 60)
+        let text = chromium.text
+        // The form leads to the shop's page that says no; the script gets an answer that it cannot read.
+        #expect(text.contains(form.isEmpty ? "<title>sent</title>" : "Not from here"), "\(text.suffix(2000))")
+        #expect(try await shop.redis.keys().isEmpty)
+    }
+
     @Test func `looking around stores nothing, and a form that makes no sense neither`() async throws {
         let shop = try await Shop()
         let page = try await shop.curl("--include", "/")

@@ -19,7 +19,12 @@ import Testing
         var configuration = RedisConfiguration(address: .tcp(host: "127.0.0.1", port: server.port))
         configuration.dedicatedConnections = 1
         configure(&configuration)
-        let connector = Connector(configuration, counters: counters, library: ScriptLibrary(), logger: Logger(label: "test"))
+        let connector = Connector(
+            configuration,
+            counters: counters,
+            library: ScriptLibrary(),
+            logger: Logger(label: "test")
+        )
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         return DedicatedPool(connector, on: eventLoop, pingedAfter: .zero)
     }

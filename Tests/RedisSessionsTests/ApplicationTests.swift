@@ -54,7 +54,8 @@ import Testing
                 redis.client,
                 application: application,
                 prefix: prefix ?? application,
-                peppers: peppers
+                peppers: peppers,
+                newLogDelay: .zero
             )
             let running = Task<Void, Never> { try? await store.run() }
             let isReady = await poll(seconds: 20) { (try? await store.check()) != nil }
@@ -69,7 +70,7 @@ import Testing
         sharePrefix: Bool
     ) async throws {
         let redis = try await RedisFixture()
-        let peppers = sharePrefix ? [try SessionPepper(Array(repeating: 7, count: 32))] : []
+        let peppers = sharePrefix ? [try SessionPepper(Array(7..<7 + 32))] : []
         let prefix = sharePrefix ? redis.prefix : nil
         var instances: [Instance] = []
         for name in ["shop", "blog"] {

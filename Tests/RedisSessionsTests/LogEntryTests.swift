@@ -8,7 +8,7 @@ import Testing
 @Suite struct `Log entry` {
     private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogEntryCodec {
         LogEntryCodec(
-            try RecordCrypto(application: "a", peppers: [SessionPepper(Array(repeating: pepper, count: 32))]),
+            try RecordCrypto(application: "a", peppers: [SessionPepper(Array(pepper..<pepper + 32))]),
             prefix: prefix
         )
     }

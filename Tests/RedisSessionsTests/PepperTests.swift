@@ -52,7 +52,7 @@ import Testing
     }
 
     private static func pepper(_ seed: UInt8) throws -> SessionPepper {
-        try SessionPepper(Array(repeating: seed, count: 32))
+        try SessionPepper(Array(seed..<seed + 32))
     }
 
     /// The rings of a site, each one deployed to one of two instances at a time.

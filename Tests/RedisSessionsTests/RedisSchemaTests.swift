@@ -109,32 +109,61 @@ import Testing
         }
     }
 
-    @Test func `access rules in the documentation cover what is called`() throws {
-        let scripts = try scripts()
-        let stores = [
+    /// The commands of an access rule.
+    private func commands(_ rules: String) -> Set<String> {
+        Set(rules.split(separator: " ").filter { $0.hasPrefix("+") }.map { $0.dropFirst().uppercased() })
+    }
+
+    @Test func `access rules allow what the tables name and the code sends, and nothing else`() throws {
+        let always: Set = ["PING", "EVALSHA", "EVAL", "SCRIPT|LOAD"]
+        let schema = try String(contentsOf: sources.appending(path: "RedisSchema.swift"), encoding: .utf8)
+            .components(separatedBy: "what `RevocableSessionStore` sends")
+        let log = try String(
+            contentsOf: sources.appending(path: "Replicated/Log/LogCommands.swift"),
+            encoding: .utf8
+        )
+        let paths = try FileManager.default.subpathsOfDirectory(atPath: sources.path)
+            .filter { $0.hasSuffix(".swift") }
+        let stores: [(name: String, table: String, rules: String, scripts: [RedisScript])] = [
+            ("RedisSessionStore", schema[0], try RedisSessionStore.accessRules(application: "a"), []),
+            ("RevocableSessionStore", schema[1], try RevocableSessionStore.accessRules(application: "a"), []),
             (
-                "RedisSessionStore",
-                ["create.lua", "commit.lua", "touch.lua", "end.lua", "index.lua", "live.lua"]
+                "Replicated/", log, try ReplicatedSessionStore.accessRules(application: "a"),
+                ReplicatedSessionStore.scripts
             ),
-            ("RevocableSessionStore", ["device.lua", "devices-end.lua", "revocation.lua"]),
         ]
-        for (file, names) in stores {
-            let text = try [file, file + "+Directory"].map { name in
-                try String(contentsOf: sources.appending(path: name + ".swift"), encoding: .utf8)
+        for (name, table, rules, scripts) in stores {
+            var named = Set(
+                table.split(separator: "\n").filter { $0.hasPrefix("/// |") }.flatMap { row in
+                    row.matches(of: /`([A-Z]{3,})\b[^`]*`/).map { String($0.1) }
+                }
+            )
+            for script in scripts {
+                let text = String(decoding: script.source, as: UTF8.self)
+                named.formUnion(text.matches(of: /call\('([A-Z]+)'/).map { String($0.1) })
             }
-            .joined()
-            let comments = text.split(separator: "\n").filter { $0.hasPrefix("///") }
-                .map { $0.dropFirst(3) }.joined()
-            let start = try #require(comments.range(of: "The ACL must allow")).upperBound
-            let end = try #require(comments[start...].firstIndex(of: "."))
-            let allowed = Set(comments[start..<end].matches(of: /[A-Z]{3,}/).map { String($0.output) })
-            var needed: Set<String> = ["EVALSHA", "EVAL", "SCRIPT", "LOAD", "PING"]
-            for name in names {
-                let script = try #require(scripts[name])
-                needed.formUnion(script.matches(of: /redis\.p?call\('([A-Z]+)'/).map { String($0.1) })
-            }
-            needed.formUnion(text.matches(of: /RedisCommand\(\s*"([A-Z]+)"/).map { String($0.1) })
-            #expect(needed.isSubset(of: allowed), "\(file): \(needed.subtracting(allowed).sorted())")
+            named.subtract(["KEY"])
+            let difference = commands(rules).symmetricDifference(named.union(always)).sorted()
+            #expect(difference.isEmpty, "\(name), rules and table: \(difference)")
+            let sent = Set(
+                try paths.filter { $0.hasPrefix(name) }.flatMap { path in
+                    try String(contentsOf: sources.appending(path: path), encoding: .utf8)
+                        .matches(of: /RedisCommand\(\s*"([A-Z]+)"/).map { String($0.1) }
+                }
+            )
+            #expect(sent.isSubset(of: commands(rules)), "\(name): \(sent.subtracting(commands(rules)))")
+        }
+    }
+
+    @Test func `SECURITY shows the access rules as lines to copy`() throws {
+        let text = try String(contentsOf: sources.appending(path: "../../SECURITY.md"), encoding: .utf8)
+        for rules in [
+            try RedisSessionStore.accessRules(application: "shop"),
+            try RevocableSessionStore.accessRules(application: "shop"),
+            try ReplicatedSessionStore.accessRules(application: "shop"),
+        ] {
+            let line = "ACL SETUSER shop on >PASSWORD \(rules)"
+            #expect(text.split(separator: "\n").contains { $0 == line }, "\(line)")
         }
     }
 }

@@ -37,7 +37,7 @@ import Testing
         try await late.store.ready()
         #expect(try await late.store.found(other.credential).principal == "ann")
         _ = try await fleet.stores[1].make(principal: "bob")
-        #expect(try await fleet.stores[1].end(other))
+        #expect(try await fleet.stores[1].end(other) == .ended)
         #expect(fleet.stores.allSatisfy { $0.statistics.recoveries == 1 })
     }
 
@@ -55,7 +55,7 @@ import Testing
         let before = store.statistics.applied
         _ = try await store.touch(record, isDue: true)
         #expect(await poll(seconds: 10) { store.statistics.applied > before })
-        #expect(try await store.end(second))
+        #expect(try await store.end(second) == .ended)
         #expect(try await store.revokeAll(of: "ann", except: nil) == 2)
         // What is lost then comes back, too.
         try await server.admin("DEL", key(fleet))

@@ -302,7 +302,7 @@ import Testing
         let other = try ReplicaFleet.member(
             server.url,
             fleet.prefix,
-            peppers: [SessionPepper(Array(repeating: 9, count: 32))]
+            peppers: [SessionPepper(Array(9..<9 + 32))]
         )
         defer { other.running.cancel() }
         try await other.store.ready()

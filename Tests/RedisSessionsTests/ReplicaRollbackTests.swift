@@ -17,7 +17,7 @@ import Testing
         let bob = try await fleet.stores[0].make(["a": [1]], principal: "bob")
         try await fleet.settle()
         try await fleet.server.admin("SAVE")
-        #expect(try await fleet.stores[1].end(ann))
+        #expect(try await fleet.stores[1].end(ann) == .ended)
         let carl = try await fleet.stores[0].make(["a": [1]], principal: "carl")
         let changed = try await fleet.stores[1].set("a", 2, bob)
         try await fleet.settle()
@@ -45,7 +45,7 @@ import Testing
         let bob = try await fleet.stores[0].make(["a": [1]], principal: "bob")
         try await fleet.settle()
         try await fleet.server.admin("SAVE")
-        #expect(try await fleet.stores[0].end(ann))
+        #expect(try await fleet.stores[0].end(ann) == .ended)
         try await fleet.settle()
         let gate = Gate()
         for store in fleet.stores { store.beforeApplying(gate.pass) }

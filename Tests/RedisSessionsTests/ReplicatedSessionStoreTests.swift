@@ -56,7 +56,7 @@ extension SessionStore {
             try await ReplicaFleet(
                 3,
                 on: try await shared.value,
-                peppers: [SessionPepper(Array(repeating: 7, count: 32))]
+                peppers: [SessionPepper(Array(7..<7 + 32))]
             )
             .harness
         )
@@ -275,18 +275,28 @@ extension SessionStore {
     }
 
     @Test func `works under the least privileges that its documentation names`() async throws {
-        let allowed = "xread xtrim pexpire ping evalsha xadd xrange xrevrange time eval script|load".split(
-            separator: " "
-        ).map { "+\($0)" }
-        let server = try await RedisServer(
-            ["--user", "app", "on", ">pw", "~app:*", "resetchannels", "-@all"] + allowed
-        )
+        let rules = try ReplicatedSessionStore.accessRules(application: "app").split(separator: " ")
+        let server = try await RedisServer(["--user", "app", "on", ">pw"] + rules.map(String.init))
         let member = try ReplicaFleet.member("redis://app:pw@127.0.0.1:\(server.port)", "app:1")
         defer { member.running.cancel() }
         try await member.store.ready()
         let record = try await member.store.make(principal: "ann")
         try await member.store.set("a", 1, record)
         #expect(try await member.store.revokeAll(of: "ann", except: nil) == 1)
+        #expect(try await server.admin("ACL", "LOG") == "")
+    }
+
+    /// The fleet signs in as nobody, so the rights are those of the default user.
+    @Test func `keeps the contract under the least privileges`() async throws {
+        let rules = try ReplicatedSessionStore.accessRules(application: "app")
+            .replacing("~app:*", with: "~t*").split(separator: " ").map(String.init)
+        let server = try await RedisServer(
+            ["--user", "default", "on", "nopass"] + rules + ["--user", "root", "on", ">pw", "~*", "+@all"],
+            adminAuth: ["--user", "root", "-a", "pw", "--no-auth-warning"]
+        )
+        for rule in SessionStoreContract.rules {
+            try await rule.check(try await ReplicaFleet(1, on: server).harness)
+        }
         #expect(try await server.admin("ACL", "LOG") == "")
     }
 }

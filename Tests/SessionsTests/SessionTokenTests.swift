@@ -157,7 +157,7 @@ import Testing
     // MARK: Hashes (R33, R34)
 
     private func crypto(_ application: String = "shop", _ peppers: [UInt8] = []) throws -> RecordCrypto {
-        let peppers = try peppers.map { try SessionPepper([UInt8](repeating: $0, count: 32)) }
+        let peppers = try peppers.map { try SessionPepper(Array($0..<$0 + 32)) }
         return try RecordCrypto(application: application, peppers: peppers)
     }
 
@@ -177,6 +177,14 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        Array("correct-horse-battery-staple-2026".utf8), Array(String(repeating: "a1", count: 32).utf8),
+        [UInt8](repeating: 0, count: 32), [UInt8](repeating: 7, count: 64), [],
+    ]) func `a password and a repeated byte are no pepper`(bytes: [UInt8]) throws {
+        let error = try #require(throws: SessionError.self) { try SessionPepper(bytes) }
+        #expect(error.code == .invalidConfiguration && error.message.contains("random bytes"))
+    }
+
     @Test func `the first pepper writes and all are tried`() throws {
         let (old, new) = (try crypto("shop", [1]), try crypto("shop", [2, 1]))
         let token = SessionToken()
@@ -188,7 +196,7 @@ import Testing
         #expect(!new.isAuthentic(old.tag([1, 2], for: "log"), [1, 2], for: "other"))
         let introduced = try RecordCrypto(
             application: "shop",
-            peppers: [SessionPepper([UInt8](repeating: 2, count: 32)), .none]
+            peppers: [SessionPepper(Array(2..<2 + 32)), .none]
         )
         #expect(introduced.hashes(token).last == (try crypto().hash(token)))
     }

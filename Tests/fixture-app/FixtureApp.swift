@@ -48,6 +48,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Option(help: "The longest sealed cookie, all parts together.") var sealBytes =
         variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
+    @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
+    var logLevel = variable("LOG_LEVEL") ?? "notice"
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
     static func variable(_ name: String) -> String? {
@@ -59,7 +61,8 @@ struct FixtureApp: AsyncParsableCommand {
     func validate() throws {
         // A variable that can not be read must not silently mean the default.
         let numbers = [
-            "PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS", "NEW_LOG_DELAY_SECONDS", "SEAL_BYTES",
+            "PORT", "IDLE_SECONDS", "LIFETIME_SECONDS", "NOTICE_SECONDS", "NEW_LOG_DELAY_SECONDS",
+            "SEAL_BYTES",
         ]
         for name in numbers {
             if let text = Self.variable(name), Int(text) == nil {
@@ -68,6 +71,9 @@ struct FixtureApp: AsyncParsableCommand {
         }
         if let text = Self.variable("STORE"), Store(rawValue: text) == nil {
             throw ValidationError("SESSIONS_STORE: unknown store \(text)")
+        }
+        guard Logger.Level(rawValue: logLevel) != nil else {
+            throw ValidationError("Unknown log level \(logLevel)")
         }
         guard (1...65_535).contains(port) else {
             throw ValidationError("The port must be between 1 and 65535.")
@@ -86,7 +92,7 @@ struct FixtureApp: AsyncParsableCommand {
 
     private func serve() async throws {
         var logger = Logger(label: instance)
-        logger.logLevel = .notice
+        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .notice
         let cookie = isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
         let backend = try Backend(self, cookie: cookie, logger: logger)
         let sessions = try SessionManager(

@@ -38,9 +38,8 @@ public import Sessions
 ///
 /// Needs Redis 6.2, and memory for the log: the changes within `retention`, at most six times the size of the
 /// sessions, counting 300 bytes for each besides its attributes, and 32 MiB; usually half of it. At that size new
-/// data is refused with `.storeFull`, and sign-outs go on, also when Redis itself is full. The ACL must allow
-/// `XREAD XTRIM PEXPIRE PING EVALSHA`, what the scripts call (`XADD XRANGE XREVRANGE TIME`), and `EVAL` and `SCRIPT
-/// LOAD` unless an operator loads them.
+/// data is refused with `.storeFull`, and sign-outs go on, also when Redis itself is full.
+/// `accessRules(application:)` are the least rights that suffice.
 public struct ReplicatedSessionStore: SessionStore {
     /// All scripts of the store, for operators whose ACL does not let applications load scripts.
     public static let scripts = LogCommands.scripts

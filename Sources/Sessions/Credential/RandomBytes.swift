@@ -8,6 +8,14 @@ enum RandomBytes {
         return (0..<words).flatMap { _ in bytes(of: generator.next()) }
     }
 
+    /// Returns what shows that a key did not come from a random generator; nil when nothing does (R62).
+    static func weakness(of key: [UInt8]) -> String? {
+        if key.allSatisfy({ (0x20...0x7E).contains($0) }) {
+            return "it holds printable characters only, as a password does; use 32 random bytes"
+        }
+        return key.allSatisfy { $0 == key[0] } ? "all its bytes are the same; use 32 random bytes" : nil
+    }
+
     /// Returns the 8 bytes of a word, the most significant first.
     static func bytes(of word: UInt64) -> [UInt8] {
         unsafe withUnsafeBytes(of: word.bigEndian) { unsafe Array($0) }

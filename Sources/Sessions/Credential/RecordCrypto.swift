@@ -5,8 +5,8 @@ import Crypto
 /// A secret of the servers that keys everything derived from secrets and user names in a store.
 ///
 /// With a pepper, an attacker who can read and write the store can neither test guesses of a user name nor
-/// plant a record that accepts a secret of their own (R33). Make one with `openssl rand 32 | basenc
-/// --base64url`.
+/// plant a record that accepts a secret of their own (R33); what a session holds they can still change and
+/// roll back. Without one they can sign in as anybody. Make one with `openssl rand 32 | basenc --base64url`.
 public struct SessionPepper: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
@@ -14,14 +14,18 @@ public struct SessionPepper: Sendable, CustomStringConvertible, CustomDebugStrin
 
     /// Creates a pepper.
     ///
-    /// - Parameter bytes: at least 32 bytes from a random generator.
-    /// - Throws: `.invalidConfiguration` when it is shorter.
+    /// - Parameter bytes: at least 32 bytes from a random generator; decode what is configured as text.
+    /// - Throws: `.invalidConfiguration` when it is shorter, for a password (printable characters only) and
+    ///   for one repeated byte.
     public init(_ bytes: [UInt8]) throws(SessionError) {
         guard bytes.count >= 32 else {
             throw SessionError(
                 .invalidConfiguration,
                 "A pepper needs at least 32 random bytes; this one has \(bytes.count)."
             )
+        }
+        if let weakness = RandomBytes.weakness(of: bytes) {
+            throw SessionError(.invalidConfiguration, "A pepper cannot be used: \(weakness).")
         }
         self.bytes = bytes
     }
@@ -146,12 +150,13 @@ package struct RecordCrypto: Sendable {
         return difference == 0
     }
 
-    /// Returns the user name, encrypted so that only the holder of the token can read it (R33).
+    /// Returns the user name, encrypted so that only the holder of the token can read it and only a holder of
+    /// the pepper can write it (R33).
     package func encrypt(principal: String, for token: SessionToken) -> [UInt8] {
         // Fails only for inputs of many gigabytes; an empty result decrypts as "no principal".
         let box = try? ChaChaPoly.seal(
             Array(principal.utf8),
-            using: principalKey(token),
+            using: principalKey(token, macs[0]),
             authenticating: token.id.bytes
         )
         return box.map { Array($0.combined) } ?? []
@@ -159,15 +164,21 @@ package struct RecordCrypto: Sendable {
 
     /// Returns the user name; nil when it was encrypted for another token or was changed.
     package func decryptPrincipal(_ bytes: [UInt8], with token: SessionToken) -> String? {
-        guard let box = try? ChaChaPoly.SealedBox(combined: bytes),
-            let plain = try? ChaChaPoly.open(box, using: principalKey(token), authenticating: token.id.bytes)
-        else { return nil }
-        return String(validating: plain, as: UTF8.self)
+        guard let box = try? ChaChaPoly.SealedBox(combined: bytes) else { return nil }
+        for mac in macs {
+            let key = principalKey(token, mac)
+            if let plain = try? ChaChaPoly.open(box, using: key, authenticating: token.id.bytes) {
+                return String(validating: plain, as: UTF8.self)
+            }
+        }
+        return nil
     }
 
-    private func principalKey(_ token: SessionToken) -> SymmetricKey {
-        var mac = HMAC<SHA256>(key: SymmetricKey(data: token.secret))
-        mac.update(data: Array("principal".utf8))
+    /// With the secret alone, a writer to the store could encrypt another user's name for a cookie of their own.
+    private func principalKey(_ token: SessionToken, _ mac: HMAC<SHA256>) -> SymmetricKey {
+        var mac = mac
+        mac.update(data: Array("name".utf8))
+        mac.update(data: token.secret)
         return SymmetricKey(data: Array(mac.finalize()))
     }
 

@@ -24,12 +24,7 @@ public struct SealKey: Sendable, CustomStringConvertible, CustomDebugStringConve
             throw Self.refusal("its name must be 1 to 32 letters, digits, - or _")
         }
         guard bytes.count == 32 else { throw Self.refusal("it has \(bytes.count) bytes instead of 32") }
-        guard !bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-            throw Self.refusal("it holds printable characters only, as a password does; use 32 random bytes")
-        }
-        guard !bytes.allSatisfy({ $0 == bytes[0] }) else {
-            throw Self.refusal("all its bytes are the same; use 32 random bytes")
-        }
+        if let weakness = RandomBytes.weakness(of: bytes) { throw Self.refusal(weakness) }
         self.id = id
         secret = SymmetricKey(data: bytes)
     }
