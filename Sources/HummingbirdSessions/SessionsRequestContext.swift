@@ -18,10 +18,13 @@ extension SessionsRequestContext {
     /// One round trip to the store at the first call, none for a client without a cookie. See
     /// `RequestSession.session()`.
     ///
+    /// - Parameter isPassive: whether this is no use of the session, so that the idle timeout goes on: for polling.
     /// - Returns: the session, anonymous if the client has none.
     /// - Throws: `.storeUnavailable`, which becomes a 503 with `Retry-After` if it is not handled;
     ///   `.invalidConfiguration` when no `SessionsMiddleware` stands before the route, which becomes a 500.
-    public func session() async throws(SessionError) -> Session { try await present().session() }
+    public func session(isPassive: Bool = false) async throws(SessionError) -> Session {
+        try await present().session(isPassive: isPassive)
+    }
 
     /// The manager, for lists of sessions and revocations.
     ///

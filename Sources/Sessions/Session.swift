@@ -25,6 +25,7 @@ public final class Session: Sendable {
         var credential: SessionCredential?
         var isClosed = false
         var keepsChangesOnError = false
+        var isPassive = false
         /// Counts the writes, so that a write made outside of the lock notices another.
         var generation = 0
 
@@ -199,7 +200,23 @@ public final class Session: Sendable {
         }
     }
 
+    /// Restarts the idle timeout now, for a handler that may run longer than that.
+    ///
+    /// At most one round trip; nothing happens for a session that is not stored, or kept in the cookie.
+    ///
+    /// - Throws: `.storeUnavailable`.
+    public func keepAlive() async throws(SessionError) {
+        guard let record = work.record, record.residence == .server else { return }
+        _ = try await commits.store.touch(record, isDue: true)
+    }
+
     // MARK: Inside
+
+    /// Whether no part of the request counts as a use of the session.
+    var isPassive: Bool {
+        get { state.withLock { $0.isPassive } }
+        set { state.withLock { $0.isPassive = newValue } }
+    }
 
     /// `update` for values that are taken in order to show them; see `keepUnshown`.
     func show<Value>(
@@ -256,6 +273,7 @@ public final class Session: Sendable {
         state.withLock { state in
             defer { state.work.changes.dropClosures() }
             state.isClosed = true
+            state.work.isPassive = state.isPassive
             return state.work
         }
     }

@@ -28,6 +28,12 @@ public struct SessionInstant: Hashable, Comparable, Sendable {
     /// Stores use their own clock where they have one.
     public static var now: Self { Self(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
 
+    /// Returns a clock that starts at the system's time and then goes on evenly, whatever is done to that.
+    package static func monotonicClock() -> @Sendable () -> SessionInstant {
+        let (start, origin) = (SessionInstant.now, ContinuousClock.now)
+        return { start + (ContinuousClock.now - origin) }
+    }
+
     /// Whether `left` is earlier.
     public static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
 

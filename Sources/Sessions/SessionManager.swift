@@ -203,11 +203,15 @@ public final class SessionManager: Sendable {
 
     /// Loads the session of a credential; an anonymous one when there is none.
     func load(_ credential: SessionCredential) async throws(SessionError) -> Session {
-        let load: SessionLoadResult
+        var load: SessionLoadResult
         do { load = try await store.load(credential) } catch {
             // A client that hung up has not shown that the store is down.
             if !Task.isCancelled { events.emit(SessionEvent(.storeFailed, detail: "load: \(error)")) }
             throw error
+        }
+        if case .found(var record) = load {
+            record.times = policy.limited(record.times)
+            load = record.now < record.times.expiry ? .found(record) : .absent(.unknown)
         }
         if case .absent(let absence) = load {
             events.emit(SessionEvent(absence: absence))

@@ -7,7 +7,7 @@
 /// exclusive: *at* the deadline the session is over. Reads no clock; times are passed in. Source: R17–R24;
 /// NIST SP 800-63B-4 §5.2.
 public struct SessionPolicy: Hashable, Sendable {
-    /// How long a session may lie unused.
+    /// How long a session may lie unused; for a session that was made under a longer one, this one counts.
     ///
     /// Default 30 minutes. A mere read moves the deadline when a tenth of this has passed, so that reads cost no write; the
     /// session may therefore end up to a tenth early, never late.
@@ -76,6 +76,10 @@ public struct SessionPolicy: Hashable, Sendable {
             idleTimeout >= .seconds(1),
             "idleTimeout is below 1 s; sessions would end between two clicks."
         )
+        try require(
+            idleTimeout <= century,
+            "idleTimeout is above 100 years; choose a limit that can be reached."
+        )
         try require(lifetime >= .seconds(1), "lifetime is below 1 s; sessions would end between two clicks.")
         try require(lifetime <= century, "lifetime is above 100 years; choose a limit that can be reached.")
         try require((0...0.5).contains(touchFraction), "touchFraction must be between 0 and 0.5.")
@@ -86,6 +90,15 @@ public struct SessionPolicy: Hashable, Sendable {
         if let renewalInterval {
             try require(renewalInterval > renewalGrace, "renewalInterval must be longer than renewalGrace.")
         }
+    }
+
+    /// Returns the times with the smaller of their own idle timeout and this policy's.
+    ///
+    /// So a policy that was made stricter concerns the sessions that exist, too.
+    package func limited(_ times: SessionTimes) -> SessionTimes {
+        var times = times
+        times.idleTimeout = min(times.idleTimeout, idleTimeout)
+        return times
     }
 
     /// Returns whether a request that only read should restart the idle timeout.

@@ -87,7 +87,7 @@ extension SharedFleet {
                 let request = "GET /whoami HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n"
                 #expect(status(ofRaw: try await sendRaw(Array(request.utf8), port: app.port)) == 200)
             }
-            let said = app.output.components(separatedBy: "misconfigured").count - 1
+            let said = app.output.components(separatedBy: "session misconfigured").count - 1
             #expect(said == 1 && !app.output.contains("shop.example.org"))
             await app.terminate()
         }
@@ -103,7 +103,7 @@ extension SharedFleet {
             try await send("shop.example.org", "X-Forwarded-Proto: https")
             #expect(!app.output.contains("misconfigured"))
             for _ in 0..<3 { try await send("shop.example.org") }
-            #expect(app.output.components(separatedBy: "misconfigured").count == 2)
+            #expect(app.output.components(separatedBy: "session misconfigured").count == 2)
             await app.terminate()
         }
 

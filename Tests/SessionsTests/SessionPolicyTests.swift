@@ -122,6 +122,60 @@ import Testing
         #expect(site.store.counts[.touch] == 1)
     }
 
+    // MARK: Uses
+
+    @Test func `a stricter policy concerns the sessions that exist`() async throws {
+        let site = try Site(policy: SessionPolicy(idleTimeout: .seconds(3600)))
+        let cookie = try await site.start()
+        let stricter = try Site(policy: SessionPolicy(idleTimeout: .seconds(60)), sharing: site)
+        site.clock.advance(by: .seconds(59))
+        try await stricter.send(cookie) { session in
+            #expect(session[.item] == "tea")
+            #expect(session.expiresIn == .seconds(60))
+        }
+        site.clock.advance(by: .seconds(60))
+        try await stricter.send(cookie) { #expect($0[.item] == nil) }
+        // It is not ended, so a policy that was wrong can be taken back.
+        try await site.send(cookie) { #expect($0[.item] == "tea") }
+    }
+
+    @Test func `a passive request reads and is no use`() async throws {
+        let site = try Site()
+        let cookie = try await site.start()
+        site.clock.advance(by: .seconds(1000))
+        for (passive, touches) in [([true], 0), ([true, true], 0), ([true, false], 1), ([false, true], 1)] {
+            let before = site.store.counts[.touch] ?? 0
+            let exchange = site.open(cookie)
+            for isPassive in passive {
+                let session = try await exchange.session(isPassive: isPassive)
+                #expect(session[.item] == "tea")
+            }
+            _ = try await site.close(exchange, cookie)
+            #expect((site.store.counts[.touch] ?? 0) - before == touches, "\(passive)")
+            if touches > 0 { site.clock.advance(by: .seconds(1000)) }
+        }
+        let exchange = site.open(cookie)
+        try await exchange.session(isPassive: true).set(.item, "cake")
+        _ = try await site.close(exchange, cookie)
+        site.clock.advance(by: .seconds(1799))
+        #expect(try await site.read(cookie, .item) == "cake")
+    }
+
+    @Test func `a handler can keep the session alive`() async throws {
+        let site = try Site()
+        let cookie = try await site.start()
+        let exchange = site.open(cookie)
+        let session = try await exchange.session()
+        for _ in 0..<3 {
+            site.clock.advance(by: .seconds(1700))
+            try await session.keepAlive()
+        }
+        try session.set(.item, "cake")
+        _ = try await site.close(exchange, cookie)
+        #expect(try await site.read(cookie, .item) == "cake")
+        try await site.send { session in try await session.keepAlive() }
+    }
+
     // MARK: Renewal
 
     @Test func `a renewal is due at the interval`() {
@@ -165,7 +219,7 @@ import Testing
     @Test func `the longest timeouts work`() async throws {
         let century = Duration.seconds(100 * 366 * 86_400)
         let policy = SessionPolicy(
-            idleTimeout: .seconds(Int64.max),
+            idleTimeout: century,
             lifetime: century,
             touchFraction: 0.5,
             renewalInterval: .seconds(Int64.max)
@@ -201,6 +255,7 @@ import Testing
 
     @Test(arguments: [
         (SessionPolicy(idleTimeout: .milliseconds(999)), "idleTimeout is below 1 s"),
+        (SessionPolicy(idleTimeout: .seconds(Int64.max)), "idleTimeout is above 100 years"),
         (SessionPolicy(idleTimeout: .zero), "idleTimeout is below 1 s"),
         (SessionPolicy(idleTimeout: .seconds(-1)), "idleTimeout is below 1 s"),
         (SessionPolicy(lifetime: .milliseconds(999)), "lifetime is below 1 s"),

@@ -263,7 +263,8 @@ struct CommitAttempt: Sendable {
 
     private func touch(_ record: SessionRecord) -> Step {
         guard canSetCookie || record.residence == .server else { return .finish(.keep) }
-        return .touch(record, isDue: policy.isTouchDue(record.times, now: record.now, jitter: jitter))
+        let isDue = !work.isPassive && policy.isTouchDue(record.times, now: record.now, jitter: jitter)
+        return .touch(record, isDue: isDue)
     }
 
     /// Gives the changes up; a renewal that only the policy asked for is not one.

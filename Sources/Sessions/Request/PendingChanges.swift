@@ -191,6 +191,8 @@ struct UncommittedSession: Sendable {
     private(set) var isSignOut = false
     /// The record that `signOut` is to end.
     private(set) var signedOut: SessionRecord?
+    /// Whether reading the session was no use of it.
+    var isPassive = false
     /// When the handler signed in, by this process' clock.
     var signInTime: ContinuousClock.Instant?
     /// What a commit during the request has issued and the response has to carry, if no later commit replaces it.

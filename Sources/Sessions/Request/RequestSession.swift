@@ -53,15 +53,21 @@ public final class RequestSession: Sendable {
     /// One round trip the first time, none without a cookie. A client without a session, or with one that is
     /// over, gets an anonymous one, which is stored once it holds something.
     ///
+    /// - Parameter isPassive: whether this is no use of the session, for example a page that polls by itself: the
+    ///   idle timeout is not restarted then, unless the session is changed or asked for in the same request without
+    ///   it.
     /// - Returns: the session; closed if the response head was sent in the meantime.
     /// - Throws: `.storeUnavailable`: nothing is known about the client then, and no cookie is touched (R81);
     ///   `.closed` after the response head.
-    public func session() async throws(SessionError) -> Session {
+    public func session(isPassive: Bool = false) async throws(SessionError) -> Session {
         let (known, isClosed) = state.withLock { state in
             state.isTouched = true
             return (state.session, state.isClosed)
         }
-        if let known { return known }
+        if let known {
+            if !isPassive { known.isPassive = false }
+            return known
+        }
         guard !isClosed else {
             throw SessionError(.closed, "The response is on its way; ask for the session in the handler.")
         }
@@ -70,6 +76,7 @@ public final class RequestSession: Sendable {
             // Two tasks of one handler may both be here: the first to finish counts, after the commit neither.
             if state.isClosed { _ = loaded.close() }
             let session = state.session ?? loaded
+            session.isPassive = isPassive && (state.session == nil || session.isPassive)
             state.session = session
             return session
         }

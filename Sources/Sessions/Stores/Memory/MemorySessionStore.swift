@@ -32,12 +32,12 @@ public final class MemorySessionStore: SessionDirectory {
     ///   - maximumSessions: how many records it holds, ended ones included for as long as they are
     ///     remembered.
     ///   - maximumBytes: how many bytes all attributes together may have.
-    ///   - now: the clock; the system's by default.
+    ///   - now: the clock; by default one that goes on evenly when the system's time is set.
     /// - Throws: `.invalidConfiguration` for a bound below one.
     public init(
         maximumSessions: Int = 100_000,
         maximumBytes: Int = 256 << 20,
-        now: @escaping @Sendable () -> SessionInstant = { .now }
+        now: (@Sendable () -> SessionInstant)? = nil
     ) throws(SessionError) {
         guard maximumSessions > 0, maximumBytes > 0 else {
             throw SessionError(
@@ -48,7 +48,7 @@ public final class MemorySessionStore: SessionDirectory {
         crypto = try RecordCrypto(application: "memory", peppers: [])
         self.maximumSessions = maximumSessions
         self.maximumBytes = maximumBytes
-        self.now = now
+        self.now = now ?? SessionInstant.monotonicClock()
     }
 
     /// How many records are held, ended and not yet swept ones included.
