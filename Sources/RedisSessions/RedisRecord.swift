@@ -74,6 +74,7 @@ struct RedisRecord {
             created: created,
             lastUsed: lastUsed,
             rotated: rotated,
+            authenticated: instant(.authenticated),
             deadline: deadline,
             idleTimeout: .milliseconds(idle)
         )
@@ -177,7 +178,13 @@ struct RedisRecord {
 
     /// Returns the record's entry in a list.
     func summary(_ id: SessionID) -> SessionSummary {
-        SessionSummary(id: id, created: times.created, lastUsed: times.lastUsed, attributes: attributes)
+        SessionSummary(
+            id: id,
+            created: times.created,
+            lastUsed: times.lastUsed,
+            authenticatedAt: times.authenticated,
+            attributes: attributes
+        )
     }
 
     private static func instant(_ bytes: [UInt8]?) -> SessionInstant? {

@@ -56,6 +56,8 @@ struct RedisSchema: Sendable {
         case created = "@created"
         case lastUsed = "@used"
         case rotated = "@rotated"
+        /// When the user signed in; missing in an anonymous session.
+        case authenticated = "@authenticated"
         /// The absolute deadline.
         case deadline = "@deadline"
         /// The idle timeout in milliseconds.

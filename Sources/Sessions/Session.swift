@@ -94,6 +94,25 @@ public final class Session: Sendable {
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { work.record?.times.created }
 
+    /// When the user signed in last, by the store's clock; nil for an anonymous session and in the request that signs
+    /// in.
+    ///
+    /// Renewals do not change it.
+    public var authenticatedAt: SessionInstant? {
+        work.changes.isSignIn ? nil : work.record?.times.authenticated
+    }
+
+    /// Returns whether the user signed in within the given time: for a step-up before what is sensitive.
+    ///
+    /// - Parameter time: how long ago at most.
+    /// - Returns: false for an anonymous session; true in the request that signs in.
+    public func isAuthenticated(within time: Duration) -> Bool {
+        let work = work
+        if work.changes.isSignIn { return true }
+        guard let record = work.record, let authenticated = record.times.authenticated else { return false }
+        return record.now - authenticated <= time
+    }
+
     /// How long the session stays valid if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
         guard let record = work.record else { return nil }

@@ -12,7 +12,7 @@ public struct SessionPolicy: Hashable, Sendable {
     /// Default 30 minutes. A mere read moves the deadline when a tenth of this has passed, so that reads cost no write; the
     /// session may therefore end up to a tenth early, never late.
     public var idleTimeout: Duration
-    /// How long a session may live however much it is used.
+    /// How long a session may live however much it is used; for one that was made under a longer one, this one counts.
     ///
     /// Default 12 hours.
     public var lifetime: Duration
@@ -92,12 +92,13 @@ public struct SessionPolicy: Hashable, Sendable {
         }
     }
 
-    /// Returns the times with the smaller of their own idle timeout and this policy's.
+    /// Returns the times with the smaller of their own limits and this policy's.
     ///
     /// So a policy that was made stricter concerns the sessions that exist, too.
     package func limited(_ times: SessionTimes) -> SessionTimes {
         var times = times
         times.idleTimeout = min(times.idleTimeout, idleTimeout)
+        times.deadline = min(times.deadline, (times.authenticated ?? times.created) + lifetime)
         return times
     }
 

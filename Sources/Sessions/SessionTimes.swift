@@ -8,6 +8,8 @@ public struct SessionTimes: Hashable, Sendable {
     public var lastUsed: SessionInstant
     /// When the current secret was issued.
     public var rotated: SessionInstant
+    /// When the user signed in, by the clock that wrote it; nil for an anonymous session.
+    public var authenticated: SessionInstant?
     /// The absolute end, however much the session is used.
     public var deadline: SessionInstant
     /// The idle timeout that was in force at the creation or the last sign-in.
@@ -18,12 +20,14 @@ public struct SessionTimes: Hashable, Sendable {
         created: SessionInstant,
         lastUsed: SessionInstant,
         rotated: SessionInstant,
+        authenticated: SessionInstant? = nil,
         deadline: SessionInstant,
         idleTimeout: Duration
     ) {
         self.created = created
         self.lastUsed = lastUsed
         self.rotated = rotated
+        self.authenticated = authenticated
         self.deadline = deadline
         self.idleTimeout = idleTimeout
     }

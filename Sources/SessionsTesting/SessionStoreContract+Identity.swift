@@ -45,6 +45,29 @@ extension SessionStoreContract {
                 _ = try await harness.found(new)
             }
         },
+        Rule("a record knows when its user signed in, and a renewal changes nothing about it") { harness in
+            let anonymous = try await harness.create()
+            let before = try await harness.found(anonymous)
+            if before.principal == nil {
+                try expect(before.times.authenticated == nil, "a visitor has signed in")
+            }
+            try await harness.advance(.seconds(20))
+            let signedIn = try await harness.rotate(
+                try await harness.found(anonymous),
+                .signIn(principal: "ann", keeping: [])
+            )
+            try expect(
+                try await harness.found(signedIn).times.authenticated != nil,
+                "it does not know when its user signed in"
+            )
+            try await harness.advance(.seconds(20))
+            let renewed = try await harness.rotate(try await harness.found(signedIn), .renew)
+            let later = try await harness.found(renewed)
+            guard let kept = later.times.authenticated else { throw Mismatch("a renewal forgot it", #line) }
+            try expect(later.now - kept >= .seconds(15), "a renewal is no authentication")
+            let direct = try await harness.found(try await harness.create(principal: "ann"))
+            try expect(direct.times.authenticated != nil, "a session that begins signed in does not know")
+        },
         Rule("a sign-in applies the operations that came with it") { harness in
             let old = try await harness.create(["n": "5", "gone": "1"])
             let change = SessionChange(

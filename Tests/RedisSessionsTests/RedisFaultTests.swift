@@ -20,7 +20,7 @@ import Testing
         init(_ server: RedisServer, user: String = "") async throws {
             self.server = server
             var configuration = try RedisConfiguration(url: "redis://\(user)127.0.0.1:\(server.port)")
-            configuration.commandTimeout = .milliseconds(user.isEmpty ? 800 : 5000)
+            configuration.commandTimeout = .milliseconds(user.isEmpty ? 1500 : 5000)
             admin = try patientClient(server.url)
             let maker = try RedisSessionStore(admin, application: "shop")
             let draft = SessionDraft(

@@ -46,7 +46,8 @@ struct RedisFixture: Sendable {
             for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
               local ms, type = tonumber(ARGV[2]), redis.call('TYPE', key).ok
               if type == 'hash' then
-                for _, field in ipairs({'@created', '@used', '@rotated', '@deadline', '@old-until', '@old-replay'}) do
+                for _, field in ipairs({'@created', '@used', '@rotated', '@deadline', '@old-until', '@old-replay',
+                  '@authenticated'}) do
                   if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ms) end
                 end
                 if string.find(key, ARGV[1] .. ':d:', 1, true) then

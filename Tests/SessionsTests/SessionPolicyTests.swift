@@ -139,6 +139,27 @@ import Testing
         try await site.send(cookie) { #expect($0[.item] == "tea") }
     }
 
+    @Test func `a shorter lifetime counts from the sign-in`() async throws {
+        let site = try Site()
+        let visitor = try await site.start()
+        site.clock.advance(by: .seconds(100))
+        let cookie = try #require(try await site.send(visitor) { try $0.signIn(as: "ann") }.cookie)
+        let stricter = try Site(policy: SessionPolicy(lifetime: .seconds(60)), sharing: site)
+        site.clock.advance(by: .seconds(59))
+        try await stricter.send(cookie) { session in
+            #expect(session.principal == "ann" && session.expiresIn == .seconds(1))
+            #expect(session.isAuthenticated(within: .seconds(59)))
+            #expect(!session.isAuthenticated(within: .seconds(58)))
+            #expect(session.authenticatedAt == site.clock.now + .seconds(-59))
+        }
+        site.clock.advance(by: .seconds(1))
+        try await stricter.send(cookie) { session in
+            #expect(session.principal == nil && !session.isAuthenticated(within: .seconds(99)))
+            try session.signIn(as: "ann")
+            #expect(session.isAuthenticated(within: .zero))
+        }
+    }
+
     @Test func `a passive request reads and is no use`() async throws {
         let site = try Site()
         let cookie = try await site.start()

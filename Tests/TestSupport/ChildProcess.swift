@@ -54,6 +54,8 @@ public final class ChildProcess: Sendable {
         pthread_sigmask(SIG_SETMASK, &none, &mask)
         defer { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         try process.run()
+        // The child has its own. Foundation's `Process` reads past its buffer in a process with some 1,300 open files.
+        try id.close()
         let pid = process.processIdentifier
         self.pid = pid
         running.withLock { _ = $0.insert(pid) }

@@ -78,7 +78,8 @@ if rotation == 'signin' or (rotation == 'renew' and is_current) then
         '@old-replay', now + tonumber(grace))
     if rotation == 'signin' then
         idle, deadline = tonumber(idle_timeout), now + tonumber(lifetime)
-        redis.call('HSET', key, '@old-until', now, '@principal', new_principal, '@user', new_user, '@idle', idle, '@deadline', deadline)
+        redis.call('HSET', key, '@old-until', now, '@principal', new_principal, '@user', new_user, '@idle', idle,
+            '@deadline', deadline, '@authenticated', now)
         redis.call('HDEL', key, '@old-principal')
         -- What was valid before the user signed in had no rights that could be stolen.
         if not principal then redis.call('HSET', key, '@trusted', generation) end

@@ -11,7 +11,7 @@ if redis.call('EXISTS', key) == 1 then return {'gone', 'revoked'} end
 local idle, lifetime = tonumber(ARGV[4]), tonumber(ARGV[5])
 redis.call('HSET', key, '@format', '1', '@version', '1', '@digest', ARGV[2], '@family', ARGV[3], '@created', now, '@used', now,
     '@rotated', now, '@deadline', now + lifetime, '@idle', idle)
-if ARGV[6] ~= '' then redis.call('HSET', key, '@principal', ARGV[6], '@user', ARGV[7]) end
+if ARGV[6] ~= '' then redis.call('HSET', key, '@principal', ARGV[6], '@user', ARGV[7], '@authenticated', now) end
 for i = 8, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 local expires = redis.pcall('PEXPIRE', key, math.min(idle, lifetime))
 if type(expires) == 'table' and expires.err then

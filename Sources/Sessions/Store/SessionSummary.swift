@@ -8,6 +8,8 @@ public struct SessionSummary: Identifiable, Sendable {
     public let created: SessionInstant
     /// When it was last used, exact to the touch fraction of the policy.
     public let lastUsed: SessionInstant
+    /// When the user signed in; nil where the store does not keep it.
+    public let authenticatedAt: SessionInstant?
     private let attributes: [String: [UInt8]]
 
     /// What the application stored in that session, for example a device name; nil when there is none, or when it
@@ -21,11 +23,13 @@ public struct SessionSummary: Identifiable, Sendable {
         id: SessionID,
         created: SessionInstant,
         lastUsed: SessionInstant,
+        authenticatedAt: SessionInstant? = nil,
         attributes: [String: [UInt8]]
     ) {
         self.id = id
         self.created = created
         self.lastUsed = lastUsed
+        self.authenticatedAt = authenticatedAt
         self.attributes = attributes
     }
 }

@@ -313,7 +313,9 @@ extension SessionManager {
 /// Runs `body` with a client of a private Redis.
 private func withRedis(_ body: (RedisClient) async throws -> Void) async throws {
     let server = try await RedisServer()
-    let redis = RedisClient(try RedisConfiguration(url: server.url))
+    var configuration = try RedisConfiguration(url: server.url)
+    configuration.commandTimeout = .seconds(10)
+    let redis = RedisClient(configuration)
     do { try await body(redis) } catch {
         await redis.shutdown()
         throw error

@@ -87,6 +87,7 @@ struct ReplicatedRecord: Hashable, Sendable {
     mutating func clockWasSetBack(to now: SessionInstant) {
         session.times.created = min(session.times.created, now)
         session.times.lastUsed = min(session.times.lastUsed, now)
+        session.times.authenticated = session.times.authenticated.map { min($0, now) }
         if session.times.rotated > now {
             let lead = now - session.times.rotated
             session.previousValidUntil = session.previousValidUntil + lead

@@ -32,6 +32,7 @@ extension RecordState {
         for instant in [times.created, times.lastUsed, times.rotated, times.deadline] {
             writer.instant(instant)
         }
+        writer.instant(times.authenticated ?? SessionInstant(milliseconds: 0))
         writer.duration(times.idleTimeout)
         writer.number(UInt64(version))
         writer.attributes(attributes)
@@ -54,11 +55,15 @@ extension RecordState {
             generation: try reader.count(),
             trustedFrom: try reader.count()
         )
+        let (created, lastUsed) = (try reader.instant(), try reader.instant())
+        let (rotated, deadline) = (try reader.instant(), try reader.instant())
+        let authenticated = try reader.instant()
         let times = SessionTimes(
-            created: try reader.instant(),
-            lastUsed: try reader.instant(),
-            rotated: try reader.instant(),
-            deadline: try reader.instant(),
+            created: created,
+            lastUsed: lastUsed,
+            rotated: rotated,
+            authenticated: authenticated.milliseconds == 0 ? nil : authenticated,
+            deadline: deadline,
             idleTimeout: try reader.duration()
         )
         let version = try reader.count()

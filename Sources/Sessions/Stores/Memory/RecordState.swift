@@ -49,6 +49,7 @@ package struct RecordState: Hashable, Sendable {
         previousValidUntil = now
         previousIsReplayFrom = now
         times = SessionTimes(startingAt: now, idleTimeout: draft.idleTimeout, lifetime: draft.lifetime)
+        times.authenticated = draft.principal == nil ? nil : now
     }
 
     /// Creates a record from stored values.
@@ -170,7 +171,13 @@ package struct RecordState: Hashable, Sendable {
 
     /// Returns the record's entry in a list.
     package func summary(_ id: SessionID) -> SessionSummary {
-        SessionSummary(id: id, created: times.created, lastUsed: times.lastUsed, attributes: attributes)
+        SessionSummary(
+            id: id,
+            created: times.created,
+            lastUsed: times.lastUsed,
+            authenticatedAt: times.authenticated,
+            attributes: attributes
+        )
     }
 
     /// Returns the time to the absolute deadline.
@@ -236,6 +243,7 @@ package struct RecordState: Hashable, Sendable {
             if principal == nil { family.trustedFrom = family.generation + 1 }
             (previousPrincipal, principal, principalHash) = (nil, signIn.principal, signIn.principalHash)
             times.deadline = now + signIn.lifetime
+            times.authenticated = now
             times.idleTimeout = signIn.idleTimeout
             previousValidUntil = now
         }

@@ -11,8 +11,11 @@ package struct SealedPayload: Sendable, Equatable {
     package var times: SessionTimes
     package var version: Int
     package var principal: String?
-    /// When the user signed in, by the clock of a revocation list; nil where there is none.
-    package var authenticated: SessionInstant?
+    /// When the user signed in: by the clock of a revocation list where there is one.
+    package var authenticated: SessionInstant? {
+        get { times.authenticated }
+        set { times.authenticated = newValue }
+    }
     package var attributes: [String: [UInt8]]
 
     /// How far the clocks of two instances may differ: a cookie that was sealed later than that is not used.
@@ -30,6 +33,7 @@ package struct SealedPayload: Sendable, Equatable {
         )
         version = 1
         principal = draft.principal
+        times.authenticated = draft.principal == nil ? nil : now
         attributes = draft.attributes
     }
 
@@ -69,7 +73,7 @@ package struct SealedPayload: Sendable, Equatable {
         case 1: principal = try reader.text()
         case 2:
             principal = try reader.text()
-            authenticated = SessionInstant(milliseconds: try reader.signed())
+            times.authenticated = SessionInstant(milliseconds: try reader.signed())
         default: throw ByteReader.Malformed()
         }
         attributes = try reader.attributes()
@@ -126,7 +130,7 @@ package struct SealedPayload: Sendable, Equatable {
         times.rotated = max(issued, times.rotated + .milliseconds(1))
         guard case .signIn(let principal, _) = change.rotation else { return }
         self.principal = principal
-        authenticated = nil
+        authenticated = issued
         times.deadline = issued + change.policy.lifetime
         times.idleTimeout = change.policy.idleTimeout
     }
