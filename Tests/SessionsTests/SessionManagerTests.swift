@@ -135,6 +135,18 @@ import Testing
         #expect(site.store.counts[.create] == 1)
     }
 
+    @Test func `a sign-in after the end of all sessions in the same request signs in`() async throws {
+        let cookie = try await site.start(as: "ann")
+        let other = try await site.start(as: "ann")
+        let answer = try await site.send(cookie, method: .post) { [site] session in
+            try await site.manager.revokeAll(of: "ann")
+            try session.signIn(as: "ann")
+        }
+        #expect(try await site.found(answer.cookie).principal == "ann")
+        #expect(try await site.record(cookie) == nil)
+        #expect(try await site.record(other) == nil)
+    }
+
     @Test func `of two sign-ins with one cookie the second has a session of its own`() async throws {
         let cookie = try await site.start()
         let first = Mutex<String?>(nil)
