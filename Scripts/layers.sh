@@ -31,7 +31,7 @@ Snippets                      CHiredis\w*                       snippets use the
 #
 # LAYER       FILES                                                      MAY NAME
 layers='
-values        Sessions/Session{Codec,Error,Instant,Key,Limits,Policy,Times}*   -
+values        Sessions/{PrincipalName*,Session{Codec,Error,Instant,Key,Limits,Policy,Terms,Times}*} -
 credential    Sessions/Credential/*                                      values
 cookie        Sessions/Cookie/*                                          values credential
 store         Sessions/Store/*                                           values credential cookie
@@ -42,8 +42,9 @@ changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values 
 commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit
 transport     Sessions/Request/TransportCheck*                           values events cookie
-manager       Sessions/SessionManager*                                   values credential events store cookie session commit transport
-request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager transport
+revocations   Sessions/Request/RecentRevocations*                        values
+manager       Sessions/SessionManager*                                   values credential events store cookie session commit transport revocations
+request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager transport revocations
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

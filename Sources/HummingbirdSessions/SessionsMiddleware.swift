@@ -31,7 +31,7 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         var context = context
         context.requestSession = requestSession
         do {
-            var response = try await next(request, context)
+            var response = try await requestSession.run { try await next(request, context) }
             try await requestSession.close(&response.head)
             return response
         } catch {

@@ -17,6 +17,7 @@ struct CommitArguments {
     let idleTimeout: Int64
     let lifetime: Int64
     let maximumBytes: Int
+    let persistence: String
     let keptCount: Int
     // Then the kept fields, then for each operation its letter, field and value.
     private let keptFields: [String]
@@ -45,12 +46,13 @@ struct CommitArguments {
         idleTimeout = change.policy.idleTimeout.wholeMilliseconds
         lifetime = change.policy.lifetime.wholeMilliseconds
         maximumBytes = change.maximumBytes
+        persistence = change.persistence?.stored ?? ""
         operations = change.operations
         var kept: Set<String> = []
         switch change.rotation {
         case .none: rotation = ""
-        case .renew:
-            rotation = "renew"
+        case .renew, .elevate:
+            rotation = change.rotation == .renew ? "renew" : "elevate"
             newHash = crypto.hash(fresh)
             newPrincipal = record.principal.map { crypto.encrypt(principal: $0, for: fresh) } ?? []
         case .signIn(let principal, let keeping):
@@ -78,6 +80,7 @@ struct CommitArguments {
         command.append(Int(idleTimeout))
         command.append(Int(lifetime))
         command.append(maximumBytes)
+        command.append(persistence)
         command.append(keptCount)
         for field in keptFields { command.append(field) }
         for (name, operation) in operations {
@@ -90,6 +93,20 @@ struct CommitArguments {
             command.append(letter)
             command.append(RedisSchema.field(name))
             command.append(value)
+        }
+    }
+}
+
+extension CookiePersistence {
+    /// The value of the field `@persistence`.
+    var stored: String { self == .persistent ? "persistent" : "session" }
+
+    /// - Parameter bytes: the value of the field; nil for any other.
+    init?(stored bytes: [UInt8]) {
+        switch String(decoding: bytes, as: UTF8.self) {
+        case Self.persistent.stored: self = .persistent
+        case Self.browserSession.stored: self = .browserSession
+        default: return nil
         }
     }
 }

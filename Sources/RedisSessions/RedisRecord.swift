@@ -70,13 +70,19 @@ struct RedisRecord {
         else { return nil }
         self.family = SecretFamily(key: family, generation: generation, trustedFrom: trustedFrom)
         self.version = version
+        var persistence: CookiePersistence?
+        if let bytes = fields[.persistence] {
+            guard let stored = CookiePersistence(stored: bytes) else { return nil }
+            persistence = stored
+        }
         times = SessionTimes(
             created: created,
             lastUsed: lastUsed,
             rotated: rotated,
             authenticated: instant(.authenticated),
             deadline: deadline,
-            idleTimeout: .milliseconds(idle)
+            idleTimeout: .milliseconds(idle),
+            persistence: persistence
         )
         self.attributes = attributes
         self.fields = fields

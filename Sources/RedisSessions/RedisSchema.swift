@@ -22,14 +22,15 @@ import Sessions
 /// | load | `HGETALL s:{ID}`, `PTTL s:{ID}` |
 /// | create | `create.lua`: `TIME`, `EXISTS`, `HSET`, `PEXPIRE`, `DEL` (only if the time to live is refused) |
 /// | commit | `commit.lua`: `TIME`, `HMGET`, `PTTL`, `HGETALL` (only in a conflict), `HKEYS`, `HGET`, `HSET`, `PEXPIRE`, `HDEL`, `HINCRBY` |
-/// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`, `ZREM` (only if that is refused) |
+/// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZSCORE`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`, `ZREM` (only if that is refused) |
 /// | | when it has answered, create or commit |
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
-/// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZREM` |
+/// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZSCORE`, `ZREM` |
 /// | load by ID and user | as load |
 /// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
 /// | revoke | `ZSCORE u:{USER}`, then as end |
+/// | end all | `revoked.lua` on `u:{USER}`: `TIME`, `ZRANGE`, `ZREMRANGEBYSCORE`, `ZADD`, `PEXPIREAT`, `ZREM` (only if that is refused); with it `ZRANGE u:{USER}`, then as end |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///
@@ -62,6 +63,8 @@ struct RedisSchema: Sendable {
         case deadline = "@deadline"
         /// The idle timeout in milliseconds.
         case idleTimeout = "@idle"
+        /// `persistent` or `session`: what the sign-in chose for the cookie, with limits of its own; missing otherwise.
+        case persistence = "@persistence"
         /// Recognises the record's earlier secrets; how often the secret was replaced; the first with the user's rights:
         /// see `SecretFamily`.
         case family = "@family"
@@ -83,8 +86,11 @@ struct RedisSchema: Sendable {
         case gone = "@gone"
     }
 
-    /// The fields of a user's list of sessions in cookies besides its entries, which are session IDs.
+    /// What a user's lists hold besides their entries, which are session IDs.
     enum ListField: String, CaseIterable {
+        /// In the sorted set: when all sessions were ended last, and 5 minutes.
+        case revoked = "@revoked"
+        // In the hash of sessions in cookies:
         /// Sign-ins up to this time are ended, in milliseconds since 1970.
         case endedBefore = "@before"
         /// The session that is not.

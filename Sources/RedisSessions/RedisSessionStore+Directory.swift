@@ -46,7 +46,11 @@ extension RedisSessionStore: SessionDirectory {
         var count = 0
         var failure: RedisError?
         for hash in crypto.hashes(principal: principal) {
-            for chunk in try await ids(of: hash).filter({ $0 != kept }).chunks(of: Self.chunk) {
+            // First: a sign-in that is not in the list yet is refused.
+            let mark = RedisCommand(script: Self.revokedScript, keys: [schema.index(hash)])
+            let replies = try await redis.send([mark, rangeCommand(hash, from: 0)])
+            failure = failure ?? replies[0].error
+            for chunk in try await ids(of: hash, replies[1]).filter({ $0 != kept }).chunks(of: Self.chunk) {
                 let replies = try await redis.writeAll { notAfter in
                     chunk.map { endCommand($0, hash, if: "user", notAfter: notAfter) }
                 }
@@ -80,14 +84,23 @@ extension RedisSessionStore: SessionDirectory {
     /// How many sessions of a user are asked for in one write.
     private static let chunk = 256
 
-    private func ids(of principalHash: [UInt8]) async throws(SessionError) -> [SessionID] {
+    private func rangeCommand(_ principalHash: [UInt8], from rank: Int) -> RedisCommand {
         let key = schema.index(principalHash)
+        return RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true)
+    }
+
+    /// Returns the IDs in a user's list; `first` is the reply that has its beginning, if it was asked for.
+    private func ids(of principalHash: [UInt8], _ first: RedisReply? = nil) async throws(SessionError)
+        -> [SessionID]
+    {
         var ids: [SessionID] = []
         var rank = 0
+        var next = first
         while true {
-            let reply = try await redis.send(
-                RedisCommand("ZRANGE", key, "\(rank)", "\(rank + 9999)", readOnly: true)
-            )
+            let reply =
+                if let next { next } else { try await redis.send(rangeCommand(principalHash, from: rank)) }
+            next = nil
+            if let error = reply.error { throw .unavailable(error) }
             rank += reply.count
             ids += (0..<reply.count).compactMap { reply[$0].string.flatMap { SessionID($0) } }
             if reply.count < 10_000 { return ids }

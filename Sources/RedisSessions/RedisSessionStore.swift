@@ -23,6 +23,7 @@ public struct RedisSessionStore: SessionStore {
     private static let touchScript = RedisScript(PackageResources.live_lua + PackageResources.touch_lua)
     private static let endScript = RedisScript(PackageResources.live_lua + PackageResources.end_lua)
     private static let indexScript = RedisScript(PackageResources.index_lua)
+    static let revokedScript = RedisScript(PackageResources.revoked_lua)
     private static let checkScript = RedisScript(PackageResources.check_lua)
 
     /// All scripts of the store, for operators whose ACL does not let applications load any.
@@ -30,7 +31,7 @@ public struct RedisSessionStore: SessionStore {
     /// The first is the one that enters a sign-in into the user's list: where it is missing, no sign-in is
     /// committed.
     public static let scripts = [
-        indexScript, createScript, commitScript, touchScript, endScript, checkScript,
+        indexScript, createScript, commitScript, touchScript, endScript, revokedScript, checkScript,
     ]
 
     let redis: RedisSessionClient
@@ -83,7 +84,11 @@ public struct RedisSessionStore: SessionStore {
         let family = SecretFamily()
         let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let hash = crypto.hash(token)
-        if let principal = draft.principal { try await enter(token.id, into: principal, draft.policy) }
+        if let principal = draft.principal,
+            try await !enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
+        {
+            return .gone(.ended(.revocation))
+        }
         let reply = try await redis.write { notAfter in
             var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
             command.append(Int(notAfter.milliseconds))
@@ -93,6 +98,7 @@ public struct RedisSessionStore: SessionStore {
             command.append(Int(draft.policy.lifetime.wholeMilliseconds))
             command.append(draft.principal.map { crypto.encrypt(principal: $0, for: token) } ?? [])
             command.append(draft.principal.map { crypto.hash(principal: $0) } ?? [])
+            command.append(draft.persistence?.stored ?? "")
             for (name, value) in draft.attributes {
                 command.append(RedisSchema.field(name))
                 command.append(value)
@@ -114,8 +120,10 @@ public struct RedisSessionStore: SessionStore {
             in: presented.family,
             generation: presented.family.generation + 1
         )
-        if case .signIn(let principal, _) = change.rotation {
-            try await enter(record.id, into: principal, change.policy)
+        if case .signIn(let principal, _) = change.rotation,
+            try await !enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
+        {
+            return .gone(.ended(.revocation))
         }
         let reply = try await redis.write { notAfter in
             var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
@@ -202,16 +210,22 @@ public struct RedisSessionStore: SessionStore {
     /// Enters a session into the list of the user who signs in, before the sign-in itself.
     ///
     /// Without its entry the session could not be revoked, so nothing else is sent before the answer.
+    ///
+    /// - Returns: false if all sessions of the user were ended after the given instant.
     private func enter(
         _ id: SessionID,
         into principal: String,
-        _ policy: SessionPolicy
-    ) async throws(SessionError) {
+        _ policy: SessionPolicy,
+        since: ContinuousClock.Instant?
+    ) async throws(SessionError) -> Bool {
         let key = schema.index(crypto.hash(principal: principal))
         var command = RedisCommand(script: Self.indexScript, keys: [key])
         command.append("\(id)")
         command.append(Int(policy.lifetime.wholeMilliseconds))
-        if let error = try await redis.send([command])[0].error { throw .unavailable(error) }
+        command.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
+        let reply = try await redis.send([command])[0]
+        if let error = reply.error { throw .unavailable(error) }
+        return reply.integer != 0
     }
 
     // MARK: Answers

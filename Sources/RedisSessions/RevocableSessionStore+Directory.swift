@@ -54,22 +54,27 @@ extension RevocableSessionStore: SessionDirectory {
     /// - Parameters:
     ///   - payload: the session.
     ///   - principal: the user whose session it was before.
-    /// - Returns: the server's time, against which the end of all the user's sessions is compared.
+    ///   - since: when the user's rights were checked.
+    /// - Returns: the server's time, against which the end of all the user's sessions is compared; nil if they were all
+    ///   ended since the check.
     /// - Throws: `.storeUnavailable`.
     func enter(
         _ payload: SealedPayload,
-        leaving principal: String?
+        leaving principal: String?,
+        since: ContinuousClock.Instant?
     ) async throws(SessionError) -> SessionInstant? {
         guard let user = payload.principal else { return nil }
         let lists = lists(of: user)
-        var commands = [device(payload, in: lists[0], "new")]
+        var entry = device(payload, in: lists[0], "new")
+        entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
+        var commands = [entry]
         // It is the new user's alone, and listed under one pepper.
         var others = Set(lists.dropFirst())
         if let principal, principal != user { others.formUnion(self.lists(of: principal)) }
         others.remove(lists[0])
         for list in others { commands.append(RedisCommand("HDEL", list, "\(payload.id)")) }
         guard let time = try await send(commands)[0].integer else { throw Self.unexpected }
-        return SessionInstant(milliseconds: Int64(time))
+        return time == 0 ? nil : SessionInstant(milliseconds: Int64(time))
     }
 
     /// Moves the last use in the user's list, without waiting.
@@ -109,18 +114,19 @@ extension RevocableSessionStore: SessionDirectory {
 /// One entry of a user's list: see `device.lua`.
 private struct Device {
     let id: SessionID
-    let created, lastUsed, deadline: SessionInstant
+    let created, lastUsed, deadline, authenticated: SessionInstant
     /// Zero when the session was ended.
     let idleTimeout: Duration
 
     init?(_ id: SessionID, _ text: String) {
         let parts = text.split(separator: ":").compactMap { Int64($0) }
-        guard parts.count == 4 else { return nil }
+        guard parts.count == 5 else { return nil }
         self.id = id
         created = SessionInstant(milliseconds: parts[0])
         lastUsed = SessionInstant(milliseconds: parts[1])
         deadline = SessionInstant(milliseconds: parts[2])
         idleTimeout = .milliseconds(parts[3])
+        authenticated = SessionInstant(milliseconds: parts[4])
     }
 
     /// Returns the entries of a list as `HGETALL` returns it.
@@ -139,6 +145,12 @@ private struct Device {
     func isAlive(at now: SessionInstant) -> Bool { now < min(lastUsed + idleTimeout, deadline) }
 
     var summary: SessionSummary {
-        SessionSummary(id: id, created: created, lastUsed: lastUsed, attributes: [:])
+        SessionSummary(
+            id: id,
+            created: created,
+            lastUsed: lastUsed,
+            authenticatedAt: authenticated,
+            attributes: [:]
+        )
     }
 }

@@ -91,7 +91,10 @@ public struct RevocableSessionStore: SessionStore {
         var payload = SealedPayload(draft, now: sealed.time)
         if payload.principal != nil {
             try requireRoom(for: payload)
-            payload.authenticated = try await enter(payload, leaving: nil)
+            guard let time = try await enter(payload, leaving: nil, since: draft.notRevokedSince) else {
+                return .gone(.ended(.revocation))
+            }
+            (payload.authenticated, payload.isListed) = (time, true)
         }
         return try sealed.seal(payload)
     }
@@ -118,14 +121,16 @@ public struct RevocableSessionStore: SessionStore {
             case .found(let now): payload.times.rotated = now.times.rotated
             }
             moveLastUse(payload)
-        case .renew, .signIn:
+        case .renew, .elevate, .signIn:
             switch try await begin(payload, change, after: before) {
             case .absent(let absence): return .gone(absence)
             case .valid(let generation): payload.times.rotated = generation
             }
             // In the list before the cookie is sent, so that a revocation cannot miss it.
             guard case .signIn = change.rotation else { break }
-            payload.authenticated = try await enter(payload, leaving: before.principal)
+            let time = try await enter(payload, leaving: before.principal, since: change.notRevokedSince)
+            guard let time else { return .gone(.ended(.revocation)) }
+            (payload.authenticated, payload.isListed) = (time, true)
         }
         return try sealed.seal(payload)
     }
@@ -247,8 +252,9 @@ public struct RevocableSessionStore: SessionStore {
     private func isEnded(_ payload: SealedPayload, _ replies: ArraySlice<RedisReply>) -> Bool {
         replies.contains { reply in
             guard reply.count == 2, let before = reply[0].string.flatMap({ Int64($0) }) else { return false }
-            // Without a time it was sealed before there was a revocation list.
-            let isEarlier = payload.authenticated.map { $0.milliseconds <= before } ?? true
+            // Without such a time it was sealed before there was a revocation list.
+            let listed = payload.isListed ? payload.authenticated : nil
+            let isEarlier = listed.map { $0.milliseconds <= before } ?? true
             return isEarlier && reply[1].string != payload.id.description
         }
     }

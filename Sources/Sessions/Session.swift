@@ -41,6 +41,8 @@ public final class Session: Sendable {
     private let state: Mutex<State>
     let coder: AttributeCoder
     private let commits: CommitLoop
+    /// When the store had answered, by this process' clock.
+    private let loaded = ContinuousClock.now
 
     init(_ load: SessionLoadResult?, credential: SessionCredential?, commits: CommitLoop) {
         let work = UncommittedSession(load)
@@ -93,6 +95,9 @@ public final class Session: Sendable {
 
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { work.record?.times.created }
+
+    /// The store's time when this request read the session; the system's time while nothing is stored.
+    public var now: SessionInstant { work.record?.now ?? .now }
 
     /// When the user signed in last, by the store's clock; nil for an anonymous session and in the request that signs
     /// in.
@@ -206,6 +211,17 @@ public final class Session: Sendable {
     /// - Throws: `.closed` after the commit.
     public func renew() throws(SessionError) { try writeChecked(.renew) }
 
+    /// Replaces the secret at once, because the user's rights change: a role is gained or dropped, the user acts as
+    /// another one (impersonation), or a step-up has succeeded.
+    ///
+    /// As at a sign-in, the old secret is invalid at once for every holder: parallel requests that still carry it are
+    /// answered 409 if they write. The user, the deadlines, the values and `authenticatedAt` stay. Nothing happens
+    /// for a session that is not stored, and after a sign-in in the same request.
+    ///
+    /// - Throws: `.closed` after the commit. At the commit `.noSession` if the response cannot carry a cookie, and
+    ///   `.sessionChanged` if the session is over or another request has replaced the secret: nothing is stored then.
+    public func elevate() throws(SessionError) { try writeChecked(.elevate) }
+
     /// Commits what this request changes even if its handler throws.
     ///
     /// For what must survive an error, such as a count of failed sign-ins before a 401. Without it a handler that
@@ -307,12 +323,22 @@ public final class Session: Sendable {
         return work
     }
 
-    func noteSignIn() {
+    /// Records what a sign-in was called with.
+    ///
+    /// - Parameters:
+    ///   - terms: limits of its own.
+    ///   - since: by the clock of `now`, when the user's rights were checked.
+    func noteSignIn(_ terms: SessionTerms?, since: SessionInstant?) {
+        let clock = ContinuousClock.now
+        let age = since.map { now - $0 + (work.record == nil ? .zero : clock - loaded) }
         state.withLock { state in
-            state.work.signInTime = .now
+            state.work.signIn = .init(time: clock, terms: terms, checked: age.map { clock - $0 })
             state.generation += 1
         }
     }
+
+    /// Whether the handler signed in or elevated the session: without a new secret that is not done.
+    var isDecisive: Bool { work.changes.isDecisive }
 
     /// Records the credential that the commit sends to the client.
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }

@@ -26,6 +26,8 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let signedIn = Kind("signed-in", .info)
         /// The secret was renewed with equal rights.
         public static let renewed = Kind("renewed", .debug)
+        /// The secret was replaced at once, because the rights changed.
+        public static let elevated = Kind("elevated", .info)
         /// The user signed out.
         public static let signedOut = Kind("signed-out", .info)
         /// One or all sessions of a user were ended by a revocation.

@@ -104,6 +104,7 @@ public final class SessionManager: Sendable {
         of principal: String,
         _ body: nonisolated(nonsending) (Session) async throws -> Result
     ) async throws -> Result {
+        let principal = PrincipalName.normalized(principal)
         let load = try await administer { directory throws(SessionError) in
             try await directory.load(id, of: principal)
         }
@@ -132,6 +133,8 @@ public final class SessionManager: Sendable {
 
     // MARK: Administration
 
+    // The names of users are compared in Unicode's Normalization Form C: see `PrincipalName`.
+
     /// Returns the live sessions of a user, most recently used first.
     ///
     /// Two round trips.
@@ -140,7 +143,10 @@ public final class SessionManager: Sendable {
     /// - Returns: one entry for each session.
     /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
     public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
-        try await administer { directory throws(SessionError) in try await directory.sessions(of: principal) }
+        let principal = PrincipalName.normalized(principal)
+        return try await administer { directory throws(SessionError) in
+            try await directory.sessions(of: principal)
+        }
     }
 
     /// Ends one session of a user, on every server, before this returns.
@@ -153,6 +159,7 @@ public final class SessionManager: Sendable {
     /// - Returns: false when the user has no such live session.
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let principal = PrincipalName.normalized(principal)
         let isRevoked = try await administer { directory throws(SessionError) in
             try await directory.revoke(id, of: principal)
         }
@@ -163,7 +170,8 @@ public final class SessionManager: Sendable {
 
     /// Ends all sessions of a user, or all but one; see `SessionDirectory.revokeAll`.
     ///
-    /// Two round trips.
+    /// Two round trips. Sign-ins of other requests that began before are refused; a later `signIn` of the same request
+    /// is not.
     ///
     /// - Parameters:
     ///   - principal: the user.
@@ -174,6 +182,7 @@ public final class SessionManager: Sendable {
     public func revokeAll(of principal: String, except kept: SessionID? = nil) async throws(SessionError)
         -> Int
     {
+        let principal = PrincipalName.normalized(principal)
         let count = try await administer { directory throws(SessionError) in
             try await directory.revokeAll(of: principal, except: kept)
         }
@@ -232,20 +241,22 @@ public final class SessionManager: Sendable {
     func commit(
         _ session: Session,
         canSetCookie: Bool,
-        afterFailure: Bool = false
+        afterFailure: Bool = false,
+        of request: RequestIdentity? = nil
     ) async throws -> CookieAction? {
-        guard let work = afterFailure ? session.closeAfterFailure() : session.close() else { return nil }
-        let mayFollowRevocation =
-            if let principal = work.principal, let time = work.signInTime {
-                revocations.wasNoted(principal, before: time)
-            } else { false }
+        guard var work = afterFailure ? session.closeAfterFailure() : session.close() else { return nil }
+        var mayFollowRevocation = false
+        if let principal = work.principal, let signIn = work.signIn {
+            mayFollowRevocation = revocations.wasNoted(principal, by: request, before: signIn.time)
+            work.notRevokedSince = mayFollowRevocation ? nil : signIn.checked ?? request?.began
+        }
         let action = try await commits.run(
             work,
             credential: session.credential,
             canSetCookie: canSetCookie,
             mayFollowRevocation: mayFollowRevocation
         )
-        if case .send(let credential, _) = action { session.committed(credential) }
+        if case .send(let credential, _, _) = action { session.committed(credential) }
         return action
     }
 
@@ -265,25 +276,5 @@ public final class SessionManager: Sendable {
             events.emit(SessionEvent(.storeFailed, detail: "directory: \(error)"))
             throw error
         }
-    }
-}
-
-/// When this process last ended sessions of a user, remembered for as long as a request may run.
-///
-/// A sign-in is refused when a revocation overtakes it (R28). One that the same process made first, and then signed in
-/// ("password changed, sign out everywhere, sign in here"), has not overtaken it.
-private final class RecentRevocations: Sendable {
-    private let times = Mutex<[String: ContinuousClock.Instant]>([:])
-
-    func note(_ principal: String) {
-        let now = ContinuousClock.now
-        times.withLock { times in
-            if times.count >= 1000 { times = times.filter { now - $0.value < SessionPolicy.tombstone } }
-            times[principal] = now
-        }
-    }
-
-    func wasNoted(_ principal: String, before time: ContinuousClock.Instant) -> Bool {
-        times.withLock { $0[principal].map { $0 < time } ?? false }
     }
 }

@@ -94,8 +94,9 @@ public struct SessionPolicy: Hashable, Sendable {
 
     /// Returns the times with the smaller of their own limits and this policy's.
     ///
-    /// So a policy that was made stricter concerns the sessions that exist, too.
+    /// So a policy that was made stricter concerns the sessions that exist, too; not those whose sign-in chose the limits.
     package func limited(_ times: SessionTimes) -> SessionTimes {
+        guard !times.hasOwnTerms else { return times }
         var times = times
         times.idleTimeout = min(times.idleTimeout, idleTimeout)
         times.deadline = min(times.deadline, (times.authenticated ?? times.created) + lifetime)

@@ -14,6 +14,9 @@ public struct SessionTimes: Hashable, Sendable {
     public var deadline: SessionInstant
     /// The idle timeout that was in force at the creation or the last sign-in.
     public var idleTimeout: Duration
+    /// What the sign-in chose for the cookie, together with limits of its own (`SessionTerms`); nil where those of the
+    /// manager are in force.
+    public var persistence: CookiePersistence?
 
     /// Creates times from stored values.
     public init(
@@ -22,7 +25,8 @@ public struct SessionTimes: Hashable, Sendable {
         rotated: SessionInstant,
         authenticated: SessionInstant? = nil,
         deadline: SessionInstant,
-        idleTimeout: Duration
+        idleTimeout: Duration,
+        persistence: CookiePersistence? = nil
     ) {
         self.created = created
         self.lastUsed = lastUsed
@@ -30,6 +34,7 @@ public struct SessionTimes: Hashable, Sendable {
         self.authenticated = authenticated
         self.deadline = deadline
         self.idleTimeout = idleTimeout
+        self.persistence = persistence
     }
 
     /// Creates the times of a session that starts at `now`.
@@ -47,6 +52,9 @@ public struct SessionTimes: Hashable, Sendable {
             idleTimeout: idleTimeout
         )
     }
+
+    /// Whether the sign-in chose the limits, so that no policy shortens them.
+    package var hasOwnTerms: Bool { persistence != nil }
 
     /// The instant from which the session counts as absent, unless it is used again.
     public var expiry: SessionInstant { min(lastUsed + idleTimeout, deadline) }

@@ -38,6 +38,51 @@ extension SessionStoreContract {
                 )
             }
         },
+        directoryRule("the list says when each session signed in") { harness, directory in
+            let visitor = try await harness.create(["a": "1"])
+            try await harness.advance(.seconds(20))
+            let signedIn = try await harness.rotate(
+                try await harness.found(visitor),
+                .signIn(principal: "ann", keeping: [])
+            )
+            let time = try await harness.found(signedIn).times.authenticated
+            let entry = try await directory.sessions(of: "ann").first
+            try expect(entry?.authenticatedAt == time && time != nil, "another time, or none")
+        },
+        directoryRule("the end of all sessions refuses sign-ins that were checked before, and no later ones")
+        {
+            harness,
+            directory in
+            // Long before: stores count in milliseconds.
+            let before = ContinuousClock.now - .seconds(5)
+            _ = try await directory.revokeAll(of: "ann", except: nil)
+            let after = ContinuousClock.now
+            for (since, isRefused) in [(before, true), (after, false), (nil, false)] {
+                let new = SessionDraft(
+                    attributes: [:],
+                    principal: "ann",
+                    policy: harness.policy,
+                    notRevokedSince: since
+                )
+                try expect(isGone(try await harness.store.create(new)) == isRefused, "create: \(isRefused)")
+                let visitor = try await harness.found(try await harness.create(["a": "1"]))
+                for (user, isRefused) in [("bob", false), ("ann", isRefused)] {
+                    let signIn = SessionChange(
+                        operations: [:],
+                        rotation: .signIn(principal: user, keeping: []),
+                        policy: harness.policy,
+                        notRevokedSince: since
+                    )
+                    let record = user == "bob" ? try await harness.found(try await harness.create()) : visitor
+                    switch try await harness.store.commit(signIn, to: record) {
+                    case .committed: try expect(!isRefused, "\(user) could sign in")
+                    case .gone(.ended(.revocation)): try expect(isRefused, "\(user) could not sign in")
+                    case let other: throw Mismatch("\(user): \(other)", #line)
+                    }
+                }
+            }
+            try expect(try await directory.sessions(of: "ann").count == 4, "a refused sign-in is listed")
+        },
         directoryRule("a sign-out and an expiry leave the list") { harness, directory in
             let record = try await harness.found(try await harness.create(principal: "ann"))
             _ = try await harness.create(principal: "ann")
@@ -141,7 +186,7 @@ extension SessionStoreContract {
             else {
                 throw Mismatch("the change for an old version brings no fresh record", #line)
             }
-            for rotation in [SessionChange.Rotation.renew, .signIn(principal: "bob", keeping: [])] {
+            for rotation in [SessionChange.Rotation.renew, .elevate, .signIn(principal: "bob", keeping: [])] {
                 let code = try await directory.refusal(of: rotation, of: fresh, harness.policy)
                 try expect(code == .unsupported, "the secret can be replaced")
             }

@@ -68,6 +68,111 @@ extension SessionStoreContract {
             let direct = try await harness.found(try await harness.create(principal: "ann"))
             try expect(direct.times.authenticated != nil, "a session that begins signed in does not know")
         },
+        Rule("an elevation replaces the secret and nothing else") { harness in
+            let old = try await harness.create(["cart": "1"], principal: "ann")
+            let before = try await harness.found(old)
+            try await harness.advance(.seconds(20))
+            let new = try await harness.rotate(try await harness.found(old), .elevate)
+            let after = try await harness.found(new)
+            try expect(
+                after.id == before.id && after.principal == "ann" && after.attributes == before.attributes,
+                "it changed who or what the session is"
+            )
+            let (earlier, later) = (before.times, after.times)
+            // The harness may move times instead of the clock.
+            try expect(
+                later.deadline - later.created == earlier.deadline - earlier.created
+                    && later.idleTimeout == earlier.idleTimeout,
+                "it moved the deadlines"
+            )
+            guard let time = later.authenticated else { throw Mismatch("it forgot the sign-in", #line) }
+            try expect(after.now - time >= .seconds(15), "it counts as a sign-in")
+        },
+        Rule("after an elevation the old secret is invalid at once", needs: .replacedCredentials) { harness in
+            let old = try await harness.create(principal: "ann")
+            let before = try await harness.found(old)
+            let new = try await harness.rotate(before, .elevate)
+            try expect(
+                isSuperseded(try await harness.absent(old), replay: false),
+                "the old secret still works"
+            )
+            for rotation in [.none, .renew, .elevate] as [SessionChange.Rotation] {
+                let late = try await harness.commit(["x": .text("1")], to: before, rotation: rotation)
+                try expect(isGone(late), "the old secret could write")
+            }
+            try expect(try await harness.store.end(before) != .ended, "the old secret could end the session")
+            try await harness.advance(.seconds(31))
+            guard case .superseded(_, let secret) = try await harness.absent(old) else {
+                throw Mismatch("the old secret was not recognised", #line)
+            }
+            try expect(secret.hadRights, "the old secret had rights, too")
+            _ = try await harness.found(new)
+        },
+        Rule(
+            "the holder of the old secret may elevate during the grace of a renewal, and then both are invalid",
+            needs: .replacedCredentials
+        ) { harness in
+            let old = try await harness.create(principal: "ann")
+            let new = try await harness.rotate(try await harness.found(old), .renew)
+            let elevated = try await harness.rotate(try await harness.found(old), .elevate)
+            for credential in [old, new] {
+                try expect(
+                    isSuperseded(try await harness.absent(credential)),
+                    "an earlier secret still works"
+                )
+            }
+            try expect(try await harness.found(elevated).principal == "ann", "the user is not signed in")
+        },
+        Rule("what a sign-in chose for the cookie stays until the next one") { harness in
+            let week = SessionPolicy(idleTimeout: .seconds(86_400), lifetime: .seconds(7 * 86_400))
+            for persistence in [.persistent, .browserSession] as [CookiePersistence] {
+                var credential = try await harness.create(["a": "1"])
+                let signIn = SessionChange(
+                    operations: [:],
+                    rotation: .signIn(principal: "ann", keeping: []),
+                    policy: week,
+                    persistence: persistence
+                )
+                let answer = try await harness.store.commit(signIn, to: try await harness.found(credential))
+                credential = answer.next(after: credential)
+                for rotation in [.none, .renew, .elevate] as [SessionChange.Rotation] {
+                    let record = try await harness.found(credential)
+                    let times = record.times
+                    try expect(times.persistence == persistence, "it was lost before \(rotation)")
+                    try expect(
+                        times.idleTimeout == week.idleTimeout
+                            && times.deadline - record.now > .seconds(6 * 86_400),
+                        "other limits before \(rotation)"
+                    )
+                    let next = try await harness.commit(["b": .text("2")], to: record, rotation: rotation)
+                    credential = next.next(after: credential)
+                }
+                credential = try await harness.touch(credential, after: .seconds(2 * 3600))
+                try expect(
+                    try await harness.found(credential).times.persistence == persistence,
+                    "a use of the session lost it"
+                )
+                let plain = try await harness.rotate(
+                    try await harness.found(credential),
+                    .signIn(principal: "ann", keeping: [])
+                )
+                let times = try await harness.found(plain).times
+                try expect(times.persistence == nil, "a sign-in without terms kept it")
+                try expect(
+                    times.idleTimeout == harness.policy.idleTimeout,
+                    "a sign-in without terms kept limits"
+                )
+            }
+            var draft = SessionDraft(attributes: [:], principal: "ann", policy: week)
+            draft.persistence = .persistent
+            guard case .committed(_, _, let direct?, _) = try await harness.store.create(draft) else {
+                throw Mismatch("not created", #line)
+            }
+            try expect(
+                try await harness.found(direct).times.persistence == .persistent,
+                "a session that begins signed in does not know"
+            )
+        },
         Rule("a sign-in applies the operations that came with it") { harness in
             let old = try await harness.create(["n": "5", "gone": "1"])
             let change = SessionChange(

@@ -165,7 +165,8 @@ public final class Visitor: Sendable {
         )
         let exchange = RequestSession(request, manager: manager)
         var response = HTTPResponse(status: status)
-        try await handler(try await exchange.session())
+        let session = try await exchange.session()
+        try await exchange.run { try await handler(session) }
         try await exchange.close(&response)
         receive(response, from: location)
         return response

@@ -179,7 +179,7 @@ extension SharedFleet {
             let servers = fleet.servers(store)
             let base = fleet.user()
             let names = [
-                base + "\u{E9}", base + "e\u{301}", base + "K", base + "\u{212A}", base + "k", base + " ",
+                base + "\u{E9}", base + "e", base + "K", base + "k", base + "\u{FF4B}", base + " ",
                 base + ":x", base + "\r\nx",
             ]
             var browsers: [Browser] = []

@@ -64,7 +64,9 @@ struct LogScript {
                         secretHash: digest,
                         family: Array(repeating: 7, count: 16),
                         idleTimeout: .seconds(600),
-                        lifetime: .seconds(3600)
+                        lifetime: .seconds(3600),
+                        persistence: generator.next() % 2 == 0 ? .persistent : nil,
+                        age: generator.next() % 2 == 0 ? .seconds(10) : nil
                     )
                 )
             )
@@ -100,9 +102,12 @@ struct LogScript {
                         principalHash: user(),
                         keeping: ["n"],
                         idleTimeout: .seconds(300),
-                        lifetime: .seconds(1800)
+                        lifetime: .seconds(1800),
+                        persistence: [nil, .browserSession, .persistent][Int(generator.next() % 3)],
+                        age: [nil, .zero, .seconds(20)][Int(generator.next() % 3)]
                     )
                 )
+            case 2: rotation = .elevate(secretHash: next, principal: [6])
             default: break
             }
             if rotation != .none { sessions[index].digests.append(next) }

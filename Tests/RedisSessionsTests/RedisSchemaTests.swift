@@ -31,7 +31,7 @@ import Testing
             let words = name.filter { !$0.isWhitespace }.split(separator: "_")
             return words.dropFirst().reduce(String(words[0])) { $0 + $1.capitalized }
         }
-        #expect(names.count == Int(list.2) && names.count == 13)
+        #expect(names.count == Int(list.2) && names.count == 14)
         let record = SessionRecord(
             id: SessionID(),
             version: 7,
@@ -50,6 +50,7 @@ import Testing
                 lifetime: .milliseconds(92),
                 renewalGrace: .milliseconds(93)
             ),
+            persistence: .persistent,
             maximumBytes: 94
         )
         let arguments = CommitArguments(
@@ -61,17 +62,17 @@ import Testing
             try RecordCrypto(application: "shop", peppers: [])
         )
         let stored = Array(Mirror(reflecting: arguments).children)
-        #expect(stored.prefix(13).map { $0.label ?? "" } == names)
+        #expect(stored.prefix(14).map { $0.label ?? "" } == names)
         // What is sent stands in this order too.
         var command = RedisCommand(script: RedisScript("return ARGV"))
         arguments.append(to: &command)
         let reply = try await RedisFixture().client.send(command)
         let sent = (0..<reply.count).compactMap { reply[$0].bytes }
-        let expected = stored.prefix(13).map { child in
+        let expected = stored.prefix(14).map { child in
             (child.value as? [UInt8]) ?? Array("\(child.value)".utf8)
         }
-        #expect(Array(sent.prefix(13)) == expected)
-        #expect(sent.dropFirst(13).map { String(decoding: $0, as: UTF8.self) } == ["a:k1", "s", "a:x", "x"])
+        #expect(Array(sent.prefix(14)) == expected)
+        #expect(sent.dropFirst(14).map { String(decoding: $0, as: UTF8.self) } == ["a:k1", "s", "a:x", "x"])
     }
 
     @Test func `fields of the scripts are those of the schema`() throws {

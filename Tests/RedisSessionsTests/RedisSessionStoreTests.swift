@@ -52,10 +52,11 @@ struct RedisFixture: Sendable {
                 end
                 if string.find(key, ARGV[1] .. ':d:', 1, true) then
                   for _, id in ipairs(redis.call('HKEYS', key)) do
-                    local times = '^(%d+):(%d+):(%d+):(%d+)$'
-                    local created, used, deadline, idle = string.match(redis.call('HGET', key, id), times)
+                    local times = '^(%d+):(%d+):(%d+):(%d+):(%d+)$'
+                    local created, used, deadline, idle, signin = string.match(redis.call('HGET', key, id), times)
                     if created then
-                      redis.call('HSET', key, id, table.concat({created - ms, used - ms, deadline - ms, idle}, ':'))
+                      local moved = {created - ms, used - ms, deadline - ms, idle, signin - ms}
+                      redis.call('HSET', key, id, table.concat(moved, ':'))
                     end
                   end
                 end

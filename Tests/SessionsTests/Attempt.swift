@@ -91,8 +91,10 @@ extension CommitAttempt.Step: CustomStringConvertible {
                 + (change.needsVersion ? ["if unchanged"] : []) + text(change.rotation))
                 .joined(separator: " ")
         case .finish(.keep): "keep"
-        case .finish(.send(let credential, let remaining)):
+        case .finish(.send(let credential, let remaining, nil)):
             "send \(credential.value) for \(remaining.components.seconds)"
+        case .finish(.send(let credential, let remaining, let persistence?)):
+            "send \(credential.value) for \(remaining.components.seconds) \(persistence)"
         case .finish(.delete): "delete"
         case .finish(.deleteDead): "delete dead"
         case .finish(.dropped): "dropped"
@@ -113,6 +115,7 @@ extension CommitAttempt.Step: CustomStringConvertible {
         switch rotation {
         case .none: []
         case .renew: ["renew"]
+        case .elevate: ["elevate"]
         case .signIn(let principal, _): ["sign in \(principal)"]
         }
     }

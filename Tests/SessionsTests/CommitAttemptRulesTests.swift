@@ -17,7 +17,8 @@ import Testing
                 ("nothing", []), ("set", [set]), ("update", [append]), ("renew", [.renew]),
                 ("sign in", [signIn]),
                 ("set, sign in", [set, signIn]), ("sign in, update", [signIn, append]),
-                ("renew, set", [.renew, set]),
+                ("renew, set", [.renew, set]), ("elevate", [.elevate]),
+                ("elevate, update", [.elevate, append]),
             ]
             return entries.flatMap { name, entries in
                 [false, true].map { signsOut in

@@ -326,8 +326,28 @@ import Testing
             try work.changes.append(Self.set)
         }
         #expect(try write.start() == "commit item=2")
-        var signIn = try Attempt(old, canSetCookie: false) { try $0.changes.append(Self.signIn) }
-        #expect(throws: SessionError(.noSession, "")) { try signIn.start() }
+        for entry in [Self.signIn, .elevate] {
+            var attempt = try Attempt(old, canSetCookie: false) { try $0.changes.append(entry) }
+            #expect(throws: SessionError(.noSession, "")) { try attempt.start() }
+        }
+    }
+
+    @Test func `an elevation is committed alone, and given up when the secret is not the record's`() throws {
+        var attempt = try Attempt(.found(.loaded())) { work in
+            try work.changes.append(.elevate)
+            try work.changes.append(Self.append)
+        }
+        #expect(try attempt.start() == "commit list=1 if unchanged elevate")
+        let fresh = SessionRecord.loaded(["list": [0x30]])
+        #expect(try attempt.answered(.conflict(fresh)) == "commit list=01 if unchanged elevate")
+        var other = attempt
+        #expect(try attempt.answered(.fresh) == "send fresh for 60, elevated")
+        let late = SessionAbsence.superseded(SessionID(), ReplacedSecret(isLate: true, isReplay: false))
+        #expect(try other.answered(.gone(late)) == "dropped, dropped")
+        var visitor = try Attempt(nil) { try $0.changes.append(.elevate) }
+        #expect(try visitor.start() == "keep")
+        var stale = try Attempt(.absent(late)) { try $0.changes.append(.elevate) }
+        #expect(try stale.start() == "dropped, dropped")
     }
 
     // MARK: Refusals

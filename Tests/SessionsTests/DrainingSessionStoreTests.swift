@@ -189,7 +189,9 @@ import Testing
             let isRevoked = try await draining.revoke(id, of: "ann")
             #expect(isRevoked)
         }
-        try await moving.send { try $0.signIn(as: "ann", keeping: .item) }
+        await #expect(throws: SessionError(.sessionChanged, "")) {
+            try await moving.send { try $0.signIn(as: "ann", keeping: .item) }
+        }
         try await moving.send { #expect($0.principal == nil) }
         #expect(try await draining.list(for: "ann").isEmpty)
     }

@@ -26,7 +26,7 @@ import Testing
             case .signIn(let principal, let keeping):
                 self.principal = principal
                 attributes = attributes.filter { keeping.contains($0.key) }
-            case .renew: break
+            case .renew, .elevate: break
             }
         }
 
@@ -47,6 +47,7 @@ import Testing
         ("update to nothing", .update("k") { _ in nil }),
         ("sign in, keep", .signIn(principal: "ann", keeping: ["k"])),
         ("sign in, drop", .signIn(principal: "bob", keeping: [])), ("renew", .renew),
+        ("elevate", .elevate),
     ]
 
     private static let bases: [[String: [UInt8]]] = [
@@ -247,5 +248,9 @@ import Testing
         #expect(try journal([signIn, .renew], on: [:]).isSignIn)
         #expect(try journal([.renew, signIn], on: [:]).isSignIn)
         #expect(try journal([.renew], on: [:]).rotation == .renew)
+        #expect(try journal([.elevate, signIn], on: [:]).isSignIn)
+        #expect(try journal([signIn, .elevate], on: [:]).isSignIn)
+        #expect(try journal([.renew, .elevate], on: [:]).rotation == .elevate)
+        #expect(try journal([.elevate, .renew], on: [:]).rotation == .elevate)
     }
 }

@@ -21,13 +21,22 @@ import Testing
                 var session = session(attributes, principal: principal)
                 #expect(SealedPayload(decoding: session.encoded) == session)
                 for change in [
-                    SessionChange.Rotation.none, .renew, .signIn(principal: "bob", keeping: ["b"]),
+                    SessionChange.Rotation.none, .renew, .elevate, .signIn(principal: "bob", keeping: ["b"]),
                 ] {
-                    try session.apply(
-                        SessionChange(operations: ["x": .increment(3)], rotation: change, policy: policy),
-                        at: start + .seconds(5)
-                    )
-                    #expect(SealedPayload(decoding: session.encoded) == session)
+                    for persistence in [nil, .browserSession, .persistent] as [SessionCookie.Persistence?] {
+                        try session.apply(
+                            SessionChange(
+                                operations: ["x": .increment(3)],
+                                rotation: change,
+                                policy: policy,
+                                persistence: persistence
+                            ),
+                            at: start + .seconds(5)
+                        )
+                        #expect(SealedPayload(decoding: session.encoded) == session)
+                        session.isListed = session.authenticated != nil
+                        #expect(SealedPayload(decoding: session.encoded) == session)
+                    }
                 }
             }
         }

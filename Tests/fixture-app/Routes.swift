@@ -17,6 +17,7 @@ func addRoutes(
     addIdentityRoutes(to: router)
     addOddRoutes(to: router, limits: limits)
     addDecisionRoutes(to: router)
+    addRightsRoutes(to: router)
     router.get("/healthz") { _, _ in
         json(["ok": .bool(!drain.isDraining)], status: drain.isDraining ? .serviceUnavailable : .ok)
     }
@@ -81,7 +82,11 @@ private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
         let user = try request.parameter("user")
         let names = (request.uri.queryParameters.get("keep") ?? "").split(separator: ",")
         let kept = names.compactMap { try? SessionKey<JSON>(validating: String($0)) }
-        try await context.session().signIn(as: user, keeping: kept)
+        let session = try await context.session()
+        // As long as checking a password takes.
+        try await Task.sleep(for: .milliseconds(try request.integer("ms", default: 0)))
+        let isRemembered = request.uri.queryParameters.get("remember") == "1"
+        try session.signIn(as: user, keeping: kept, terms: isRemembered ? .fortnight : nil)
         return json(["ok": .bool(true)])
     }
     router.post("/renew") { _, context in

@@ -8,7 +8,7 @@ local commands = ARGV[1] == 's' and {
     {'DEL', key},
 } or {
     {'TIME'}, {'ZADD', key, 1, 'check'}, {'PEXPIREAT', key, 1}, {'ZREMRANGEBYSCORE', key, '-inf', '+inf'},
-    {'ZRANGE', key, -1, -1, 'WITHSCORES'}, {'ZREM', key, 'check'},
+    {'ZRANGE', key, -1, -1, 'WITHSCORES'}, {'ZSCORE', key, 'check'}, {'ZREM', key, 'check'},
 }
 local refusal
 for _, command in ipairs(commands) do

@@ -1,21 +1,21 @@
 -- Applies everything that one request changed, if the record is alive and the secret valid: all of it or nothing.
 -- KEYS 1 record
 -- ARGV 1 hash of the presented secret   2 not after: see live.lua   3 version that was read   4 '1' if it must still be there
---      5 '', 'renew' or 'signin'   6 hash of the new secret   7 principal encrypted for it, or ''   8 hash of the principal (signin)
+--      5 '', 'renew', 'elevate' or 'signin'   6 hash of the new secret   7 principal encrypted for it, or ''   8 hash of the principal (signin)
 --      9 grace ms   10 idle timeout ms (signin)   11 lifetime ms (signin)   12 bytes that the attributes may have
---      13 number of kept fields
+--      13 persistence of the cookie or '' (signin)   14 number of kept fields
 --      then the kept fields (signin), then triples: 's' field value (set), 'r' field '' (remove), 'i' field amount (add)
 -- Returns {'ok', new version, 1 if the secret was replaced, ms to the absolute deadline}, {'conflict', HGETALL, PTTL},
 --      {'gone', reason}, {'late', time} or {'invalid'} (an addition to what is not an integer, or an overflow).
 -- Not repeat-safe: an addition would count twice.
 local presented_hash, not_after, read_version, needs_version, rotation, new_hash, new_principal, new_user, grace, idle_timeout,
-    lifetime, maximum_bytes, kept_count = unpack(ARGV, 1, 13)
+    lifetime, maximum_bytes, persistence, kept_count = unpack(ARGV, 1, 14)
 if absence then return {'gone', absence} end
 if not is_valid or (is_user and rotation ~= '') then return {'gone', 'superseded'} end
 -- A write without the secret is not a use.
 local last_use = is_user and used or now
 
-local first = 14 + tonumber(kept_count)
+local first = 15 + tonumber(kept_count)
 local conflict = false
 if read_version ~= version then
     conflict = needs_version == '1'
@@ -37,7 +37,7 @@ local principal, generation = unpack(redis.call('HMGET', key, '@principal', '@ge
 local dropped, before = {}, {}
 if rotation == 'signin' then
     local keep = {}
-    for i = 14, first - 1 do keep[ARGV[i]] = true end
+    for i = 15, first - 1 do keep[ARGV[i]] = true end
     for _, field in ipairs(redis.call('HKEYS', key)) do
         if string.sub(field, 1, 1) ~= '@' and not keep[field] then dropped[#dropped + 1] = field end
     end
@@ -71,7 +71,7 @@ for i = first, #ARGV, 3 do
     if ARGV[i] == 'r' then redis.call('HDEL', key, ARGV[i + 1]) end
 end
 local rotated = 0
-if rotation == 'signin' or (rotation == 'renew' and is_current) then
+if rotation == 'signin' or rotation == 'elevate' or (rotation == 'renew' and is_current) then
     rotated = 1
     generation = (tonumber(generation) or 0) + 1
     redis.call('HSET', key, '@digest', new_hash, '@rotated', now, '@generation', generation, '@old-digest', hash,
@@ -80,10 +80,15 @@ if rotation == 'signin' or (rotation == 'renew' and is_current) then
         idle, deadline = tonumber(idle_timeout), now + tonumber(lifetime)
         redis.call('HSET', key, '@old-until', now, '@principal', new_principal, '@user', new_user, '@idle', idle,
             '@deadline', deadline, '@authenticated', now)
-        redis.call('HDEL', key, '@old-principal')
+        redis.call('HDEL', key, '@old-principal', '@persistence')
+        if persistence ~= '' then redis.call('HSET', key, '@persistence', persistence) end
         -- What was valid before the user signed in had no rights that could be stolen.
         if not principal then redis.call('HSET', key, '@trusted', generation) end
         redis.call('PEXPIRE', key, math.min(idle, deadline - now))
+    elseif rotation == 'elevate' then
+        redis.call('HSET', key, '@old-until', now)
+        redis.call('HDEL', key, '@old-principal')
+        if principal then redis.call('HSET', key, '@principal', new_principal) end
     else
         redis.call('HSET', key, '@old-until', now + tonumber(grace))
         if principal then redis.call('HSET', key, '@old-principal', principal, '@principal', new_principal) end

@@ -1,28 +1,34 @@
 -- Enters a session that lives in a cookie into its user's list, or moves its last use.
--- KEYS 1 list (hash: session ID to 'created:last use:deadline:idle timeout', in ms, timeout 0 for an ended one; '@before', '@except':
---        see devices-end.lua)
+-- KEYS 1 list (hash: session ID to 'created:last use:deadline:idle timeout:sign-in', in ms, timeout 0 for an ended one; '@before',
+--        '@except': see devices-end.lua)
 -- ARGV 1 session ID   2 created ms   3 lifetime ms   4 idle timeout ms   5 'new', or 'used' for an entry that must be there
+--      6 how many ms ago the user's rights were checked, or '' (new)
 -- Drops entries past their deadline; the list lives as long as its longest entry. Repeat-safe.
--- Returns the time of the sign-in in ms: later than the last end of all sessions, even if the clock was set back since.
-local key, id, created, lifetime, idle, mode = KEYS[1], unpack(ARGV, 1, 5)
+-- Returns the time of the sign-in in ms: later than the last end of all sessions, even if the clock was set back since; or 0 if all
+-- sessions have been ended since the check: then nothing is done.
+local key, id, created, lifetime, idle, mode, age = KEYS[1], unpack(ARGV, 1, 6)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local entry, before = unpack(redis.call('HMGET', key, id, '@before'))
-local used = now
+before = tonumber(before) or 0
+local used, authenticated
 if mode == 'used' then
-    local last, old_idle = string.match(entry or '', '^%d+:(%d+):%d+:(%d+)$')
+    local last, old_idle, signed_in = string.match(entry or '', '^%d+:(%d+):%d+:(%d+):(%d+)$')
     if not last or old_idle == '0' then return now end
-    used = math.max(now, tonumber(last))
+    used, authenticated = math.max(now, tonumber(last)), signed_in
 else
-    used = math.max(now, (tonumber(before) or 0) + 1)
+    -- A time ahead of the clock is from before the clock was set back.
+    if age ~= '' and before <= now and before > now - tonumber(age) then return 0 end
+    used = math.max(now, before + 1)
+    authenticated = used
 end
 local deadline = now + tonumber(lifetime)
 local longest = math.max(deadline, now + redis.call('PTTL', key))
-redis.call('HSET', key, id, table.concat({created, used, deadline, idle}, ':'))
+redis.call('HSET', key, id, table.concat({created, used, deadline, idle, authenticated}, ':'))
 if mode == 'new' then
     local entries = redis.call('HGETALL', key)
     for i = 1, #entries, 2 do
-        local ends = tonumber(string.match(entries[i + 1], '^%d+:%d+:(%d+):%d+$'))
+        local ends = tonumber(string.match(entries[i + 1], '^%d+:%d+:(%d+):%d+:%d+$'))
         if ends and ends <= now then redis.call('HDEL', key, entries[i]) end
     end
 end

@@ -14,14 +14,14 @@ local before = math.max(now, (tonumber(redis.call('HGET', key, '@before')) or 0)
 local count = 0
 for i = 1, #entries, 2 do
     local id = entries[i]
-    local created, used, deadline, idle = string.match(entries[i + 1], '^(%d+):(%d+):(%d+):(%d+)$')
+    local created, used, deadline, idle, authenticated = string.match(entries[i + 1], '^(%d+):(%d+):(%d+):(%d+):(%d+)$')
     if created and id == spared then
         -- What an earlier call has ended is not spared.
         if idle == '0' then spared = '' end
     elseif created then
         before = math.max(before, tonumber(used))
         if now < math.min(used + idle, tonumber(deadline)) then count = count + 1 end
-        redis.call('HSET', key, id, table.concat({created, used, deadline, 0}, ':'))
+        redis.call('HSET', key, id, table.concat({created, used, deadline, 0, authenticated}, ':'))
     end
 end
 redis.call('HSET', key, '@before', before, '@except', spared)

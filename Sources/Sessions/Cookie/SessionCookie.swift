@@ -17,14 +17,7 @@ public struct SessionCookie: Sendable, Equatable {
     }
 
     /// How long the browser keeps the cookie.
-    ///
-    /// The store decides how long the session lives, whatever this says.
-    public enum Persistence: Sendable {
-        /// Until the browser closes (many restore such cookies with their tabs).
-        case browserSession
-        /// For the session's remaining lifetime, 400 days at most, as both `Max-Age` and `Expires`.
-        case persistent
-    }
+    public typealias Persistence = CookiePersistence
 
     /// The cookie's name, a token.
     ///

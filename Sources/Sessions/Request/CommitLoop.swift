@@ -86,7 +86,8 @@ struct CommitLoop: Sendable {
 /// What the response must do about the session cookie; nothing where it cannot carry one.
 enum CookieAction: Sendable {
     case keep
-    case send(SessionCredential, remaining: Duration)
+    /// - Parameter persistence: what the sign-in chose; nil for the manager's cookie as it is.
+    case send(SessionCredential, remaining: Duration, CookiePersistence?)
     case delete
     /// The cookie stands for no session any more; nobody asked to end one.
     case deleteDead
@@ -174,8 +175,9 @@ struct CommitAttempt: Sendable {
         case .committed(let id, _, let credential, let remaining):
             guard let credential, canSetCookie else { return keep() }
             if work.changes.isSignIn { emit(.signedIn, id) }
+            if rotation == .elevate { emit(.elevated, id) }
             if rotation == .renew, !isShared { emit(.renewed, id) }
-            return .finish(.send(credential, remaining: remaining))
+            return send(credential, remaining: remaining)
         case .conflict(let fresh):
             attempts += 1
             guard attempts < CombinedCommit.limit else {
@@ -207,14 +209,18 @@ struct CommitAttempt: Sendable {
         // Anything else: a revocation of all the user's sessions overtook the sign-in.
         guard case .committed(let id, _, let credential?, let remaining) = result else { return drop() }
         emit(work.changes.isSignIn ? .signedIn : .created, id)
-        return .finish(.send(credential, remaining: remaining))
+        return send(credential, remaining: remaining)
     }
 
     mutating func touched(_ credential: SessionCredential?) -> Step {
         guard work.unsent == nil, let credential, canSetCookie, let record = work.record else {
             return keep()
         }
-        return .finish(.send(credential, remaining: record.times.deadline - record.now))
+        return send(credential, remaining: record.times.deadline - record.now)
+    }
+
+    private func send(_ credential: SessionCredential, remaining: Duration) -> Step {
+        .finish(.send(credential, remaining: remaining, work.persistence))
     }
 
     private mutating func next() throws -> Step {
@@ -228,19 +234,22 @@ struct CommitAttempt: Sendable {
             operations: operations,
             needsVersion: work.changes.dependsOnBase,
             rotation: rotation,
-            policy: policy,
+            policy: work.policy(policy),
+            persistence: work.persistence,
+            notRevokedSince: work.notRevokedSince,
             maximumBytes: limits.bytes
         )
         change.policy.renewalGrace = policy.grace
-        let isInTurn = change.needsVersion && !work.changes.isSignIn && record.residence == .server
+        // A secret that is invalid at once must not be replaced for other requests, too.
+        let isInTurn = change.needsVersion && !work.changes.isDecisive && record.residence == .server
         return isInTurn ? .commitInTurn(work.changes, change, to: record) : .commit(change, to: record)
     }
 
     private func rotation(of record: SessionRecord) throws(SessionError) -> SessionChange.Rotation {
         guard canSetCookie else {
             // A secret that cannot be sent must not be replaced.
-            guard work.changes.isSignIn else { return .none }
-            throw SessionError(.noSession, "Signing in needs a response that can carry a cookie.")
+            guard work.changes.isDecisive else { return .none }
+            throw SessionError(.noSession, "A new secret needs a response that can carry a cookie.")
         }
         guard work.changes.rotation == .none, record.secretStatus == .current,
             policy.isRenewalDue(record.times, now: record.now)
@@ -251,7 +260,8 @@ struct CommitAttempt: Sendable {
     private mutating func create() throws -> Step {
         let attributes = work.changes.attributes
         guard !attributes.isEmpty || work.changes.isSignIn else {
-            if work.absence?.isLate == true, !work.changes.operations.isEmpty { return drop() }
+            let isLost = !work.changes.operations.isEmpty || work.changes.isDecisive
+            if work.absence?.isLate == true, isLost { return drop() }
             guard canSetCookie else { return .finish(.keep) }
             if deletesCookie { return .finish(.delete) }
             return work.absence?.isFinal == true ? .finish(.deleteDead) : keep()
@@ -277,7 +287,7 @@ struct CommitAttempt: Sendable {
     /// Leaves the cookie as it is, or sends what a commit during the request has issued.
     private func keep() -> Step {
         guard let unsent = work.unsent, canSetCookie else { return .finish(.keep) }
-        return .finish(.send(unsent.credential, remaining: unsent.remaining))
+        return send(unsent.credential, remaining: unsent.remaining)
     }
 
     private func unsupported(_ outcome: String) -> SessionError {

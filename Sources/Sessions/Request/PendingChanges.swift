@@ -18,6 +18,7 @@ struct PendingChanges: Sendable {
         case show(String, Update)
         case signIn(principal: String, keeping: Set<String>)
         case renew
+        case elevate
 
         /// The attribute that it changes.
         var name: String? {
@@ -25,7 +26,7 @@ struct PendingChanges: Sendable {
             case .set(let name, _), .remove(let name), .increment(let name, _), .update(let name, _),
                 .show(let name, _):
                 name
-            case .signIn, .renew: nil
+            case .signIn, .renew, .elevate: nil
             }
         }
     }
@@ -47,6 +48,9 @@ struct PendingChanges: Sendable {
 
     /// Whether the user signs in.
     var isSignIn: Bool { if case .signIn = rotation { true } else { false } }
+
+    /// Whether the old secret must be invalid at once: without that, nothing may be stored.
+    var isDecisive: Bool { isSignIn || rotation == .elevate }
 
     /// The value as this request sees it.
     subscript(name: String) -> [UInt8]? {
@@ -141,6 +145,7 @@ struct PendingChanges: Sendable {
             if case .signIn(_, let before) = rotation { kept.formIntersection(before) }
             rotation = .signIn(principal: principal, keeping: kept)
         case .renew: if rotation == .none { rotation = .renew }
+        case .elevate: if !isSignIn { rotation = .elevate }
         }
     }
 
@@ -193,12 +198,22 @@ struct UncommittedSession: Sendable {
     private(set) var signedOut: SessionRecord?
     /// Whether reading the session was no use of it.
     var isPassive = false
-    /// When the handler signed in, by this process' clock.
-    var signInTime: ContinuousClock.Instant?
+    /// The last sign-in of the handler.
+    var signIn: SignIn?
+    /// The end of all the user's sessions after this instant refuses the sign-in.
+    var notRevokedSince: ContinuousClock.Instant?
     /// What a commit during the request has issued and the response has to carry, if no later commit replaces it.
     var unsent: (credential: SessionCredential, remaining: Duration)?
     /// The ID of the session that the request may create.
     private var freshID: SessionID?
+
+    /// What a sign-in was called with, and when, by this process' clock.
+    struct SignIn: Sendable {
+        let time: ContinuousClock.Instant
+        let terms: SessionTerms?
+        /// Since when all the user's sessions must not have been ended; nil for the beginning of the request.
+        let checked: ContinuousClock.Instant?
+    }
 
     /// Starts with what the store found; nil for a request without a credential.
     init(_ load: SessionLoadResult?) {
@@ -226,9 +241,32 @@ struct UncommittedSession: Sendable {
     /// Whether no change will be stored, because the browser may hold a newer cookie than the one that it sent.
     var isLate: Bool { record == nil && absence?.isLate == true && !isSignOut && !changes.isSignIn }
 
+    /// What the sign-in chose in place of the manager's policy and cookie.
+    private var terms: SessionTerms? { changes.isSignIn ? signIn?.terms : nil }
+
+    /// What later cookies of the session are like, after these changes; nil for the manager's way.
+    var persistence: CookiePersistence? {
+        changes.isSignIn ? terms?.persistence : record?.times.persistence
+    }
+
+    /// The limits for the session, if the handler signs in.
+    func policy(_ policy: SessionPolicy) -> SessionPolicy {
+        guard let terms else { return policy }
+        var policy = policy
+        (policy.idleTimeout, policy.lifetime) = (terms.idleTimeout, terms.lifetime)
+        return policy
+    }
+
     /// The session to be created by the commit, where there is no record.
     func draft(_ policy: SessionPolicy) -> SessionDraft {
-        SessionDraft(id: freshID, attributes: changes.attributes, principal: principal, policy: policy)
+        SessionDraft(
+            id: freshID,
+            attributes: changes.attributes,
+            principal: principal,
+            policy: self.policy(policy),
+            persistence: terms?.persistence,
+            notRevokedSince: notRevokedSince
+        )
     }
 
     /// Whether the changes need a record.

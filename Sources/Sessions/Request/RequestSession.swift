@@ -20,12 +20,15 @@ public final class RequestSession: Sendable {
     private let request: HTTPRequest
     private let cookies: SessionCookie.Lookup
     private let state = Mutex(State())
+    private let announced = RequestIdentity()
 
     private struct State {
         var session: Session?
         /// The handler asked for the session, even if the store could not be reached.
         var isTouched = false
         var isClosed = false
+        /// Whether the handler was run by `run`.
+        var isAnnounced = false
     }
 
     /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
@@ -82,6 +85,27 @@ public final class RequestSession: Sendable {
         }
     }
 
+    /// Runs the handler, so that the manager can tell what it ends itself, by `revokeAll`, from what other requests end
+    /// meanwhile; see `Session.signIn`.
+    ///
+    /// Without it, the manager takes for the request's own what this process ends without it.
+    ///
+    /// - Parameter handler: runs in the caller's isolation.
+    /// - Returns: what `handler` returns.
+    /// - Throws: what `handler` throws.
+    public nonisolated(nonsending) func run<Result>(
+        _ handler: nonisolated(nonsending) () async throws -> Result
+    ) async rethrows -> Result {
+        state.withLock { $0.isAnnounced = true }
+        return try await RequestIdentity.$current.withValue(announced, operation: handler)
+    }
+
+    private var identity: RequestIdentity {
+        var identity = announced
+        if !state.withLock({ $0.isAnnounced }) { identity.number = nil }
+        return identity
+    }
+
     /// Commits the session, if the handler asked for it, and writes the response's header fields.
     ///
     /// Call it when the handler has returned and before the response head is sent; only the first call
@@ -90,7 +114,8 @@ public final class RequestSession: Sendable {
     /// in the same request, and one more for each conflict.
     ///
     /// A 2xx answer to an unsafe method therefore means: stored. With a safe method (GET, HEAD, OPTIONS, TRACE)
-    /// changes that the end of the session overtook are dropped and reported as an event, and the response stands.
+    /// changes that the end of the session overtook are dropped and reported as an event, and the response stands;
+    /// not so a sign-in or `elevate`, which throws in any case.
     ///
     /// A cookie that stands for no session any more is deleted, except in requests of scripts and parts of pages
     /// (by `Sec-Fetch-Mode`), which may overlap with one that brings the browser a new session.
@@ -115,7 +140,7 @@ public final class RequestSession: Sendable {
         }
         if !isShown(response.status) { try session.keepUnshown() }
         let action = try await commit(session, response.status)
-        if case .dropped = action, !isSafe { throw SessionError.sessionChanged }
+        if case .dropped = action, !isSafe || session.isDecisive { throw SessionError.sessionChanged }
         write(try fields(for: action), of: action, session, to: &response)
     }
 
@@ -137,7 +162,8 @@ public final class RequestSession: Sendable {
         let action = try await manager.commit(
             session,
             canSetCookie: SessionCookie.isPermitted(on: response.status),
-            afterFailure: true
+            afterFailure: true,
+            of: identity
         )
         guard let action else {
             markPersonal(&response)
@@ -179,8 +205,9 @@ public final class RequestSession: Sendable {
 
     private func commit(_ session: Session, _ status: HTTPResponse.Status) async throws -> CookieAction {
         let canSetCookie = SessionCookie.isPermitted(on: status)
-        do { return try await manager.commit(session, canSetCookie: canSetCookie) ?? .keep } catch let error
-            as SessionError
+        do {
+            return try await manager.commit(session, canSetCookie: canSetCookie, of: identity) ?? .keep
+        } catch let error as SessionError
             where error.code == .unsupported && !canSetCookie && !session.isSignOut && isSafe
         {
             // As for a visitor who has no session yet: the page goes out, and what could not be stored is told.
@@ -217,8 +244,10 @@ public final class RequestSession: Sendable {
         case .keep, .dropped:
             guard cookies.value == .ambiguous else { return [] }
             fields = manager.cookie.deletionFields(replacing: cookies.chunks)
-        case .send(let credential, let remaining):
-            fields = try manager.cookie.setFields(
+        case .send(let credential, let remaining, let persistence):
+            var cookie = manager.cookie
+            cookie.persistence = persistence ?? cookie.persistence
+            fields = try cookie.setFields(
                 value: credential.value,
                 remainingLifetime: remaining,
                 now: Date(),

@@ -12,18 +12,26 @@ public struct SessionDraft: Sendable {
     public var principal: String?
     /// The time limits of the new record.
     public var policy: SessionPolicy
+    /// Becomes `SessionTimes.persistence` of the record.
+    public var persistence: CookiePersistence?
+    /// The end of all the user's sessions after this instant refuses the sign-in: see `SessionDirectory.revokeAll`.
+    public var notRevokedSince: ContinuousClock.Instant?
 
     /// Creates a draft.
     public init(
         id: SessionID? = nil,
         attributes: [String: [UInt8]],
         principal: String? = nil,
-        policy: SessionPolicy
+        policy: SessionPolicy,
+        persistence: CookiePersistence? = nil,
+        notRevokedSince: ContinuousClock.Instant? = nil
     ) {
         self.id = id
         self.attributes = attributes
         self.principal = principal
         self.policy = policy
+        self.persistence = persistence
+        self.notRevokedSince = notRevokedSince
     }
 }
 
@@ -49,6 +57,10 @@ public struct SessionChange: Sendable {
         ///
         /// Ignored unless the presented secret is the current one (R13).
         case renew
+        /// A new secret with other rights, the old one is invalid at once; nothing else changes.
+        ///
+        /// The limits, the user and the time of the sign-in stay.
+        case elevate
         /// A new secret, the old one is invalid at once; the lifetime restarts.
         ///
         /// All attributes but `keeping` are dropped first.
@@ -63,6 +75,10 @@ public struct SessionChange: Sendable {
     public var rotation: Rotation
     /// The time limits for a sign-in, and the grace for a renewal.
     public var policy: SessionPolicy
+    /// In a sign-in, becomes `SessionTimes.persistence` of the record.
+    public var persistence: CookiePersistence?
+    /// The end of all the user's sessions after this instant refuses a sign-in: see `SessionDirectory.revokeAll`.
+    public var notRevokedSince: ContinuousClock.Instant?
     /// The most bytes that all attributes may have.
     ///
     /// Checked by the caller for the version that was read. A store whose record has changed since, and might exceed
@@ -75,12 +91,16 @@ public struct SessionChange: Sendable {
         needsVersion: Bool = false,
         rotation: Rotation = .none,
         policy: SessionPolicy,
+        persistence: CookiePersistence? = nil,
+        notRevokedSince: ContinuousClock.Instant? = nil,
         maximumBytes: Int = SessionLimits().bytes
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
         self.rotation = rotation
         self.policy = policy
+        self.persistence = persistence
+        self.notRevokedSince = notRevokedSince
         self.maximumBytes = maximumBytes
     }
 }

@@ -79,7 +79,9 @@ public protocol SessionDirectory: SessionStore {
     /// Ends all sessions of a user but one.
     ///
     /// A sign-in that runs at the same time is ended, or comes after it as a whole: then it is in the list
-    /// for the next call (R28).
+    /// for the next call (R28). One that names an instant (`notRevokedSince`) before this call is refused with
+    /// `.gone(.ended(.revocation))`: what it relies on, a password for example, may be what was changed. The store
+    /// remembers the call for `SessionPolicy.tombstone`, and compares durations: no two clocks have to agree.
     ///
     /// - Returns: how many live sessions were ended.
     func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int

@@ -49,6 +49,8 @@ struct Replica: Sendable {
     /// The first entry that was read.
     private var first: LogPosition?
     private var nonces = RecentNonces()
+    /// When all sessions of a user were ended, by hash of the name: for the sign-ins under way.
+    private var revoked: [[UInt8]: SessionInstant] = [:]
     private var pending = PendingEntries()
     private let time: @Sendable (SessionInstant) -> SessionInstant
 
@@ -81,7 +83,10 @@ struct Replica: Sendable {
     }
 
     /// Removes expired sessions; changes no outcome: see `clockMoved`.
-    mutating func sweep() { table.sweep(at: now) }
+    mutating func sweep() {
+        table.sweep(at: now)
+        revoked = revoked.filter { now - $0.value < SessionPolicy.tombstone }
+    }
 
     /// Applies the next entry of the log: the transition function of the strategy.
     ///
@@ -144,6 +149,7 @@ struct Replica: Sendable {
     private mutating func restart(_ epoch: UInt64) {
         self.epoch = epoch
         table = ReplicaTable()
+        revoked = [:]
         pending = PendingEntries()
     }
 
@@ -154,6 +160,7 @@ struct Replica: Sendable {
     private mutating func clockMoved(to time: SessionInstant, at position: LogPosition) {
         if time < now {
             table.clockWasSetBack(from: now, to: time)
+            revoked = revoked.filter { $0.value <= time }
             if case .replaying = phase {
                 pending.clockWasSetBack(from: now, LogMoment(position: position, time: time))
             }
@@ -178,6 +185,7 @@ struct Replica: Sendable {
             guard user == nil || user == table[id]?.session.principalHash else { return .ended(0) }
             return .ended(end(id, .revocation, tombstone: tombstone, at: moment))
         case .revokeAll(let user, let kept, let tombstone):
+            revoked[user] = moment.time
             let ids = table.liveSessions(of: user, at: moment.time).filter { $0 != kept }
             for id in ids { _ = end(id, .revocation, tombstone: tombstone, at: moment) }
             return .ended(ids.count)
@@ -189,7 +197,9 @@ struct Replica: Sendable {
     }
 
     private mutating func create(_ id: SessionID, _ draft: HashedDraft, at moment: LogMoment) -> Outcome {
-        guard table[id] == nil else { return .gone(.ended(.revocation)) }
+        guard table[id] == nil, !isRevoked(draft.principalHash, since: draft.age, at: moment.time) else {
+            return .gone(.ended(.revocation))
+        }
         let session = RecordState(draft, now: moment.time)
         table[id] = ReplicatedRecord(session: session, changed: moment.position)
         table.recordLogged(id, from: moment.position)
@@ -207,6 +217,11 @@ struct Replica: Sendable {
         switch record.session.status(of: digest, id, at: moment.time) {
         case .absent(let absence): return .gone(absence)
         case .live(let status):
+            if case .signIn(let signIn) = change.rotation,
+                isRevoked(signIn.principalHash, since: signIn.age, at: moment.time)
+            {
+                return .gone(.ended(.revocation))
+            }
             do throws(SessionError) {
                 let isRotated = try record.session.apply(
                     change,
@@ -222,6 +237,12 @@ struct Replica: Sendable {
                 return .stored(record.session, isRotated: isRotated)
             } catch { return .invalid(error) }
         }
+    }
+
+    /// Whether all sessions of a user were ended in the given time before now.
+    private func isRevoked(_ user: [UInt8]?, since age: Duration?, at now: SessionInstant) -> Bool {
+        guard let user, let age, let revoked = revoked[user] else { return false }
+        return now - revoked < min(age, SessionPolicy.tombstone)
     }
 
     private mutating func touch(_ id: SessionID, _ digest: [UInt8], at now: SessionInstant) -> Outcome {

@@ -34,6 +34,7 @@ extension RecordState {
         }
         writer.instant(times.authenticated ?? SessionInstant(milliseconds: 0))
         writer.duration(times.idleTimeout)
+        writer.persistence(times.persistence)
         writer.number(UInt64(version))
         writer.attributes(attributes)
         for bytes in [principal, previousPrincipal, principalHash] { writer.optional(bytes) }
@@ -64,7 +65,8 @@ extension RecordState {
             rotated: rotated,
             authenticated: authenticated.milliseconds == 0 ? nil : authenticated,
             deadline: deadline,
-            idleTimeout: try reader.duration()
+            idleTimeout: try reader.duration(),
+            persistence: try reader.persistence()
         )
         let version = try reader.count()
         self.init(
@@ -96,6 +98,8 @@ extension HashedDraft {
         writer.string(family)
         writer.duration(idleTimeout)
         writer.duration(lifetime)
+        writer.persistence(persistence)
+        writer.age(age)
         writer.optional(principal)
         writer.optional(principalHash)
         writer.attributes(attributes)
@@ -104,6 +108,7 @@ extension HashedDraft {
     init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
         let (secretHash, family) = (try reader.string(), try reader.string())
         let (idleTimeout, lifetime) = (try reader.duration(), try reader.duration())
+        let (persistence, age) = (try reader.persistence(), try reader.age())
         let (principal, principalHash) = (try reader.optional(), try reader.optional())
         self.init(
             attributes: try reader.attributes(),
@@ -112,7 +117,9 @@ extension HashedDraft {
             secretHash: secretHash,
             family: family,
             idleTimeout: idleTimeout,
-            lifetime: lifetime
+            lifetime: lifetime,
+            persistence: persistence,
+            age: age
         )
     }
 }
@@ -142,6 +149,11 @@ extension HashedChange {
             writer.duration(grace)
             writer.string(secretHash)
             writer.optional(principal)
+        case .elevate(let secretHash, let principal):
+            writer.byte(3)
+            writer.duration(grace)
+            writer.string(secretHash)
+            writer.optional(principal)
         case .signIn(let signIn):
             writer.byte(2)
             writer.duration(grace)
@@ -153,6 +165,8 @@ extension HashedChange {
             for name in names { writer.string(name.utf8) }
             writer.duration(signIn.idleTimeout)
             writer.duration(signIn.lifetime)
+            writer.persistence(signIn.persistence)
+            writer.age(signIn.age)
         }
     }
 
@@ -190,9 +204,14 @@ extension HashedChange {
                     principalHash: principalHash,
                     keeping: keeping,
                     idleTimeout: try reader.duration(),
-                    lifetime: try reader.duration()
+                    lifetime: try reader.duration(),
+                    persistence: try reader.persistence(),
+                    age: try reader.age()
                 )
             )
+        case 3:
+            grace = try reader.duration()
+            rotation = .elevate(secretHash: try reader.string(), principal: try reader.optional())
         default: throw ByteReader.Malformed()
         }
         self.init(
@@ -203,4 +222,28 @@ extension HashedChange {
             grace: grace
         )
     }
+}
+
+extension ByteWriter {
+    fileprivate mutating func persistence(_ persistence: CookiePersistence?) {
+        byte(persistence == nil ? 0 : persistence == .browserSession ? 1 : 2)
+    }
+
+    fileprivate mutating func age(_ age: Duration?) {
+        byte(age == nil ? 0 : 1)
+        if let age { duration(age) }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func persistence() throws(Malformed) -> CookiePersistence? {
+        switch try byte() {
+        case 0: nil
+        case 1: .browserSession
+        case 2: .persistent
+        default: throw Malformed()
+        }
+    }
+
+    fileprivate mutating func age() throws(Malformed) -> Duration? { try flag() ? try duration() : nil }
 }

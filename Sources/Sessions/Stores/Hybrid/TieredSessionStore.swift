@@ -68,7 +68,9 @@ public struct TieredSessionStore: SessionDirectory {
         var draft = SessionDraft(
             attributes: payload.attributes,
             principal: payload.principal,
-            policy: change.policy
+            policy: change.policy,
+            persistence: payload.times.persistence,
+            notRevokedSince: change.notRevokedSince
         )
         if payload.principal == nil {
             do throws(SessionError) { return try anonymous.seal(payload, within: spillAbove) } catch {

@@ -12,6 +12,9 @@ package struct HashedDraft: Hashable, Sendable {
     package var family: [UInt8]
     package var idleTimeout: Duration
     package var lifetime: Duration
+    package var persistence: CookiePersistence?
+    /// How long ago the user's rights were checked: see `SessionDraft.notRevokedSince`.
+    package var age: Duration?
 
     package init(
         attributes: [String: [UInt8]],
@@ -20,7 +23,9 @@ package struct HashedDraft: Hashable, Sendable {
         secretHash: [UInt8],
         family: [UInt8],
         idleTimeout: Duration,
-        lifetime: Duration
+        lifetime: Duration,
+        persistence: CookiePersistence? = nil,
+        age: Duration? = nil
     ) {
         self.attributes = attributes
         self.principal = principal
@@ -29,6 +34,8 @@ package struct HashedDraft: Hashable, Sendable {
         self.family = family
         self.idleTimeout = idleTimeout
         self.lifetime = lifetime
+        self.persistence = persistence
+        self.age = age
     }
 
     /// Hashes a draft.
@@ -53,7 +60,9 @@ package struct HashedDraft: Hashable, Sendable {
             secretHash: crypto.hash(token),
             family: family.key,
             idleTimeout: draft.policy.idleTimeout,
-            lifetime: draft.policy.lifetime
+            lifetime: draft.policy.lifetime,
+            persistence: draft.persistence,
+            age: draft.notRevokedSince.map { $0.duration(to: .now) }
         )
     }
 }
@@ -65,6 +74,7 @@ package struct HashedChange: Hashable, Sendable {
     package enum Rotation: Hashable, Sendable {
         case none
         case renew(secretHash: [UInt8], principal: [UInt8]?)
+        case elevate(secretHash: [UInt8], principal: [UInt8]?)
         case signIn(SignIn)
     }
 
@@ -76,6 +86,9 @@ package struct HashedChange: Hashable, Sendable {
         package var keeping: Set<String>
         package var idleTimeout: Duration
         package var lifetime: Duration
+        package var persistence: CookiePersistence?
+        /// How long ago the user's rights were checked: see `SessionChange.notRevokedSince`.
+        package var age: Duration?
 
         package init(
             secretHash: [UInt8],
@@ -83,7 +96,9 @@ package struct HashedChange: Hashable, Sendable {
             principalHash: [UInt8],
             keeping: Set<String>,
             idleTimeout: Duration,
-            lifetime: Duration
+            lifetime: Duration,
+            persistence: CookiePersistence? = nil,
+            age: Duration? = nil
         ) {
             self.secretHash = secretHash
             self.principal = principal
@@ -91,6 +106,8 @@ package struct HashedChange: Hashable, Sendable {
             self.keeping = keeping
             self.idleTimeout = idleTimeout
             self.lifetime = lifetime
+            self.persistence = persistence
+            self.age = age
         }
     }
 
@@ -133,6 +150,7 @@ package struct HashedChange: Hashable, Sendable {
             switch change.rotation {
             case .none: .none
             case .renew: .renew(secretHash: crypto.hash(fresh), principal: principal.map(encode))
+            case .elevate: .elevate(secretHash: crypto.hash(fresh), principal: principal.map(encode))
             case .signIn(let principal, let keeping):
                 .signIn(
                     SignIn(
@@ -141,7 +159,9 @@ package struct HashedChange: Hashable, Sendable {
                         principalHash: crypto.hash(principal: principal),
                         keeping: keeping,
                         idleTimeout: change.policy.idleTimeout,
-                        lifetime: change.policy.lifetime
+                        lifetime: change.policy.lifetime,
+                        persistence: change.persistence,
+                        age: change.notRevokedSince.map { $0.duration(to: .now) }
                     )
                 )
             }

@@ -15,6 +15,8 @@ public final class MemorySessionStore: SessionDirectory {
         /// By hash of the user's name: Swift takes different spellings of one letter for equal, the other
         /// stores do not (R07).
         var ids: [[UInt8]: Set<SessionID>] = [:]
+        /// When all sessions of a user were ended, by hash of the name: for the sign-ins under way.
+        var revoked: [[UInt8]: ContinuousClock.Instant] = [:]
         var bytes = 0
         var insertions = 0
         var swept = SessionInstant(milliseconds: 0)
@@ -78,7 +80,9 @@ public final class MemorySessionStore: SessionDirectory {
             now: now
         )
         let isCreated = try contents.withLock { (contents: inout Contents) throws(SessionError) in
-            guard contents.sessions[token.id] == nil else { return false }
+            guard contents.sessions[token.id] == nil,
+                !contents.isRevoked(session.principalHash, since: draft.notRevokedSince)
+            else { return false }
             contents.insertions += 1
             let isFull =
                 contents.sessions.count >= maximumSessions || contents.bytes + session.size > maximumBytes
@@ -116,6 +120,7 @@ public final class MemorySessionStore: SessionDirectory {
             in: presented.family,
             generation: presented.family.generation + 1
         )
+        let since = change.notRevokedSince
         let change = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             Array($0.utf8)
         }
@@ -126,6 +131,11 @@ public final class MemorySessionStore: SessionDirectory {
             switch session.status(of: presented.hash, record.id, at: now) {
             case .absent(let absence): return .gone(absence)
             case .live(let found): status = found
+            }
+            if case .signIn(let signIn) = change.rotation,
+                contents.isRevoked(signIn.principalHash, since: since)
+            {
+                return .gone(.ended(.revocation))
             }
             let before = session.size
             let isRotated = try session.apply(
@@ -204,9 +214,9 @@ public final class MemorySessionStore: SessionDirectory {
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         let now = now()
         return contents.withLock { contents in
-            let ids = contents.live(crypto.hash(principal: principal), at: now).keys.filter {
-                $0 != kept
-            }
+            let user = crypto.hash(principal: principal)
+            contents.noteRevocation(of: user)
+            let ids = contents.live(user, at: now).keys.filter { $0 != kept }
             return ids.count { contents.markEnded($0, .revocation, until: now + SessionPolicy.tombstone) }
         }
     }
@@ -264,6 +274,19 @@ extension MemorySessionStore.Contents {
         session.markEnded(end, until: until)
         replace(id, session)
         return true
+    }
+
+    /// Remembers that all sessions of a user were ended.
+    fileprivate mutating func noteRevocation(of user: [UInt8]) {
+        let now = ContinuousClock.now
+        if revoked.count >= 1000 { revoked = revoked.filter { now - $0.value < SessionPolicy.tombstone } }
+        revoked[user] = now
+    }
+
+    /// Whether all sessions of a user were ended after an instant.
+    fileprivate func isRevoked(_ user: [UInt8]?, since: ContinuousClock.Instant?) -> Bool {
+        guard let user, let since, let revoked = revoked[user] else { return false }
+        return revoked > since
     }
 
     fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionID: RecordState] {

@@ -50,6 +50,7 @@ package struct RecordState: Hashable, Sendable {
         previousIsReplayFrom = now
         times = SessionTimes(startingAt: now, idleTimeout: draft.idleTimeout, lifetime: draft.lifetime)
         times.authenticated = draft.principal == nil ? nil : now
+        times.persistence = draft.persistence
     }
 
     /// Creates a record from stored values.
@@ -238,6 +239,10 @@ package struct RecordState: Hashable, Sendable {
             fresh = secretHash
             (previousPrincipal, self.principal) = (self.principal, principal)
             previousValidUntil = now + change.grace
+        case .elevate(let secretHash, let principal):
+            fresh = secretHash
+            (previousPrincipal, self.principal) = (nil, principal)
+            previousValidUntil = now
         case .signIn(let signIn):
             fresh = signIn.secretHash
             if principal == nil { family.trustedFrom = family.generation + 1 }
@@ -245,6 +250,7 @@ package struct RecordState: Hashable, Sendable {
             times.deadline = now + signIn.lifetime
             times.authenticated = now
             times.idleTimeout = signIn.idleTimeout
+            times.persistence = signIn.persistence
             previousValidUntil = now
         }
         previousIsReplayFrom = now + change.grace

@@ -131,7 +131,9 @@ public struct DrainingSessionStore<Old: SessionStore, New: SessionStore>: Sessio
         let draft = SessionDraft(
             attributes: try change.applied(to: record.attributes),
             principal: principal,
-            policy: change.policy
+            policy: change.policy,
+            persistence: change.persistence,
+            notRevokedSince: change.notRevokedSince
         )
         let created = try await new.create(draft)
         guard case .committed(_, _, let credential?, _) = created else { return created }

@@ -16,6 +16,8 @@ package struct SealedPayload: Sendable, Equatable {
         get { times.authenticated }
         set { times.authenticated = newValue }
     }
+    /// Whether that is by the clock of a revocation list, so that it can be compared with what the list says.
+    package var isListed = false
     package var attributes: [String: [UInt8]]
 
     /// How far the clocks of two instances may differ: a cookie that was sealed later than that is not used.
@@ -34,6 +36,7 @@ package struct SealedPayload: Sendable, Equatable {
         version = 1
         principal = draft.principal
         times.authenticated = draft.principal == nil ? nil : now
+        times.persistence = draft.principal == nil ? nil : draft.persistence
         attributes = draft.attributes
     }
 
@@ -68,14 +71,15 @@ package struct SealedPayload: Sendable, Equatable {
             idleTimeout: .milliseconds(Int64(idle))
         )
         self.version = Int(version)
-        switch try reader.byte() {
-        case 0: break
-        case 1: principal = try reader.text()
-        case 2:
-            principal = try reader.text()
+        let user = User(rawValue: try reader.byte())
+        guard user.isValid else { throw ByteReader.Malformed() }
+        if user.contains(.isSignedIn) { principal = try reader.text() }
+        if user.contains(.hasTime) {
             times.authenticated = SessionInstant(milliseconds: try reader.signed())
-        default: throw ByteReader.Malformed()
         }
+        isListed = user.contains(.isListed)
+        if user.contains(.isBrowserSession) { times.persistence = .browserSession }
+        if user.contains(.isPersistent) { times.persistence = .persistent }
         attributes = try reader.attributes()
         try reader.end()
     }
@@ -91,11 +95,10 @@ package struct SealedPayload: Sendable, Equatable {
         }
         writer.number(UInt64(times.idleTimeout.wholeMilliseconds))
         writer.number(UInt64(version))
-        writer.byte(principal == nil ? 0 : authenticated == nil ? 1 : 2)
-        if let principal {
-            writer.string(principal.utf8)
-            if let authenticated { writer.signed(authenticated.milliseconds) }
-        }
+        let user = User(self)
+        writer.byte(user.rawValue)
+        if let principal { writer.string(principal.utf8) }
+        if user.contains(.hasTime), let authenticated { writer.signed(authenticated.milliseconds) }
         writer.attributes(attributes)
         return writer.bytes
     }
@@ -131,7 +134,40 @@ package struct SealedPayload: Sendable, Equatable {
         guard case .signIn(let principal, _) = change.rotation else { return }
         self.principal = principal
         authenticated = issued
+        isListed = false
+        times.persistence = change.persistence
         times.deadline = issued + change.policy.lifetime
         times.idleTimeout = change.policy.idleTimeout
+    }
+}
+
+/// What a sealed cookie says of its user, besides the name and the time: one byte.
+private struct User: OptionSet {
+    let rawValue: UInt8
+
+    static let isSignedIn = User(rawValue: 1)
+    static let hasTime = User(rawValue: 2)
+    static let isListed = User(rawValue: 4)
+    static let isBrowserSession = User(rawValue: 8)
+    static let isPersistent = User(rawValue: 16)
+
+    /// Whether there is a session that has it.
+    var isValid: Bool {
+        rawValue < 32 && (isEmpty || contains(.isSignedIn)) && (!contains(.isListed) || contains(.hasTime))
+            && !contains([.isBrowserSession, .isPersistent])
+    }
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    init(_ payload: SealedPayload) {
+        self = []
+        guard payload.principal != nil else { return }
+        insert(.isSignedIn)
+        if payload.authenticated != nil { insert(payload.isListed ? [.hasTime, .isListed] : .hasTime) }
+        switch payload.times.persistence {
+        case .browserSession: insert(.isBrowserSession)
+        case .persistent: insert(.isPersistent)
+        case nil: break
+        }
     }
 }

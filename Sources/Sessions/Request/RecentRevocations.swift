@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// One request: tells the manager what the request itself has ended from what others have.
+struct RequestIdentity: Sendable {
+    /// The request that the current task works for, if its adapter says so.
+    @TaskLocal static var current: RequestIdentity?
+
+    /// Nil where the adapter does not say which tasks work for it.
+    var number: UInt64? = UInt64.random(in: .min ... .max)
+    let began = ContinuousClock.now
+}
+
+/// When this process last ended sessions of a user, and in which request, remembered for as long as a request may run.
+///
+/// A sign-in is refused when a revocation overtakes it (R28). One that the same request made first, and then signed in
+/// ("password changed, sign out everywhere, sign in here"), has not overtaken it.
+final class RecentRevocations: Sendable {
+    private struct Key: Hashable {
+        let principal: String
+        let request: UInt64?
+    }
+
+    private let times = Mutex<[Key: ContinuousClock.Instant]>([:])
+
+    func note(_ principal: String) {
+        let key = Key(principal: principal, request: RequestIdentity.current?.number)
+        let now = ContinuousClock.now
+        times.withLock { times in
+            if times.count >= 1000 { times = times.filter { now - $0.value < SessionPolicy.tombstone } }
+            times[key] = now
+        }
+    }
+
+    /// Whether the request ended sessions of the user before.
+    func wasNoted(_ principal: String, by request: RequestIdentity?, before time: ContinuousClock.Instant)
+        -> Bool
+    {
+        let key = Key(principal: principal, request: request?.number)
+        return times.withLock { $0[key].map { $0 < time } ?? false }
+    }
+}
