@@ -41,7 +41,7 @@ extension SessionStore {
     }
 }
 
-@Suite struct `Replicated store` {
+@Suite(.limited) struct `Replicated store` {
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
         async throws
     {
