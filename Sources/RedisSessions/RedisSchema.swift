@@ -39,9 +39,10 @@ import Sessions
 /// | load, commit | `GET r:{ID}`, for a user `HMGET d:{USER} @before @except` |
 /// | renewal, sign-in, end | `revocation.lua` on `r:{ID}`: `TIME`, `GET`, `PTTL`, `PEXPIRE`, `SET`; with the `HMGET` |
 /// | sign-in | `device.lua` on `d:{USER}`: `TIME`, `HMGET`, `PTTL`, `HSET`, `HGETALL`, `HDEL`, `PEXPIREAT` |
+/// | | if it was overtaken `device-undo.lua` on `d:{USER}`: `HGET`, `HSET`, `HDEL` |
 /// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
 /// | list | `TIME`, `HGETALL d:{USER}` |
-/// | readiness | `SET d:{} XX`, which changes nothing |
+/// | check | on `r:{check}` and `d:{check}` `check.lua`: `TIME`, `SET`, `PEXPIRE`, `PTTL`, `GET`, `HSET`, `PEXPIREAT`, `HMGET`, `HGET`, `HGETALL`, `HDEL` |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///
@@ -127,7 +128,9 @@ struct RedisSchema: Sendable {
     func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }
 
     /// Keys that hold nothing, to find out what the server allows.
-    var checks: (session: String, index: String) { ("\(prefix):s:{check}", "\(prefix):u:{check}") }
+    var checks: (session: String, index: String, revocation: String, devices: String) {
+        ("\(prefix):s:{check}", "\(prefix):u:{check}", "\(prefix):r:{check}", "\(prefix):d:{check}")
+    }
 
     /// What was revoked of a session in a cookie.
     func revocation(_ id: SessionID) -> String { "\(prefix):r:{\(id)}" }

@@ -70,9 +70,45 @@ struct RedisSessionClient: Sendable {
     }
 }
 
+extension RedisSessionClient {
+    /// Tries every command that a store's scripts call: one round trip.
+    ///
+    /// - Parameters:
+    ///   - script: `check.lua`.
+    ///   - keys: keys of its own, each with the letter of its kind.
+    /// - Throws: `.storeUnavailable`; the message names a missing right.
+    func check(_ script: RedisScript, _ keys: [(key: String, kind: String)]) async throws(SessionError) {
+        let commands = keys.map { key, kind in
+            var command = RedisCommand(script: script, keys: [key])
+            command.append(kind)
+            return command
+        }
+        for reply in try await send(commands) {
+            if let error = reply.error { throw .unavailable(error) }
+            guard reply.count == 2, let command = reply[1].string else { continue }
+            throw SessionError(
+                .storeUnavailable,
+                "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
+            )
+        }
+    }
+}
+
 extension SessionError {
     /// The error for a command that Redis did not carry out.
     static func unavailable(_ error: RedisError) -> SessionError {
-        SessionError(.storeUnavailable, "\(error)", underlying: error)
+        SessionError(.storeUnavailable, hint(error) ?? "\(error)", underlying: error)
+    }
+
+    /// A sentence for an operator whose server cannot do what the stores need.
+    private static func hint(_ error: RedisError) -> String? {
+        guard let text = error.serverMessage?.lowercased() else { return nil }
+        if text.contains("scripting engine") || text.contains("lua scripting disabled") {
+            return "The server runs no Lua scripts. Valkey 9.1 and later: load its Lua module."
+        }
+        if text.contains("unknown command") {
+            return "The server does not know a command of the store: it is older than Redis 6.0, or the command is renamed."
+        }
+        return nil
     }
 }

@@ -165,25 +165,7 @@ public struct RedisSessionStore: SessionStore {
     ///
     /// One round trip. A command that is missing in the ACL is an error that names it; a full Redis is not an error.
     public func check() async throws(SessionError) {
-        var session = RedisCommand(script: Self.checkScript, keys: [schema.checks.session])
-        session.append("s")
-        var index = RedisCommand(script: Self.checkScript, keys: [schema.checks.index])
-        index.append("u")
-        for reply in try await redis.send([session, index]) {
-            if let error = reply.error { throw .unavailable(error) }
-            guard reply.count == 2, let command = reply[1].string else { continue }
-            throw SessionError(
-                .storeUnavailable,
-                "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
-            )
-        }
-    }
-
-    /// Sends a write that has no effect; a user without the right to it is no reason to be unready.
-    static func checkWrite(_ probe: RedisCommand, _ redis: RedisClient) async throws(SessionError) {
-        do { _ = try await redis.send(probe) } catch {
-            if error.prefix != "NOPERM" { throw .unavailable(error) }
-        }
+        try await redis.check(Self.checkScript, [(schema.checks.session, "s"), (schema.checks.index, "u")])
     }
 
     // MARK: Commands

@@ -248,10 +248,23 @@ public struct ReplicatedSessionStore: SessionStore {
     }
 
     public func check() async throws(SessionError) {
+        // First: without the right to it, and on an older server, the log is never read.
+        try await checkWrite()
         guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
             throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being recovered.")
         }
-        try await RedisSessionStore.checkWrite(log.commands.writeProbe, log.redis)
+    }
+
+    private func checkWrite() async throws(SessionError) {
+        do { _ = try await log.redis.send(log.commands.writeProbe) } catch {
+            let message =
+                switch error.prefix {
+                case "NOPERM": "Redis does not let this user run XADD on the log; grant it in the ACL."
+                case "ERR": "The server refused a command of the log: Redis 6.2 or later is needed."
+                default: "\(error)"
+                }
+            throw SessionError(.storeUnavailable, message, underlying: error)
+        }
     }
 
     // MARK: Private
