@@ -107,7 +107,7 @@ extension SessionError {
             return "The server runs no Lua scripts. Valkey 9.1 and later: load its Lua module."
         }
         if text.contains("unknown command") {
-            return "The server does not know a command of the store: it is older than Redis 6.0, or the command is renamed."
+            return "The server is too old or renames commands: it does not know one of the store's."
         }
         return nil
     }

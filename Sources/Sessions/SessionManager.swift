@@ -21,6 +21,7 @@ public final class SessionManager: Sendable {
     let transport: TransportCheck
     private let commits: CommitLoop
     private let revocations = RecentRevocations()
+    private let uses = SessionUses()
 
     /// Creates a manager and checks that its options fit together.
     ///
@@ -202,6 +203,7 @@ public final class SessionManager: Sendable {
         _ body: nonisolated(nonsending) (Session) async throws -> Result
     ) async throws -> Result {
         guard session.id != nil else { throw SessionError(.noSession, "There is no such session.") }
+        session.beginUse()
         defer { _ = session.close() }
         let result = try await body(session)
         if case .dropped = try await commit(session, canSetCookie: false) {
@@ -229,7 +231,7 @@ public final class SessionManager: Sendable {
                 try await endStolen(id)
             }
         }
-        return Session(load, credential: credential, commits: commits)
+        return Session(load, credential: credential, commits: commits, uses: uses)
     }
 
     /// Returns the session of a client without a credential.

@@ -269,6 +269,12 @@ struct UncommittedSession: Sendable {
         )
     }
 
+    /// Takes over that the session was kept alive meanwhile.
+    mutating func keep(_ use: SessionUse) {
+        record = record.map(use.kept)
+        signedOut = signedOut.map(use.kept)
+    }
+
     /// Whether the changes need a record.
     private var isToBeCreated: Bool { changes.isSignIn || !changes.isEmpty && !changes.attributes.isEmpty }
 

@@ -68,7 +68,10 @@ public final class RequestSession: Sendable {
             return (state.session, state.isClosed)
         }
         if let known {
-            if !isPassive { known.isPassive = false }
+            if !isPassive, known.isPassive {
+                known.isPassive = false
+                known.beginUse()
+            }
             return known
         }
         guard !isClosed else {
@@ -81,6 +84,7 @@ public final class RequestSession: Sendable {
             let session = state.session ?? loaded
             session.isPassive = isPassive && (state.session == nil || session.isPassive)
             state.session = session
+            if !session.isPassive, !state.isClosed { session.beginUse() }
             return session
         }
     }
