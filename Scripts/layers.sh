@@ -39,7 +39,7 @@ events        Sessions/SessionEvent*                                     values 
 caching       Sessions/Request/CacheControl*                             -
 origin        Sessions/Origin/*                                          values credential
 changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store
-commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
+commit        Sessions/Request/{Commit,CombinedCommit,NewSession}*       values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit
 transport     Sessions/Request/TransportCheck*                           values events cookie
 revocations   Sessions/Request/RecentRevocations*                        values

@@ -15,7 +15,7 @@ extension RevocableSessionStore: SessionDirectory {
         let replies = try await send([Self.askTime] + lists)
         let now = try Self.time(replies[0])
         return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)
-            .sorted { $0.lastUsed > $1.lastUsed }
+            .sorted(by: SessionSummary.isListedBefore)
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
@@ -55,26 +55,39 @@ extension RevocableSessionStore: SessionDirectory {
     ///   - payload: the session.
     ///   - principal: the user whose session it was before.
     ///   - since: when the user's rights were checked.
+    ///   - maximum: how many sessions the user may have: those that signed in first end.
     /// - Returns: the server's time, against which the end of all the user's sessions is compared; nil if they were all
     ///   ended since the check.
     /// - Throws: `.storeUnavailable`.
     func enter(
         _ payload: SealedPayload,
         leaving principal: String?,
-        since: ContinuousClock.Instant?
+        since: ContinuousClock.Instant?,
+        maximum: Int?
     ) async throws(SessionError) -> SessionInstant? {
         guard let user = payload.principal else { return nil }
         let lists = lists(of: user)
         var entry = device(payload, in: lists[0], "new")
         entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
+        entry.append(maximum.map { "\($0)" } ?? "")
         var commands = [entry]
         // It is the new user's alone, and listed under one pepper.
         var others = Set(lists.dropFirst())
         if let principal, principal != user { others.formUnion(self.lists(of: principal)) }
         others.remove(lists[0])
         for list in others { commands.append(RedisCommand("HDEL", list, "\(payload.id)")) }
-        guard let time = try await send(commands)[0].integer else { throw Self.unexpected }
-        return time == 0 ? nil : SessionInstant(milliseconds: Int64(time))
+        let reply = try await send(commands)[0]
+        if reply.integer == 0 { return nil }
+        guard reply.count % 2 == 1, let time = reply[0].integer else { throw Self.unexpected }
+        var ends: [RedisCommand] = []
+        for index in stride(from: 1, to: reply.count, by: 2) {
+            guard let id = reply[index].string.flatMap({ SessionID($0) }), let left = reply[index + 1].integer
+            else { throw Self.unexpected }
+            ends.append(revocation(of: id, "revoked", for: .milliseconds(left)))
+            ends.append(RedisCommand("HDEL", lists[0], "\(id)"))
+        }
+        if !ends.isEmpty { _ = try await send(ends) }
+        return SessionInstant(milliseconds: Int64(time))
     }
 
     /// Moves the last use in the user's list, without waiting.

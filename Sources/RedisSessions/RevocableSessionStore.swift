@@ -21,8 +21,8 @@ import Sessions
 ///   wins, as with `SealedSessionStore`. `TieredSessionStore` has neither limit for users.
 ///
 /// Cost: load 1 round trip (`GET`, and `HMGET` for a user), 2 for an earlier cookie in its grace; commit,
-/// renewal and end 1, a sign-in 2, a touch none. A cookie that does not open costs none. The lists do not show
-/// what the sessions hold.
+/// renewal and end 1, a sign-in 2 and one more if it ends another session of the user, a touch none. A cookie that
+/// does not open costs none. The lists do not show what the sessions hold.
 ///
 /// `accessRules(application:)` are the least rights in Redis that suffice.
 public struct RevocableSessionStore: SessionStore {
@@ -91,9 +91,13 @@ public struct RevocableSessionStore: SessionStore {
         var payload = SealedPayload(draft, now: sealed.time)
         if payload.principal != nil {
             try requireRoom(for: payload)
-            guard let time = try await enter(payload, leaving: nil, since: draft.notRevokedSince) else {
-                return .gone(.ended(.revocation))
-            }
+            let time = try await enter(
+                payload,
+                leaving: nil,
+                since: draft.notRevokedSince,
+                maximum: draft.policy.maximumSessionsPerUser
+            )
+            guard let time else { return .gone(.ended(.revocation)) }
             (payload.authenticated, payload.isListed) = (time, true)
         }
         return try sealed.seal(payload)
@@ -128,7 +132,12 @@ public struct RevocableSessionStore: SessionStore {
             }
             // In the list before the cookie is sent, so that a revocation cannot miss it.
             guard case .signIn = change.rotation else { break }
-            let time = try await enter(payload, leaving: before.principal, since: change.notRevokedSince)
+            let time = try await enter(
+                payload,
+                leaving: before.principal,
+                since: change.notRevokedSince,
+                maximum: change.policy.maximumSessionsPerUser
+            )
             guard let time else { return .gone(.ended(.revocation)) }
             (payload.authenticated, payload.isListed) = (time, true)
         }

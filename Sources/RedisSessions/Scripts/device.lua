@@ -2,11 +2,12 @@
 -- KEYS 1 list (hash: session ID to 'created:last use:deadline:idle timeout:sign-in', in ms, timeout 0 for an ended one; '@before',
 --        '@except': see devices-end.lua)
 -- ARGV 1 session ID   2 created ms   3 lifetime ms   4 idle timeout ms   5 'new', or 'used' for an entry that must be there
---      6 how many ms ago the user's rights were checked, or '' (new)
+--      6 how many ms ago the user's rights were checked, or '' (new)   7 how many sessions the user may have, or '' (new)
 -- Drops entries past their deadline; the list lives as long as its longest entry. Repeat-safe.
--- Returns the time of the sign-in in ms: later than the last end of all sessions, even if the clock was set back since; or 0 if all
--- sessions have been ended since the check: then nothing is done.
-local key, id, created, lifetime, idle, mode, age = KEYS[1], unpack(ARGV, 1, 6)
+-- Returns {the time of the sign-in in ms, sessions that are too many and ms to the deadline of each: those that signed in first}. The
+-- time is later than the last end of all sessions, even if the clock was set back since. Or 0 if all sessions have been ended since
+-- the check: then nothing is done.
+local key, id, created, lifetime, idle, mode, age, maximum = KEYS[1], unpack(ARGV, 1, 7)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local entry, before = unpack(redis.call('HMGET', key, id, '@before'))
@@ -25,12 +26,21 @@ end
 local deadline = now + tonumber(lifetime)
 local longest = math.max(deadline, now + redis.call('PTTL', key))
 redis.call('HSET', key, id, table.concat({created, used, deadline, idle, authenticated}, ':'))
+local answer, live = {used}, {}
 if mode == 'new' then
     local entries = redis.call('HGETALL', key)
     for i = 1, #entries, 2 do
-        local ends = tonumber(string.match(entries[i + 1], '^%d+:%d+:(%d+):%d+:%d+$'))
-        if ends and ends <= now then redis.call('HDEL', key, entries[i]) end
+        local last, ends, other_idle, signed_in = string.match(entries[i + 1], '^%d+:(%d+):(%d+):(%d+):(%d+)$')
+        if ends and tonumber(ends) <= now then
+            redis.call('HDEL', key, entries[i])
+        elseif ends and entries[i] ~= id and other_idle ~= '0' and now < last + other_idle then
+            live[#live + 1] = {tonumber(signed_in), entries[i], ends - now}
+        end
+    end
+    table.sort(live, function(left, right) return left[1] < right[1] end)
+    for i = 1, #live + 1 - (tonumber(maximum) or #live + 1) do
+        answer[2 * i], answer[2 * i + 1] = live[i][2], live[i][3]
     end
 end
 redis.call('PEXPIREAT', key, longest)
-return used
+return answer
