@@ -63,6 +63,7 @@ let package = Package(
                 "Sessions",
                 .product(name: "Hummingbird", package: "hummingbird", condition: hummingbird),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio", condition: hummingbird),
             ]
         ),
         // Only macOS asks pkg-config, for Homebrew's paths: on Linux its flags add a warning to every build.
@@ -179,6 +180,7 @@ let package = Package(
             dependencies: [
                 "RedisSessions", "SessionsTesting", "TestSupport", "ThirdPartyStores",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         .testTarget(

@@ -40,7 +40,7 @@ caching       Sessions/Request/CacheControl*                             -
 origin        Sessions/Origin/*                                          values credential
 uses          Sessions/Request/SessionUse*                               values credential store
 changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store uses
-commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
+commit        Sessions/Request/{Commit,CombinedCommit,NewSession}*       values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store uses changes commit
 transport     Sessions/Request/TransportCheck*                           values events cookie
 revocations   Sessions/Request/RecentRevocations*                        values

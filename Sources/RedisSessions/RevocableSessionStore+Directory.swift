@@ -15,7 +15,7 @@ extension RevocableSessionStore: SessionDirectory {
         let replies = try await send([Self.askTime] + lists)
         let now = try Self.time(replies[0])
         return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)
-            .sorted { $0.lastUsed > $1.lastUsed }
+            .sorted(by: SessionSummary.isListedBefore)
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
@@ -60,23 +60,44 @@ extension RevocableSessionStore: SessionDirectory {
     /// - Parameters:
     ///   - payload: the session.
     ///   - since: when the user's rights were checked.
+    ///   - maximum: how many sessions the user may have: those that signed in first end.
     /// - Returns: with the server's time, against which the end of all the user's sessions is compared; nil if they were
     ///   all ended since the check.
     /// - Throws: `.storeUnavailable`.
     func enter(
         _ payload: SealedPayload,
-        since: ContinuousClock.Instant?
+        since: ContinuousClock.Instant?,
+        maximum: Int?
     ) async throws(SessionError) -> ListEntry? {
         guard let list = payload.principal.map(lists)?.first else { return nil }
         let replies = try await write { notAfter in
             var entry = device(payload, in: list, "new")
             entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
             entry.append(Int(notAfter.milliseconds))
+            entry.append(maximum.map { "\($0)" } ?? "")
             return [entry]
         }
-        guard replies[0].count == 2, let time = replies[0][0].integer else { throw Self.unexpected }
+        let reply = replies[0]
+        guard reply.count > 0, let time = reply[0].integer else { throw Self.unexpected }
+        if time == 0 { return nil }
+        try await endSurplus(reply, in: list)
         let instant = SessionInstant(milliseconds: Int64(time))
-        return time == 0 ? nil : ListEntry(list: list, time: instant, before: replies[0][1].string ?? "")
+        return ListEntry(list: list, time: instant, before: reply[1].string ?? "")
+    }
+
+    /// Ends the sessions that `device.lua` says are too many: one round trip where there are any.
+    private func endSurplus(_ reply: RedisReply, in list: String) async throws(SessionError) {
+        var surplus: [(id: SessionID, left: Duration)] = []
+        for index in stride(from: 2, to: reply.count - 1, by: 2) {
+            guard let id = reply[index].string.flatMap({ SessionID($0) }), let left = reply[index + 1].integer
+            else { throw Self.unexpected }
+            surplus.append((id, .milliseconds(left)))
+        }
+        guard !surplus.isEmpty else { return }
+        _ = try await write { notAfter in
+            surplus.map { revocation(of: $0.id, "revoked", for: $0.left, notAfter: notAfter) }
+        }
+        for entry in surplus { remove(entry.id, from: list) }
     }
 
     /// Takes back what `enter` did, without waiting, because the sign-in is not carried out.

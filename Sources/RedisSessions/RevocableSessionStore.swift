@@ -21,8 +21,8 @@ import Sessions
 ///   wins, as with `SealedSessionStore`. `TieredSessionStore` has neither limit for users.
 ///
 /// Cost: load 1 round trip (`GET`, and `HMGET` for a user), 2 for an earlier cookie in its grace; commit,
-/// renewal and end 1, a sign-in 2, a touch none. A cookie that does not open costs none. The lists do not show
-/// what the sessions hold.
+/// renewal and end 1, a sign-in 2 and one more if it ends another session of the user, a touch none. A cookie that
+/// does not open costs none. The lists do not show what the sessions hold.
 ///
 /// `accessRules(application:)` are the least rights in Redis that suffice.
 public struct RevocableSessionStore: SessionStore {
@@ -93,9 +93,12 @@ public struct RevocableSessionStore: SessionStore {
         var payload = SealedPayload(draft, now: sealed.time)
         if payload.principal != nil {
             try requireRoom(for: payload)
-            guard let entry = try await enter(payload, since: draft.notRevokedSince) else {
-                return .gone(.ended(.revocation))
-            }
+            let entry = try await enter(
+                payload,
+                since: draft.notRevokedSince,
+                maximum: draft.policy.maximumSessionsPerUser
+            )
+            guard let entry else { return .gone(.ended(.revocation)) }
             (payload.authenticated, payload.isListed) = (entry.time, true)
         }
         return try sealed.seal(payload)
@@ -127,7 +130,11 @@ public struct RevocableSessionStore: SessionStore {
             var entered: ListEntry?
             if case .signIn = change.rotation {
                 // First: a revocation must not miss it, and where the list cannot be written the old cookie stays valid.
-                entered = try await enter(payload, since: change.notRevokedSince)
+                entered = try await enter(
+                    payload,
+                    since: change.notRevokedSince,
+                    maximum: change.policy.maximumSessionsPerUser
+                )
                 guard let entered else { return .gone(.ended(.revocation)) }
                 (payload.authenticated, payload.isListed) = (entered.time, true)
             }

@@ -40,7 +40,7 @@ public final class Session: Sendable {
 
     private let state: Mutex<State>
     let coder: AttributeCoder
-    private let commits: CommitLoop
+    let commits: CommitLoop
     /// When the store had answered, by this process' clock.
     private let loaded = ContinuousClock.now
     private let uses: SessionUses?
@@ -82,8 +82,10 @@ public final class Session: Sendable {
     /// Whether the session has a value under this name, of whatever type.
     public func has<Value>(_ key: SessionKey<Value>) -> Bool { work.changes[key.name] != nil }
 
-    /// The names of all attributes, sorted.
-    public var names: [String] { work.changes.attributes.keys.sorted() }
+    /// The names of all attributes, sorted; without flash messages.
+    public var names: [String] {
+        work.changes.attributes.keys.filter { $0 != SessionKey<[String]>.flash.name }.sorted()
+    }
 
     /// The signed-in user; nil for an anonymous session.
     public var principal: String? { work.principal }

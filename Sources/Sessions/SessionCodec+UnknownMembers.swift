@@ -24,7 +24,8 @@ extension SessionCodec {
         decodedAs old: Value
     ) -> [UInt8] {
         guard stored.contains(UInt8(ascii: "{")), let known = try? encode(old),
-            !known.elementsEqual(stored), let before = try? JSONTree(stored), let type = try? JSONTree(known[...]),
+            !known.elementsEqual(stored), let before = try? JSONTree(stored),
+            let type = try? JSONTree(known[...]),
             var tree = try? JSONTree(new[...])
         else { return new }
         tree.adopt(before, unlike: type)

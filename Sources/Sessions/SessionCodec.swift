@@ -14,9 +14,12 @@ package enum SessionCodec {
         let encoder = JSONEncoder()
         // One value, one text: whether a stored value holds more than its type knows shows in the bytes.
         encoder.outputFormatting = .sortedKeys
-        do { return Array(try encoder.encode(value)) } catch {
+        let json: [UInt8]
+        do { json = Array(try encoder.encode(value)) } catch {
             throw SessionError(.invalidValue, "A \(type(of: value)) could not be encoded as JSON.")
         }
+        try checkNesting(json[...])
+        return json
     }
 
     /// Returns the value of some bytes of version 1; throws what the decoder throws.
@@ -27,6 +30,7 @@ package enum SessionCodec {
         // What most sessions hold, without a decoder.
         if Value.self == Int.self, let integer = integer(bytes) as? Value { return integer }
         if Value.self == String.self, let text = plainText(bytes) as? Value { return text }
+        try checkNesting(bytes)
         return try JSONDecoder().decode(type, from: Data(bytes))
     }
 
@@ -42,6 +46,32 @@ package enum SessionCodec {
         let text = json.dropFirst().dropLast()
         guard text.allSatisfy({ $0 >= 0x20 && $0 != quote && $0 != UInt8(ascii: "\\") }) else { return nil }
         return String(validating: text, as: UTF8.self)
+    }
+
+    /// Throws `.invalidValue` for JSON whose lists and objects nest deeper than `SessionLimits.nesting` (R78).
+    ///
+    /// Before it is decoded, because decoders recurse: depth costs stack.
+    static func checkNesting(_ json: ArraySlice<UInt8>) throws(SessionError) {
+        guard json.count > SessionLimits.nesting else { return }
+        var (depth, isText, isEscaped) = (0, false, false)
+        for byte in json {
+            switch byte {
+            case _ where isEscaped: isEscaped = false
+            case UInt8(ascii: "\\") where isText: isEscaped = true
+            case UInt8(ascii: "\""): isText.toggle()
+            case _ where isText: break
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                guard depth <= SessionLimits.nesting else {
+                    throw SessionError(
+                        .invalidValue,
+                        "The value nests deeper than \(SessionLimits.nesting) lists and objects."
+                    )
+                }
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
     }
 
     /// Returns the bytes of a value, with its version in front where that is not 1.

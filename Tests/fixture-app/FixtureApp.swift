@@ -99,7 +99,8 @@ struct FixtureApp: AsyncParsableCommand {
 
     private func serve() async throws {
         if executor == .loops {
-            guard NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor() else {
+            guard NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
+            else {
                 throw ValidationError("Tasks cannot run on the event loops here.")
             }
         }

@@ -21,6 +21,7 @@ import Synchronization
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
     package let configuration: RedisConfiguration
+    private let logger: Logger
     let counters = Counters()
     let library = ScriptLibrary()
     private let connections: [SharedConnection]
@@ -34,6 +35,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///     `notice` that Redis is available again and that connections are replaced.
     public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
+        self.logger = logger
         let group = MultiThreadedEventLoopGroup.singleton
         let connector = Connector(configuration, counters: counters, library: library, logger: logger)
         pool = DedicatedPool(connector, on: group.next())
@@ -111,6 +113,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///
     /// - Parameter scripts: The scripts, in the order in which they are loaded.
     public func preload(_ scripts: [RedisScript]) { library.add(scripts) }
+
+    /// Writes a warning to the client's log.
+    package func warn(_ message: String) { logger.warning("\(message)") }
 
     /// Sends a command and ignores its reply.
     ///
