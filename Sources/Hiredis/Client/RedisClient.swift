@@ -166,7 +166,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
         var isLast = false
         while true {
             let replacements = connection.replacements
-            let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
+            let pending = PendingReply()
+            let answer = await pending.wait(options.cancellation) {
                 connection.send(request, for: .caller(pending), deadline: options.deadline)
             }
             switch answer {
