@@ -18,18 +18,24 @@ protocol ConnectionPeer: AnyObject, Sendable {
 /// What the connections of one client tell each other: they lead to the same server, but each one learns of its
 /// state only from its own replies.
 final class ConnectionPeers: Sendable {
-    private struct Member {
-        weak var peer: (any ConnectionPeer)?
-    }
-
     private struct State {
-        var members: [Member] = []
+        var members: [any ConnectionPeer] = []
         var dedicated: [ObjectIdentifier: ConnectionRef] = [:]
     }
 
     private let state = Mutex(State())
 
-    func join(_ peer: any ConnectionPeer) { state.withLock { $0.members.append(Member(peer: peer)) } }
+    /// Adds a connection until it leaves.
+    func join(_ peer: any ConnectionPeer) { state.withLock { $0.members.append(peer) } }
+
+    /// Removes a connection that was shut down; only then can it be freed.
+    func leave(_ peer: any ConnectionPeer) {
+        // Freed outside of the lock.
+        _ = state.withLock { state in
+            defer { state.members.removeAll { $0 === peer } }
+            return state.members
+        }
+    }
 
     /// Registers a dedicated connection until it is closed.
     func opened(_ connection: ConnectionRef) {
@@ -57,6 +63,6 @@ final class ConnectionPeers: Sendable {
     func lost(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.peerLost() } }
 
     private func others(than sender: any ConnectionPeer) -> [any ConnectionPeer] {
-        state.withLock { $0.members.compactMap(\.peer) }.filter { $0 !== sender }
+        state.withLock { $0.members }.filter { $0 !== sender }
     }
 }
