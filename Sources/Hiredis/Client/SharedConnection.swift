@@ -25,7 +25,6 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
         self.eventLoop = eventLoop
         self.purpose = purpose
         state = Mutex(SharedConnectionState(limits: connector.configuration.limits))
-        connector.peers.join(self)
     }
 
     /// How often it was replaced because its server was the wrong one.

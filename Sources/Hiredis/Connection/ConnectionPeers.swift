@@ -20,19 +20,25 @@ protocol ConnectionPeer: AnyObject, Sendable {
 final class ConnectionPeers: Sendable {
     private struct State {
         var members: [any ConnectionPeer] = []
+        var main: [any ConnectionPeer] = []
         var dedicated: [ObjectIdentifier: ConnectionRef] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// Adds a connection until it leaves.
-    func join(_ peer: any ConnectionPeer) { state.withLock { $0.members.append(peer) } }
+    /// Adds connections until they leave; the main ones connect as soon as any of them begins to.
+    func joined(all: [any ConnectionPeer], main: [any ConnectionPeer]) {
+        state.withLock { ($0.members, $0.main) = (all, main) }
+    }
 
     /// Removes a connection that was shut down; only then can it be freed.
     func leave(_ peer: any ConnectionPeer) {
         // Freed outside of the lock.
         _ = state.withLock { state in
-            defer { state.members.removeAll { $0 === peer } }
+            defer {
+                state.members.removeAll { $0 === peer }
+                state.main.removeAll { $0 === peer }
+            }
             return state.members
         }
     }
@@ -44,8 +50,10 @@ final class ConnectionPeers: Sendable {
         connection.channel.closeFuture.whenComplete { _ in self.state.withLock { $0.dedicated[id] = nil } }
     }
 
-    /// Makes the other connections connect, too: what they are for will come soon.
-    func started(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.start() } }
+    /// Makes the other main connections connect, too: what they are for will come soon.
+    func started(by sender: any ConnectionPeer) {
+        for peer in state.withLock(\.main) where peer !== sender { peer.start() }
+    }
 
     /// Makes the other connections try again now, if they wait to: an outage ends for all of them together.
     func connected(by sender: any ConnectionPeer) {
@@ -63,6 +71,6 @@ final class ConnectionPeers: Sendable {
     func lost(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.peerLost() } }
 
     private func others(than sender: any ConnectionPeer) -> [any ConnectionPeer] {
-        state.withLock { $0.members }.filter { $0 !== sender }
+        state.withLock(\.members).filter { $0 !== sender }
     }
 }
