@@ -24,7 +24,11 @@ extension RedisReply {
                 for index in 0..<count {
                     var node = unsafe nodes[nodes.startIndex + index]
                     node.offset = UInt32(size + Int(node.offset) - first)
-                    unsafe target.storeBytes(of: node, toByteOffset: index * Self.nodeSize, as: reply_node.self)
+                    unsafe target.storeBytes(
+                        of: node,
+                        toByteOffset: index * Self.nodeSize,
+                        as: reply_node.self
+                    )
                 }
                 unsafe UnsafeMutableRawBufferPointer(rebasing: target[size...]).copyMemory(
                     from: UnsafeRawBufferPointer(rebasing: texts)

@@ -34,8 +34,10 @@ import Testing
         precondition(reply.count == 12)
     }
 
-    /// Allocations for each of the hundred commands of `body`: the least of many rounds, because tests that run
-    /// beside this one only add some. Ends with the first round that is within the limit.
+    /// Allocations for each of the hundred commands of `body`.
+    ///
+    /// The least of many rounds, because tests that run beside this one only add some. Ends with the first round
+    /// that is within the limit.
     private func perCommand(atMost limit: Double, _ body: () async throws -> Void) async throws -> Double {
         var least = Double.infinity
         for _ in 0..<1000 where least > limit {

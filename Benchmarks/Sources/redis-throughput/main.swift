@@ -111,7 +111,8 @@ func measureReference(_ callers: Int) throws -> Double {
     let output = Pipe()
     benchmark.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     benchmark.arguments = [
-        "redis-benchmark", "-p", "\(port)", "-c", "\(callers)", "-n", "\(Int(seconds * (callers == 1 ? 20_000 : 80_000)))",
+        "redis-benchmark", "-p", "\(port)", "-c", "\(callers)", "-n",
+        "\(Int(seconds * (callers == 1 ? 20_000 : 80_000)))",
         "--csv", "HGETALL", "session",
     ]
     benchmark.standardOutput = output
@@ -143,7 +144,8 @@ for callers in sizes {
     let statistics = redis.statistics
     let batch = Double(statistics.commands - before.commands) / Double(statistics.batches - before.batches)
     print(
-        "callers \(callers): redis-benchmark \(Int(reference.median)), this client \(Int(ours.median)) commands/s,",
+        "callers \(callers): redis-benchmark \(Int(reference.median)),",
+        "this client \(Int(ours.median)) commands/s,",
         "ratio \((ours.median / reference.median * 100).rounded() / 100),",
         "\((costs.median * 100).rounded() / 100) µs per command, \((batch * 10).rounded() / 10) commands per write"
     )

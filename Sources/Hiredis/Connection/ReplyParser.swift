@@ -40,11 +40,13 @@ internal import CHiredisParser
         var index = 0
         while index < nodes.count {
             let first = index
-            repeat { unsafe index += Int(nodes[index].span) } while index < nodes.count
-                && RedisReply.Chunk.size(
-                    nodes: unsafe index + Int(nodes[index].span) - first,
-                    bytes: text(unsafe index + Int(nodes[index].span)) - text(first)
-                ) <= Self.sharedSize
+            index = unsafe first + Int(nodes[first].span)
+            while index < nodes.count {
+                let next = unsafe index + Int(nodes[index].span)
+                let size = RedisReply.Chunk.size(nodes: next - first, bytes: text(next) - text(first))
+                guard size <= Self.sharedSize else { break }
+                index = next
+            }
             let chunk = unsafe RedisReply.Chunk(nodes[first..<index], bytes[text(first)..<text(index)])
             var position = 0
             while position < index - first {
