@@ -8,14 +8,15 @@ import NIOPosix
 /// Compares this client with `redis-benchmark` in the same run, on a private `redis-server`: concurrent
 /// callers, each with one `HGETALL` of a hash of 6 fields (272 bytes) at a time.
 ///
-/// Usage: `redis-throughput [rounds] [seconds per round] [callers,callers...] [pool|loops]`. The last one
-/// says where the callers run: on Swift's thread pool or on NIO's event loops. Medians are printed; nothing
-/// is asserted.
+/// Usage: `redis-throughput [rounds] [seconds per round] [callers,callers...] [pool|loops] [plain|tls]`.
+/// `pool` and `loops` say where the callers run: on Swift's thread pool or on NIO's event loops. Medians are
+/// printed; nothing is asserted.
 let arguments = CommandLine.arguments
 let rounds = arguments.dropFirst().first.flatMap { Int($0) } ?? 5
 let seconds = arguments.dropFirst(2).first.flatMap { Double($0) } ?? 2
 let sizes = arguments.dropFirst(3).first.map { $0.split(separator: ",").compactMap { Int($0) } } ?? [64]
 let executors = arguments.dropFirst(4).first == "loops" ? LoopExecutor.all : []
+let isTLS = arguments.dropFirst(5).first == "tls"
 
 /// Runs tasks on one event loop.
 final class LoopExecutor: TaskExecutor {
@@ -41,20 +42,40 @@ func processorTime() -> Double {
 let folder = FileManager.default.temporaryDirectory.appending(path: "bench-\(UUID().uuidString.prefix(8))")
 try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
 let port = 20_000 + Int.random(in: 0..<10_000)
-let server = Process()
-server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-server.arguments = [
-    "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--save", "",
-    "--appendonly", "no",
-]
-server.standardOutput = FileHandle.nullDevice
-try server.run()
+let (certificate, key) = (folder.appending(path: "tls.crt").path, folder.appending(path: "tls.key").path)
+
+/// Starts a program without output.
+func start(_ arguments: [String]) throws -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = arguments
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    return process
+}
+
+var options = ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+if isTLS {
+    try start([
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=redis",
+        "-addext", "subjectAltName=IP:127.0.0.1",
+    ]).waitUntilExit()
+    options += ["--tls-port", "\(port + 1)", "--tls-cert-file", certificate, "--tls-key-file", key]
+    options += ["--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"]
+}
+let server = try start(["redis-server", "--dir", folder.path] + options)
 defer {
     server.terminate()
     try? FileManager.default.removeItem(at: folder)
 }
 
-let redis = RedisClient(try RedisConfiguration(url: "redis://127.0.0.1:\(port)"))
+var configuration = try RedisConfiguration(
+    url: isTLS ? "rediss://127.0.0.1:\(port + 1)" : "redis://127.0.0.1:\(port)"
+)
+if isTLS { configuration.tls = RedisTLS(caFile: certificate) }
+let redis = RedisClient(configuration)
 for _ in 0..<100 where (try? await redis.send(RedisCommand("PING"))) == nil {
     try await Task.sleep(for: .milliseconds(50))
 }
