@@ -10,12 +10,14 @@ import Synchronization
 ///
 /// Not generic, and one word instead of a lock: there is one for each command.
 ///
-/// `@unchecked Sendable` because of two fields that are not atomic. Each has one writer at a time, and each
-/// access follows from one of these two steps of `state`, which no one takes twice:
-/// - `continuation` is written before `start` leaves `created`, and read by whom `claim` returns that the caller
-///   waits; the release of the first and the acquisition of the second order them.
+/// `@unchecked Sendable` because of two fields that are not atomic. `state` leaves `created` once and becomes
+/// `finished` once, and that orders every access to them:
+/// - `continuation` is written by the caller before `state` becomes `waiting` (a release), and read only by the
+///   party that then makes it `finished` (an acquisition).
 /// - `answer` is written by that party alone, before it resumes the caller, and read by the caller alone, after
 ///   it was resumed.
+///
+/// `CancellationTests` make the parties meet; ThreadSanitizer has nothing to report about these fields there.
 @safe final class PendingReply: @unchecked Sendable {
     typealias Answer = Result<Replies, RedisError>
 
@@ -29,8 +31,7 @@ import Synchronization
 
     private let state = Atomic(State.created)
     private var continuation: UnsafeContinuation<Void, Never>?
-    /// From the start that of a caller who was cancelled before `begin`: then nobody else answers.
-    private var answer = Answer.failure(cancelled(.notSent))
+    private var answer: Answer?
 
     /// Resumes the caller with `answer`; returns false when the wait was already finished.
     @discardableResult
@@ -91,7 +92,8 @@ import Synchronization
                 cancel()
             }
         }
-        return answer
+        // Nobody answers a caller that was cancelled before `begin`.
+        return answer ?? .failure(Self.cancelled(.notSent))
     }
 
     private func suspend(_ begin: () -> Void) async {
