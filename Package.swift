@@ -149,10 +149,11 @@ let package = Package(
             ],
             path: "Tests/TestSupport"
         ),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
             name: "HiredisTests",
             dependencies: [
-                "Hiredis", "TestSupport",
+                "AllocationCounter", "Hiredis", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
