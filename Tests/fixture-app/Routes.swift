@@ -191,7 +191,8 @@ private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits
         router.on("/messages", method: method) { request, context in
             let messages = try await context.session().takeFlash()
             if request.headers[.ifNoneMatch] != nil { return Response(status: .notModified) }
-            return json(["messages": .list(messages.map { .text($0) })])
+            let response = json(["messages": .list(messages.map { .text($0) })])
+            return method == .head ? response.createHeadResponse() : response
         }
     }
     router.get("/visit") { request, context in
