@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// Part b: every store over HTTP.
+struct StoresBenchmark: Sendable {
+    let plan: BenchPlan
+    let wrk: Wrk
+    let progress: Progress
+    let arguments: [String]
+
+    struct Result: Sendable {
+        var cases: [Measured<HTTPCase, HTTPSample>] = []
+        /// Commands sent to Redis for each request, by store and route, at one connection.
+        var sent: [HTTPCase: Double] = [:]
+        /// Stores that did not start, with the reason.
+        var missing: [String: String] = [:]
+    }
+
+    func run() async -> Result {
+        var result = Result()
+        for store in plan.stores {
+            do {
+                let application = try await Fixture.start(store, arguments: arguments)
+                do {
+                    let ready = try await application.prepared(sessions: plan.sessions, wrk)
+                    for route in HTTPRoute.allCases {
+                        let item = HTTPCase(server: store, route: route, connections: 1)
+                        result.sent[item] = try await ready.commandsSent(route)
+                    }
+                    result.cases += await interleaved(
+                        plan.httpCases(store),
+                        rounds: plan.httpRounds,
+                        store,
+                        progress
+                    ) { item in
+                        try await ready.measure(
+                            item.route,
+                            connections: item.connections,
+                            seconds: plan.wrkSeconds,
+                            wrk
+                        )
+                    }
+                } catch {
+                    result.missing[store] = "\(error)"
+                }
+                await application.stop()
+            } catch {
+                result.missing[store] = "\(error)"
+            }
+            if let reason = result.missing[store] {
+                progress.note("\(store) is left out: \(reason.prefix(300))")
+            }
+        }
+        return result
+    }
+}
