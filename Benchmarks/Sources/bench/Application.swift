@@ -77,6 +77,9 @@ struct Application: Listener, Sendable {
         var ready = self
         let fields = try await signIn(count: sessions, extra: extra)
         ready.cookies = try wrk.save(fields, for: "\(name)-\(port)")
+        // A route that is answered with an error would be fast.
+        let browser = try await signIn(900_900)
+        for route in [HTTPRoute.bare, .none, .read, .write] { try await send(routes[route], by: browser) }
         for route in [HTTPRoute.read, .write] {
             _ = try await wrk.run(
                 routes[route],

@@ -8,7 +8,7 @@ struct BenchTables: Sendable {
     let plan: BenchPlan
 
     var all: [TextTable] {
-        var tables = [short]
+        var tables = short.rows.isEmpty ? [] : [short]
         if !results.client.isEmpty { tables += [clientRatios, clientDetails] }
         if !results.stores.cases.isEmpty { tables += [storeRatios, storeDetails] }
         if !results.peers.cases.isEmpty { tables += [peerRatios, peerDetails] }
@@ -35,7 +35,9 @@ struct BenchTables: Sendable {
         )
         add(
             "client CPU per command at 64, pool / loops",
-            [ClientCase.Runner.pool, .loops].map { Self.micros(results.clientRow(64, $0)?.median(\.processor)) }
+            [ClientCase.Runner.pool, .loops].map {
+                Self.micros(results.clientRow(64, $0)?.median(\.processor))
+            }
         )
         add(
             "TLS over plain at 64, pool / loops",

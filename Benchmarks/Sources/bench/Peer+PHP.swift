@@ -41,13 +41,12 @@ extension Peer {
             http {
                 access_log off; \(temporary)
                 keepalive_requests 100000000;
-                upstream fpm { server unix:\(socket); keepalive 8; }
+                upstream fpm { server unix:\(socket); }
                 server {
                     listen 127.0.0.1:\(place.port) backlog=1024;
                     location / {
                         include /etc/nginx/fastcgi_params;
                         fastcgi_param SCRIPT_FILENAME \(place.files.path)/index.php;
-                        fastcgi_keep_conn on;
                         fastcgi_pass fpm;
                     }
                 }
