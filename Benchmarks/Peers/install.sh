@@ -51,7 +51,7 @@ if { [[ -x $python/bin/gunicorn && $python -nt $here/requirements.txt ]] ||
     for peer in flask django; do
         copy $peer
         "$python/bin/pip" list --format=freeze 2>/dev/null | grep -iE "^($peer|redis|gunicorn)" |
-            sed 's/==/ /' >"$folder/$peer/versions"
+            sed -e 's/==/ /' -e 's/^redis /redis-py /' >"$folder/$peer/versions"
     done
 else
     skip flask "its Python packages do not install"

@@ -40,7 +40,9 @@ extension HTML {
 
     /// The few numbers that one would tell a colleague.
     package static func summary(_ facts: [(number: String, meaning: String)]) -> String {
-        element(
+        // A list without content would close itself, which browsers take for one that stays open.
+        guard !facts.isEmpty else { return "" }
+        return element(
             "ul",
             ["class": "short"],
             facts.map {

@@ -5,16 +5,17 @@ package import Foundation
 /// What a process has used, read from `/proc`.
 package enum ProcessProbe {
     /// Seconds of processor time, in user and kernel mode; 0 when the process is gone.
-    package static func processorSeconds(_ pid: pid_t) -> Double {
+    ///
+    /// With `withEnded`, what its ended children have used counts as well.
+    package static func processorSeconds(_ pid: pid_t, withEnded: Bool = false) -> Double {
         guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
             // The name in parentheses may hold anything; the fields are counted from its end.
             let end = text.lastIndex(of: ")")
         else { return 0 }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-            return 0
-        }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        guard fields.count > 14 else { return 0 }
+        let ticks = fields[11...(withEnded ? 14 : 12)].compactMap { Double($0) }.reduce(0, +)
+        return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
     /// Bytes of main memory (`VmRSS`); 0 when the process is gone.

@@ -43,7 +43,7 @@ struct Bench: AsyncParsableCommand {
         let plan = BenchPlan(isQuick: quick)
         let workplace = try Workplace("bench")
         defer { workplace.remove() }
-        let progress = Progress()
+        let progress = Progress(repetitions: plan.repetitions)
         if Machine.isDebugBuild { progress.note("This is a debug build: its numbers compare nothing.") }
         let results = try await measure(plan, progress, in: workplace.folder)
         let tables = BenchTables(results: results, plan: plan).all
@@ -57,7 +57,8 @@ struct Bench: AsyncParsableCommand {
             machine: Machine.current(),
             redisVersion: await Machine.redisVersion(),
             wrkVersion: await Self.wrkVersion(),
-            seconds: progress.seconds
+            seconds: progress.seconds,
+            foreign: progress.foreign
         )
         let file = URL(fileURLWithPath: output)
         let markdown = file.deletingPathExtension().appendingPathExtension("md")

@@ -64,7 +64,7 @@ extension BenchPage {
         return HTML.section(
             "Beside other languages",
             "Each with the settings that its documentation recommends, the same five attributes, and 30 minutes that start again with each use. A slow bare handler flatters the ratio: look at the processor time, too.",
-            HTML.element("div", ["class": "plots"], plots.map(\.html)) + verdicts + earlier
+            Self.grid(plots.map(\.html)) + verdicts + earlier
         )
     }
 

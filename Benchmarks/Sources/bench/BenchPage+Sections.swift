@@ -3,6 +3,11 @@
 import Reporting
 
 extension BenchPage {
+    /// Cards in two columns when there are four, else in as many as there is room for.
+    static func grid(_ plots: [String]) -> String {
+        HTML.element("div", ["class": plots.count == 4 ? "times" : "plots"], plots)
+    }
+
     var client: String {
         guard !results.client.isEmpty else { return "" }
         let callers = plan.callers.map(String.init)
@@ -47,12 +52,12 @@ extension BenchPage {
                 series: runners.filter { $0.0 != .pipelined }
                     .map { .init(name: $0.1, style: $0.2, values: values($0.0, \.processor)) }
             ).html,
-            commandPlot, systemCalls,
+            commandPlot, systemCalls, allocations,
         ]
         return HTML.section(
             "The Redis client",
             "Every caller sends one command at a time and waits for its reply, as request handlers do. The client puts the commands of callers that come together into one write.",
-            HTML.element("div", ["class": "plots"], plots)
+            Self.grid(plots)
         )
     }
 
@@ -73,6 +78,26 @@ extension BenchPage {
         return BarPlot(
             title: "By command, 64 callers",
             note: "More is better. Ratio to redis-benchmark without pipelining, callers on the pool.",
+            rows: rows
+        ).html
+    }
+
+    private var allocations: String {
+        let rows: [BarPlot.Row] = [ClientCase.Runner.pool, .loops].flatMap { runner in
+            plan.callers.compactMap { callers in
+                results.clientRow(callers, runner)?.median(\.allocations).map {
+                    BarPlot.Row(
+                        label: "\(callers), \(runner.rawValue)",
+                        style: "own",
+                        parts: [$0],
+                        text: Text.number($0)
+                    )
+                }
+            }
+        }
+        return BarPlot(
+            title: "Allocations per command",
+            note: "Less is better. By callers; what the callers allocate for the command is in it.",
             rows: rows
         ).html
     }
@@ -98,8 +123,8 @@ extension BenchPage {
             }
         }
         return BarPlot(
-            title: "System calls and switches per command",
-            note: "Less is better. By callers; a caller alone pays for each, many share them.",
+            title: "System calls and switches",
+            note: "Less is better, per command. A caller alone pays for each, many share them.",
             legend: legend,
             rows: rows
         ).html
@@ -167,7 +192,7 @@ extension BenchPage {
         return HTML.section(
             "Over HTTP",
             "One instance, one Redis and wrk share the machine. bare: outside of the middleware; none: under it, without touching the session.",
-            HTML.element("div", ["class": "plots"], rates + more)
+            Self.grid(rates + more)
         )
     }
 
@@ -235,7 +260,7 @@ extension BenchPage {
         return HTML.section(
             "What grows",
             "With the number of sessions, their size, the instances and the attributes.",
-            HTML.element("div", ["class": "plots"], plots)
+            Self.grid(plots)
         )
     }
 }

@@ -11,6 +11,8 @@ struct BenchPage: Sendable {
     let wrkVersion: String
     /// How long the whole run took.
     let seconds: Double
+    /// The processors that other programs kept busy, for each case that was measured.
+    let foreign: [Double]
 
     static let title = "How fast sessions are"
 
@@ -114,8 +116,15 @@ struct BenchPage: Sendable {
             ("kernel", machine.kernel), ("Redis", redisVersion), ("wrk", wrkVersion),
             ("build", Machine.isDebugBuild ? "debug" : "release"), ("date", machine.date),
             ("the run took", "\(Text.number(seconds)) s"),
+            ("other programs kept busy", foreignLoad),
         ]
             + results.peers.versions.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
             .map { ($0.key, $0.value.joined(separator: ", ")) }
+    }
+
+    private var foreignLoad: String {
+        guard let half = median(foreign), let most = foreign.max() else { return "not measured" }
+        return
+            "\(Text.number(half)) of \(machine.cores) cores in the median of all measurements, at most \(Text.number(most))"
     }
 }

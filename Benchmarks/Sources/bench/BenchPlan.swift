@@ -4,9 +4,12 @@
 struct BenchPlan: Sendable {
     let isQuick: Bool
 
-    var clientRounds: Int { isQuick ? 3 : 5 }
+    /// How many cases may be measured once more because other programs were busy.
+    var repetitions: Int { isQuick ? 25 : 150 }
+
+    var clientRounds: Int { isQuick ? 5 : 7 }
     /// How long one case of the client runs in each round.
-    var clientSeconds: Double { isQuick ? 0.4 : 0.5 }
+    var clientSeconds: Double { isQuick ? 0.25 : 0.35 }
     let callers = [1, 16, 64, 256]
 
     var httpRounds: Int { 3 }
@@ -27,7 +30,7 @@ struct BenchPlan: Sendable {
 
     var sessionCounts: [Int] { isQuick ? [1_000, 10_000, 100_000] : [1_000, 10_000, 100_000, 1_000_000] }
     let payloads = [300, 4_096, 61_440]
-    var instanceCounts: [Int] { [1, 2, 4] }
+    var instanceCounts: [Int] { isQuick ? [1, 2] : [1, 2, 4] }
     var attributeCounts: [Int] { isQuick ? [1, 5, 20, 60] : [1, 2, 5, 10, 20, 40, 60] }
     var commits: Int { isQuick ? 300 : 1_000 }
     /// Sessions that are created to weigh a copy in memory.

@@ -29,13 +29,7 @@ enum Fixture {
         }
     )
 
-    /// Starts one instance.
-    ///
-    /// - Parameters:
-    ///   - store: its `--store`.
-    ///   - name: what tables call it.
-    ///   - redis: the server to use; nil for a new one.
-    ///   - arguments: further arguments.
+    /// Starts one instance with a store, on a Redis that is already there or a new one.
     static func start(
         _ store: String,
         name: String? = nil,

@@ -111,15 +111,28 @@ struct LinePlot: Sendable {
                     )
                 )
             }
-            if let last = points.last {
-                content.append(text(Self.short(last.value), last.x + 7, last.y + 4, "start"))
-            }
         }
+        content += endLabels(most)
         return HTML.element(
             "svg",
             ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(Self.height))", "role": "img"],
             content
         )
+    }
+
+    /// The last value of each line beside its end, moved apart where lines end together.
+    private func endLabels(_ most: Double) -> [String] {
+        let ends = series.compactMap { line in
+            line.values.lastIndex { $0 != nil }.flatMap { index in
+                line.values[index].map { (x: x(index), y: y($0, most), value: $0) }
+            }
+        }
+        var free = Self.height - Self.bottom + 8
+        return ends.sorted { $0.y > $1.y }.map { end in
+            let place = min(end.y + 4, free)
+            free = place - 12
+            return text(Self.short(end.value), end.x + 7, place, "start")
+        }
     }
 
     private static func short(_ value: Double) -> String {

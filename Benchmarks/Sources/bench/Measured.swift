@@ -34,8 +34,11 @@ func ratio(_ part: Double?, _ whole: Double?) -> Double? {
     return part / whole
 }
 
-/// Measures every case once in each round, in an order that turns around from round to round, so that a slow
-/// minute of the machine hits all cases and none first. A case that fails has fewer samples.
+/// Measures every case once in each round.
+///
+/// The order turns around from round to round, so that a slow minute of the machine hits all cases and none
+/// first. What was measured while other programs kept a third of a processor busy is measured once more, and the
+/// quieter of both counts. A case that fails has fewer samples.
 func interleaved<Case: Sendable, Sample: Sendable>(
     _ cases: [Case],
     rounds: Int,
@@ -48,8 +51,7 @@ func interleaved<Case: Sendable, Sample: Sendable>(
         progress.write("      \(name), round \(round) of \(rounds): ")
         for index in round.isMultiple(of: 2) ? Array(cases.indices.reversed()) : Array(cases.indices) {
             do {
-                samples[index].append(try await measure(cases[index]))
-                progress.write(".")
+                samples[index].append(try await quiet(cases[index], progress, measure))
             } catch {
                 progress.write("\n      \(cases[index]) failed: \("\(error)".prefix(400))\n      ")
             }
@@ -57,4 +59,27 @@ func interleaved<Case: Sendable, Sample: Sendable>(
         progress.write(" \(progress.elapsed)\n")
     }
     return zip(cases, samples).map { Measured(case: $0, samples: $1) }
+}
+
+private func quiet<Case: Sendable, Sample: Sendable>(
+    _ item: Case,
+    _ progress: Progress,
+    _ measure: (Case) async throws -> Sample
+) async throws -> Sample {
+    func once() async throws -> (sample: Sample, foreign: Double) {
+        let before = ForeignLoad()
+        let sample = try await measure(item)
+        return (sample, ForeignLoad().since(before))
+    }
+    let first = try await once()
+    guard first.foreign > 0.33, progress.mayRepeat() else {
+        progress.write(".")
+        progress.note(foreign: first.foreign)
+        return first.sample
+    }
+    progress.write("~")
+    let second = try await once()
+    let quieter = second.foreign < first.foreign ? second : first
+    progress.note(foreign: quieter.foreign)
+    return quieter.sample
 }

@@ -5,11 +5,11 @@ import TestSupport
 
 /// What an application does where requests of one session meet; each is tried over HTTP.
 struct PeerChecks: Sendable, Equatable, CustomStringConvertible {
-    /// Of so many parallel additions to one counter …
+    /// Parallel additions to one counter.
     var increments: Int
-    /// … so many were answered with 200 …
+    /// Those that were answered with 200.
     var acknowledged: Int
-    /// … and so many of those are missing afterwards.
+    /// Those of the acknowledged that are missing afterwards.
     var lost: Int
     /// How often a request that was slower than the sign-out brought the session back, of `attempts`.
     var revived: Int
@@ -61,7 +61,7 @@ struct PeerChecks: Sendable, Equatable, CustomStringConvertible {
         return try await application.state(of: copy).isSignedIn
     }
 
-    /// A write with the made-up cookie, then a read with that cookie alone: does it find what was written?
+    /// Writes with the made-up cookie, and reads with that cookie alone what was written.
     private static func adoptsMadeUpID(_ application: Application) async throws -> Bool {
         let victim = application.browser()
         victim.present(application.madeUp)

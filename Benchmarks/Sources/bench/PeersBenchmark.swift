@@ -50,7 +50,7 @@ struct PeersBenchmark: Sendable {
                 continue
             }
             await add(peer.name) { try await peer.launch(from: peers, wrk.folder) }
-            result.versions[peer.name] = Self.versions(peers.appending(path: peer.folder))
+            result.versions[peer.folder] = Self.versions(peers.appending(path: peer.folder))
         }
         await measure(applications, &result)
         for application in applications { await application.stop() }

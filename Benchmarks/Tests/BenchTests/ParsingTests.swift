@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 @testable import bench
@@ -64,6 +65,12 @@ import Testing
     @Test func `the kernel's counters of calls are read`() {
         #expect(ProcessUsage.calls("rchar: 6976\nwchar: 0\nsyscr: 10\nsyscw: 7\nread_bytes: 1\n") == (10, 7))
         #expect(ProcessUsage.calls("") == (0, 0))
+    }
+
+    @Test func `idle processors and those that wait for a disk are not busy`() {
+        let text = "cpu  100 10 200 5000 300 1 2 3 0 0\ncpu0 50 5 100 2500 150 0 1 1 0 0\n"
+        #expect(ForeignLoad.busy(text) * Double(sysconf(Int32(_SC_CLK_TCK))) == 316)
+        #expect(ForeignLoad.busy("") == 0)
     }
 
     @Test func `what a session says is read from every application`() {

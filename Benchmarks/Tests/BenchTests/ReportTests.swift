@@ -118,7 +118,8 @@ import Testing
             ),
             redisVersion: "7",
             wrkVersion: "4",
-            seconds: 1
+            seconds: 1,
+            foreign: [0.1, 0.2]
         )
     }
 
