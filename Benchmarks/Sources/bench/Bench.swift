@@ -43,7 +43,7 @@ struct Bench: AsyncParsableCommand {
         let plan = BenchPlan(isQuick: quick)
         let workplace = try Workplace("bench")
         defer { workplace.remove() }
-        let progress = Progress(repetitions: plan.repetitions)
+        let progress = Progress()
         if Machine.isDebugBuild { progress.note("This is a debug build: its numbers compare nothing.") }
         let results = try await measure(plan, progress, in: workplace.folder)
         let tables = BenchTables(results: results, plan: plan).all

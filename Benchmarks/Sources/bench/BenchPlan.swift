@@ -4,15 +4,13 @@
 struct BenchPlan: Sendable {
     let isQuick: Bool
 
-    /// How many cases may be measured once more because other programs were busy.
-    var repetitions: Int { isQuick ? 25 : 150 }
-
     var clientRounds: Int { isQuick ? 5 : 7 }
     /// How long one case of the client runs in each round.
     var clientSeconds: Double { isQuick ? 0.25 : 0.35 }
     let callers = [1, 16, 64, 256]
 
-    var httpRounds: Int { 3 }
+    /// Two more at 64 connections.
+    var httpRounds: Int { isQuick ? 2 : 3 }
     /// `wrk` takes whole seconds.
     var wrkSeconds: Int { 1 }
     let connections = [1, 64, 256]

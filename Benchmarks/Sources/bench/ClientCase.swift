@@ -31,7 +31,7 @@ struct ClientCase: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// One round of one case; everything but the rate is for one command.
-struct ClientSample: Sendable {
+struct ClientSample: Rated {
     var rate: Double
     /// Of the client's process, in microseconds, user and system time.
     var processor: Double?

@@ -23,7 +23,7 @@ struct HTTPCase: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// One round of one case.
-struct HTTPSample: Sendable {
+struct HTTPSample: Rated {
     var rate: Double
     /// Latencies in milliseconds.
     var p50: Double

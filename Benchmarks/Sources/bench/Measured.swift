@@ -34,12 +34,18 @@ func ratio(_ part: Double?, _ whole: Double?) -> Double? {
     return part / whole
 }
 
+/// What can be measured again when its rounds are far apart.
+protocol Rated: Sendable {
+    /// Per second.
+    var rate: Double { get }
+}
+
 /// Measures every case once in each round.
 ///
 /// The order turns around from round to round, so that a slow minute of the machine hits all cases and none
-/// first. What was measured while other programs kept a third of a processor busy is measured once more, and the
-/// quieter of both counts. A case that fails has fewer samples.
-func interleaved<Case: Sendable, Sample: Sendable>(
+/// first. In the end, a third as many measurements as a round has go to the cases whose rates are furthest apart.
+/// A case that fails has fewer samples.
+func interleaved<Case: Sendable, Sample: Rated>(
     _ cases: [Case],
     rounds: Int,
     _ name: String,
@@ -47,39 +53,36 @@ func interleaved<Case: Sendable, Sample: Sendable>(
     _ measure: (Case) async throws -> Sample
 ) async -> [Measured<Case, Sample>] {
     var samples = Array(repeating: [Sample](), count: cases.count)
+    func measured(_ index: Int) async {
+        let before = ForeignLoad()
+        do {
+            samples[index].append(try await measure(cases[index]))
+            progress.write(".")
+        } catch {
+            progress.write("\n      \(cases[index]) failed: \("\(error)".prefix(400))\n      ")
+        }
+        progress.note(foreign: ForeignLoad().since(before))
+    }
     for round in 1...max(1, rounds) {
         progress.write("      \(name), round \(round) of \(rounds): ")
         for index in round.isMultiple(of: 2) ? Array(cases.indices.reversed()) : Array(cases.indices) {
-            do {
-                samples[index].append(try await quiet(cases[index], progress, measure))
-            } catch {
-                progress.write("\n      \(cases[index]) failed: \("\(error)".prefix(400))\n      ")
-            }
+            await measured(index)
         }
         progress.write(" \(progress.elapsed)\n")
     }
+    guard rounds > 1, cases.count >= 3 else {
+        return zip(cases, samples).map { Measured(case: $0, samples: $1) }
+    }
+    progress.write("      \(name), the widest again: ")
+    for _ in 0..<cases.count / 3 {
+        let spreads = cases.indices.map { index in
+            Measured(case: cases[index], samples: samples[index]).spread(\.rate) ?? 0
+        }
+        // Once more does not help a case that had twice its share.
+        let open = cases.indices.filter { samples[$0].count < 2 * rounds }
+        guard let widest = open.max(by: { spreads[$0] < spreads[$1] }), spreads[widest] > 0.1 else { break }
+        await measured(widest)
+    }
+    progress.write(" \(progress.elapsed)\n")
     return zip(cases, samples).map { Measured(case: $0, samples: $1) }
-}
-
-private func quiet<Case: Sendable, Sample: Sendable>(
-    _ item: Case,
-    _ progress: Progress,
-    _ measure: (Case) async throws -> Sample
-) async throws -> Sample {
-    func once() async throws -> (sample: Sample, foreign: Double) {
-        let before = ForeignLoad()
-        let sample = try await measure(item)
-        return (sample, ForeignLoad().since(before))
-    }
-    let first = try await once()
-    guard first.foreign > 0.33, progress.mayRepeat() else {
-        progress.write(".")
-        progress.note(foreign: first.foreign)
-        return first.sample
-    }
-    progress.write("~")
-    let second = try await once()
-    let quieter = second.foreign < first.foreign ? second : first
-    progress.note(foreign: quieter.foreign)
-    return quieter.sample
 }

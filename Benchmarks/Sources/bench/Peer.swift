@@ -141,7 +141,10 @@ struct Peer: Sendable {
             "-w", "2", "-k", "gthread", "--threads", "4", "--worker-tmp-dir", place.work.path, "-b",
             "127.0.0.1:\(place.port)", "--keep-alive", "60", "app:application",
         ]
-        let environment = ["REDIS_PORT": "\(place.redisPort)", "PYTHONDONTWRITEBYTECODE": "1"]
+        // It keeps a socket in the user's folder.
+        let environment = [
+            "REDIS_PORT": "\(place.redisPort)", "PYTHONDONTWRITEBYTECODE": "1", "HOME": place.work.path,
+        ]
         return [try ChildProcess(gunicorn, arguments, environment: environment, directory: place.files)]
     }
 }

@@ -28,18 +28,23 @@ struct StoresBenchmark: Sendable {
                         let item = HTTPCase(server: store, route: route, connections: 1)
                         result.sent[item] = try await ready.commandsSent(route)
                     }
-                    result.cases += await interleaved(
-                        plan.httpCases(store),
-                        rounds: plan.httpRounds,
-                        store,
-                        progress
-                    ) { item in
-                        try await ready.measure(
-                            item.route,
-                            connections: item.connections,
-                            seconds: plan.wrkSeconds,
-                            wrk
-                        )
+                    // Ratios are taken at 64 connections, so these have more rounds.
+                    for isPrincipal in [true, false] {
+                        let cases = plan.httpCases(store).filter { ($0.connections == 64) == isPrincipal }
+                        guard !cases.isEmpty else { continue }
+                        result.cases += await interleaved(
+                            cases,
+                            rounds: plan.httpRounds + (isPrincipal ? 2 : 0),
+                            "\(store)\(isPrincipal ? "" : ", 1 and 256 connections")",
+                            progress
+                        ) { item in
+                            try await ready.measure(
+                                item.route,
+                                connections: item.connections,
+                                seconds: plan.wrkSeconds,
+                                wrk
+                            )
+                        }
                     }
                 } catch {
                     result.missing[store] = "\(error)"

@@ -33,13 +33,26 @@ import Testing
     @Test func `rounds turn their order around, and a case that fails has fewer samples`() async {
         struct Broken: Error {}
         var order: [Int] = []
-        let rows = await interleaved([1, 2, 3], rounds: 2, "test", Progress()) { item in
+        let rows = await interleaved([1, 2], rounds: 2, "test", Progress()) { item in
             order.append(item)
             if order.count == 2 { throw Broken() }
-            return Double(item)
+            return Rate(rate: Double(item))
         }
-        #expect(order == [1, 2, 3, 3, 2, 1])
-        #expect(rows.map(\.samples) == [[1, 1], [2], [3, 3]])
+        #expect(order == [1, 2, 2, 1])
+        #expect(rows.map { $0.samples.map(\.rate) } == [[1, 1], [2]])
+    }
+
+    @Test func `what is left of the time goes to the case whose rounds are furthest apart`() async {
+        var rates: [Int: [Double]] = [1: [10, 10, 10], 2: [10, 20, 11], 3: [10, 10, 10]]
+        let rows = await interleaved([1, 2, 3], rounds: 2, "test", Progress()) { item in
+            Rate(rate: rates[item]?.removeFirst() ?? 0)
+        }
+        #expect(rows.map { $0.samples.count } == [2, 3, 2])
+        #expect(rows[1].median(\.rate) == 11)
+    }
+
+    private struct Rate: Rated {
+        var rate: Double
     }
 
     @Test(arguments: [(0.0, 1.0), (1, 1), (1.1, 1.2), (17, 20), (222_000, 240_000), (0.034, 0.04)])
