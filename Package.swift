@@ -63,6 +63,7 @@ let package = Package(
                 "Sessions",
                 .product(name: "Hummingbird", package: "hummingbird", condition: hummingbird),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio", condition: hummingbird),
             ]
         ),
         // Only macOS asks pkg-config, for Homebrew's paths: on Linux its flags add a warning to every build.
@@ -128,6 +129,8 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -146,10 +149,11 @@ let package = Package(
             ],
             path: "Tests/TestSupport"
         ),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
             name: "HiredisTests",
             dependencies: [
-                "Hiredis", "TestSupport",
+                "AllocationCounter", "Hiredis", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -177,6 +181,7 @@ let package = Package(
             dependencies: [
                 "RedisSessions", "SessionsTesting", "TestSupport", "ThirdPartyStores",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         .testTarget(

@@ -38,13 +38,14 @@ store         Sessions/Store/*                                           values 
 events        Sessions/SessionEvent*                                     values credential store
 caching       Sessions/Request/CacheControl*                             -
 origin        Sessions/Origin/*                                          values credential
-changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store
-commit        Sessions/Request/{Commit,CombinedCommit}*                  values credential events store changes
-session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store changes commit
+uses          Sessions/Request/SessionUse*                               values credential store
+changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values credential store uses
+commit        Sessions/Request/{Commit,CombinedCommit,NewSession}*       values credential events store changes
+session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store uses changes commit
 transport     Sessions/Request/TransportCheck*                           values events cookie
 revocations   Sessions/Request/RecentRevocations*                        values
-manager       Sessions/SessionManager*                                   values credential events store cookie session commit transport revocations
-request       Sessions/Request/*                                         values credential events store cookie caching changes commit session manager transport revocations
+manager       Sessions/SessionManager*                                   values credential events store cookie uses session commit transport revocations
+request       Sessions/Request/*                                         values credential events store cookie caching uses changes commit session manager transport revocations
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

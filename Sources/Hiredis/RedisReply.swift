@@ -2,8 +2,9 @@
 
 /// The reply of Redis to one command.
 ///
-/// A reply is flat: one array of nodes and one array of bytes for everything below the root. Elements are
-/// views on both, so reading a hash of any size allocates nothing.
+/// A reply is flat, and its elements are views on it, so reading a hash of any size allocates nothing. Replies
+/// that arrive together share one piece of memory of up to 64 KiB, which lasts as long as any of them: copy
+/// what is to be kept for long.
 public struct RedisReply: Sendable {
     /// The type of a reply or of one of its elements.
     public enum Kind: UInt8, Sendable {
@@ -34,25 +35,26 @@ public struct RedisReply: Sendable {
 
     private let node: Node
     private let position: Int
-    /// Empty when the root is not an array.
-    private let nodes: [Node]
-    private let arena: [UInt8]
+    private let chunk: Chunk
 
-    init(nodes: [Node], arena: [UInt8], position: Int = 0) {
-        self.init(node: nodes[position], position: position, nodes: nodes, arena: arena)
+    init(_ chunk: Chunk, at position: Int) {
+        node = chunk[position]
+        self.position = position
+        self.chunk = chunk
     }
 
     /// Creates a reply without elements.
     init(_ node: Node, arena: [UInt8] = []) {
-        self.init(node: node, position: 0, nodes: [], arena: arena)
+        self.node = node
+        position = 0
+        chunk = Chunk(text: arena)
     }
 
-    private init(node: Node, position: Int, nodes: [Node], arena: [UInt8]) {
-        self.node = node
-        self.position = position
-        self.nodes = nodes
-        self.arena = arena
-    }
+    /// The memory in bytes that lasts as long as the reply.
+    var keptBytes: Int { chunk.size }
+
+    /// Nodes of the reply, itself included.
+    var span: Int { Int(node.span) }
 
     /// The type of the reply.
     public var kind: Kind { node.kind }
@@ -74,9 +76,9 @@ public struct RedisReply: Sendable {
         if Int(node.span) == node.value + 1 {
             child += index
         } else {
-            for _ in 0..<index { child += Int(nodes[child].span) }
+            for _ in 0..<index { child += Int(chunk[child].span) }
         }
-        return RedisReply(node: nodes[child], position: child, nodes: nodes, arena: arena)
+        return RedisReply(chunk, at: child)
     }
 
     /// The number; also of a string in decimal, because scripts and hashes return numbers as text.
@@ -111,31 +113,20 @@ public struct RedisReply: Sendable {
         _ body: (_ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
     ) rethrows {
         guard node.kind == .array, Int(node.span) == node.value + 1 else { return }
-        try unsafe arena.withUnsafeBytes { bytes in
+        try unsafe chunk.withUnsafeTexts { text in
             for index in stride(from: position + 1, to: position + node.value, by: 2) {
-                let field = unsafe UnsafeRawBufferPointer(rebasing: bytes[nodes[index].range])
-                try unsafe body(field, UnsafeRawBufferPointer(rebasing: bytes[nodes[index + 1].range]))
+                try unsafe body(text(index), text(index + 1))
             }
         }
     }
 
     private var isText: Bool { node.kind == .string || node.kind == .status }
-    private var text: ArraySlice<UInt8> { arena[node.range] }
+    private var text: ArraySlice<UInt8> { chunk.text(node) }
 
     /// Returns whether this is an error that begins with `prefix`; compares bytes, makes no string.
     func isError(_ prefix: StaticString) -> Bool {
         guard node.kind == .error, node.value >= prefix.utf8CodeUnitCount else { return false }
         return prefix.withUTF8Buffer { unsafe text.prefix($0.count).elementsEqual($0) }
-    }
-}
-
-extension RedisReply.Node {
-    /// The indices of the text; empty for nodes without text.
-    var range: Range<Int> {
-        switch kind {
-        case .string, .status, .error: Int(offset)..<Int(offset) + value
-        default: 0..<0
-        }
     }
 }
 

@@ -9,12 +9,27 @@ public import Hummingbird
 /// Runs the handler, commits, then lets the response head go. A request that never asks for its session costs nothing. When
 /// the handler throws, nothing is stored but a sign-out (see `Session.keepChangesOnError`); an error that knows its HTTP response is turned into it here if the session was
 /// touched, so that it is not cached (R73). Add middleware that renders error pages *after* this one. Answers 503 (with
-/// `Retry-After`), 409, 413 or 400 for a store outage, conflicts, oversize and bad values; see `SessionError.status`.
+/// `Retry-After`), 409, 413, 429 or 400 for a store outage, conflicts, oversize and bad values; see `SessionError.status`.
 public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddleware {
     private let sessions: SessionManager
+    private let client: (@Sendable (Request, Context) -> String?)?
 
     /// Uses a manager that was set up with its own policy, cookie or limits.
-    public init(_ sessions: SessionManager, context: Context.Type = Context.self) { self.sessions = sessions }
+    ///
+    /// - Parameters:
+    ///   - sessions: the manager.
+    ///   - context: the type of the context.
+    ///   - client: returns the client's address, for events and `SessionManager.mayCreate`: behind a proxy that you
+    ///     trust, what it says in a field such as `X-Forwarded-For`. By default the other end of the connection, where
+    ///     the context is a `RemoteAddressRequestContext` (`BasicSessionsRequestContext` is one).
+    public init(
+        _ sessions: SessionManager,
+        context: Context.Type = Context.self,
+        client: (@Sendable (Request, Context) -> String?)? = nil
+    ) {
+        self.sessions = sessions
+        self.client = client
+    }
 
     /// Uses the defaults: 30 minutes idle, 12 hours in all, a `__Host-session` cookie.
     public init(store: any SessionStore, context: Context.Type = Context.self) throws(SessionError) {
@@ -27,7 +42,14 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let requestSession = RequestSession(request.head, manager: sessions)
+        let requestSession: RequestSession
+        if let client {
+            let address = client(request, context)
+            requestSession = RequestSession(request.head, manager: sessions, client: address)
+        } else {
+            let address = (context as? any RemoteAddressRequestContext)?.remoteAddress
+            requestSession = RequestSession(request.head, manager: sessions, client: address?.ipAddress)
+        }
         var context = context
         context.requestSession = requestSession
         do {

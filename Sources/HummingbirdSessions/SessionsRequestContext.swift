@@ -2,6 +2,7 @@
 
 public import Hummingbird
 import Logging
+public import NIOCore
 public import Sessions
 
 /// A request context with a place for the session.
@@ -45,12 +46,17 @@ extension SessionsRequestContext {
 }
 
 /// The ready-made context for applications that need nothing else in it.
-public struct BasicSessionsRequestContext: SessionsRequestContext {
+public struct BasicSessionsRequestContext: SessionsRequestContext, RemoteAddressRequestContext {
     /// What Hummingbird keeps.
     public var coreContext: CoreRequestContextStorage
     /// Set by `SessionsMiddleware`.
     public var requestSession: RequestSession?
+    /// The other end of the connection; nil for a request that came without one, in a test.
+    public let remoteAddress: SocketAddress?
 
     /// Called by Hummingbird for each request.
-    public init(source: Source) { coreContext = CoreRequestContextStorage(source: source) }
+    public init(source: Source) {
+        coreContext = CoreRequestContextStorage(source: source)
+        remoteAddress = source.channel.remoteAddress
+    }
 }

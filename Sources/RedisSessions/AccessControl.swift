@@ -23,7 +23,7 @@ enum AccessControl {
 
 extension RedisSessionStore {
     /// What the store sends besides scripts.
-    static let commands = ["HGETALL", "PTTL", "ZRANGE", "ZREM", "ZSCORE"]
+    static let commands = ["HGETALL", "HMGET", "INFO", "PTTL", "ZRANGE", "ZREM", "ZSCORE"]
 
     /// Returns the least rights that the store needs, for `ACL SETUSER NAME on >PASSWORD …`.
     ///
@@ -41,7 +41,7 @@ extension RedisSessionStore {
 
 extension RevocableSessionStore {
     /// What the store sends besides scripts.
-    static let commands = ["GET", "HDEL", "HGET", "HGETALL", "HMGET", "TIME"]
+    static let commands = ["GET", "HDEL", "HGET", "HGETALL", "HMGET", "INFO", "TIME"]
 
     /// Returns the least rights that the store needs; see `RedisSessionStore.accessRules(application:)`.
     public static func accessRules(application: String) throws(SessionError) -> String {

@@ -14,7 +14,7 @@ struct CommitArguments {
     var newPrincipal: [UInt8] = []
     var newUser: [UInt8] = []
     let grace: Int64
-    let idleTimeout: Int64
+    let idleTimeout: String
     let lifetime: Int64
     let maximumBytes: Int
     let persistence: String
@@ -43,11 +43,11 @@ struct CommitArguments {
         readVersion = record.version
         needsVersion = change.needsVersion ? "1" : ""
         grace = change.policy.renewalGrace.wholeMilliseconds
-        idleTimeout = change.policy.idleTimeout.wholeMilliseconds
         lifetime = change.policy.lifetime.wholeMilliseconds
         maximumBytes = change.maximumBytes
         persistence = change.persistence?.stored ?? ""
         operations = change.operations
+        var idle = change.idleTimeout
         var kept: Set<String> = []
         switch change.rotation {
         case .none: rotation = ""
@@ -61,7 +61,9 @@ struct CommitArguments {
             newPrincipal = crypto.encrypt(principal: principal, for: fresh)
             newUser = crypto.hash(principal: principal)
             kept = keeping
+            idle = change.policy.idleTimeout
         }
+        idleTimeout = idle.map { "\($0.wholeMilliseconds)" } ?? ""
         keptCount = kept.count
         keptFields = kept.map(RedisSchema.field)
     }
@@ -77,7 +79,7 @@ struct CommitArguments {
         command.append(newPrincipal)
         command.append(newUser)
         command.append(Int(grace))
-        command.append(Int(idleTimeout))
+        command.append(idleTimeout)
         command.append(Int(lifetime))
         command.append(maximumBytes)
         command.append(persistence)

@@ -151,6 +151,8 @@ struct RedisRecord {
                 crypto.hashes(principal: principal).contains(hash)
             else { return .absent(.unreadable) }
         }
+        var presented = presented
+        presented.userHash = fields[.principalHash]
         return .found(record(presented, status, principal))
     }
 

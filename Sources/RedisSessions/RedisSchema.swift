@@ -8,7 +8,7 @@ import Sessions
 /// | --- | --- | --- |
 /// | `PREFIX:s:{ID}` | hash, one session | its idle timeout, at most until its absolute deadline |
 /// | `PREFIX:s:{ID}` | hash with `@gone` only, a tombstone | 5 minutes |
-/// | `PREFIX:u:{USER}` | sorted set, a user's session IDs by absolute deadline | that of its longest entry |
+/// | `PREFIX:u:{USER}` | sorted set, a user's session IDs by absolute deadline, and marks of sign-ins under way | that of its longest entry |
 /// | `PREFIX:r:{ID}` | string of `RevocableSessionStore`: what was revoked of a session in a cookie | as the cookie |
 /// | `PREFIX:d:{USER}` | hash of `RevocableSessionStore`: a user's sessions | that of its longest entry |
 /// | `PREFIX:log:APPLICATION` | stream of `ReplicatedSessionStore`, see `LogEntryCodec` | retention and a day |
@@ -23,14 +23,16 @@ import Sessions
 /// | create | `create.lua`: `TIME`, `EXISTS`, `HSET`, `PEXPIRE`, `DEL` (only if the time to live is refused) |
 /// | commit | `commit.lua`: `TIME`, `HMGET`, `PTTL`, `HGETALL` (only in a conflict), `HKEYS`, `HGET`, `HSET`, `PEXPIRE`, `HDEL`, `HINCRBY` |
 /// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZSCORE`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`, `ZREM` (only if that is refused) |
-/// | | when it has answered, create or commit |
-/// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET` |
+/// | | when it has answered, create or commit; for a user who has too many sessions with `HMGET s:{ID} @format @user @authenticated` of each |
+/// | | end of those that are too many |
+/// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET`; for a user with `index.lua`, also beside a commit |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZSCORE`, `ZREM` |
 /// | load by ID and user | as load |
-/// | list | `ZRANGE u:{USER}`, then `HGETALL` and `PTTL` of up to 256 sessions at a time |
+/// | list | `ZRANGE u:{USER}`, then `HMGET` and `PTTL` of up to 256 sessions at a time, then `ZREM u:{USER}` without waiting |
 /// | revoke | `ZSCORE u:{USER}`, then as end |
 /// | end all | `revoked.lua` on `u:{USER}`: `TIME`, `ZRANGE`, `ZREMRANGEBYSCORE`, `ZADD`, `PEXPIREAT`, `ZREM` (only if that is refused); with it `ZRANGE u:{USER}`, then as end |
+/// | server's time | `TIME`, at first with `INFO memory` |
 ///
 /// And what `RevocableSessionStore` sends for the sessions in cookies:
 ///
@@ -39,9 +41,11 @@ import Sessions
 /// | load, commit | `GET r:{ID}`, for a user `HMGET d:{USER} @before @except` |
 /// | renewal, sign-in, end | `revocation.lua` on `r:{ID}`: `TIME`, `GET`, `PTTL`, `PEXPIRE`, `SET`; with the `HMGET` |
 /// | sign-in | `device.lua` on `d:{USER}`: `TIME`, `HMGET`, `PTTL`, `HSET`, `HGETALL`, `HDEL`, `PEXPIREAT` |
+/// | | if it was overtaken `device-undo.lua` on `d:{USER}`: `HGET`, `HSET`, `HDEL` |
 /// | end all | `devices-end.lua` on `d:{USER}`: `TIME`, `PTTL`, `HGETALL`, `PEXPIRE`, `HGET`, `HSET` |
 /// | list | `TIME`, `HGETALL d:{USER}` |
-/// | readiness | `SET d:{} XX`, which changes nothing |
+/// | server's time | `TIME`, at first with `INFO memory` |
+/// | check | on `r:{check}` and `d:{check}` `check.lua`: `TIME`, `SET`, `PEXPIRE`, `PTTL`, `GET`, `HSET`, `PEXPIREAT`, `HMGET`, `HGET`, `HGETALL`, `HDEL` |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///
@@ -127,7 +131,9 @@ struct RedisSchema: Sendable {
     func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }
 
     /// Keys that hold nothing, to find out what the server allows.
-    var checks: (session: String, index: String) { ("\(prefix):s:{check}", "\(prefix):u:{check}") }
+    var checks: (session: String, index: String, revocation: String, devices: String) {
+        ("\(prefix):s:{check}", "\(prefix):u:{check}", "\(prefix):r:{check}", "\(prefix):d:{check}")
+    }
 
     /// What was revoked of a session in a cookie.
     func revocation(_ id: SessionID) -> String { "\(prefix):r:{\(id)}" }

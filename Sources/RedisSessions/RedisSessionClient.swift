@@ -2,11 +2,13 @@
 
 import Hiredis
 import Sessions
+import Synchronization
 
 /// The client as the stores use it: its errors are `SessionError`s, and its writes have a deadline on the server's clock.
 struct RedisSessionClient: Sendable {
     private let redis: RedisClient
     let clock = WriteClock()
+    private let eviction = EvictionNotice()
 
     init(_ redis: RedisClient) { self.redis = redis }
 
@@ -32,35 +34,70 @@ struct RedisSessionClient: Sendable {
     ///
     /// One round trip; one more for the first write of a process, and when the server's clock was set forward.
     ///
-    /// - Parameter command: makes the command for the server's time after which it must not happen. Its script
+    /// - Parameters:
+    ///   - limit: the server's time after which it must not happen, however patient the client is.
+    ///   - command: makes the command for the server's time after which it must not happen. Its script
     ///   answers `{'late', the server's time}` then.
     /// - Returns: the reply, never that one.
     /// - Throws: `.storeUnavailable`; the write has not happened then and does not happen later, or its outcome is
     ///   unknown until the client's command timeout is over.
-    func write(_ command: (SessionInstant) -> RedisCommand) async throws(SessionError) -> RedisReply {
-        try await writeAll { [command($0)] }[0]
+    func write(
+        before limit: SessionInstant? = nil,
+        _ command: (SessionInstant) -> RedisCommand
+    ) async throws(SessionError) -> RedisReply {
+        try await writeAll(before: limit) { [command($0)] }[0]
     }
 
     /// Sends several writes that may be repeated; see `write`.
-    func writeAll(_ commands: (SessionInstant) -> [RedisCommand]) async throws(SessionError) -> [RedisReply] {
+    func writeAll(
+        before limit: SessionInstant? = nil,
+        _ commands: (SessionInstant) -> [RedisCommand]
+    ) async throws(SessionError) -> [RedisReply] {
         let start = ContinuousClock.now
         var now = clock.now
         while true {
             let time = if let now { now } else { try await askTime() }
             let patience = redis.configuration.commandTimeout - (ContinuousClock.now - start)
-            guard patience > .zero else {
+            let notAfter = min(time + patience, limit ?? time + patience)
+            guard notAfter > time else {
                 throw SessionError(.storeUnavailable, "Redis did not carry out the write in time.")
             }
-            let replies = try await send(commands(time + patience))
+            let replies = try await send(commands(notAfter))
             guard replies.contains(where: { $0.count == 2 && $0[0].string == "late" }) else { return replies }
             // The server was frozen, or its clock was set forward. If there is still time, once more.
             now = nil
         }
     }
 
-    /// Asks for the server's time: one round trip.
+    /// Asks what the server does when it is full; see `noteEviction`.
+    static let evictionQuestion = RedisCommand("INFO", "memory", readOnly: true)
+
+    /// Warns, once, of a server that evicts keys when it is full.
+    ///
+    /// It forgets the lists of users' sessions first, because they are used least; "sign out everywhere" then misses
+    /// sessions. A user without the right to ask is not told.
+    func noteEviction(_ answer: RedisReply) {
+        let lines = answer.string?.split(whereSeparator: \.isNewline) ?? []
+        guard let line = lines.first(where: { $0.hasPrefix("maxmemory_policy:") }),
+            !eviction.isNoted.exchange(true, ordering: .relaxed)
+        else { return }
+        let policy = line.dropFirst("maxmemory_policy:".count)
+        if policy != "noeviction" {
+            redis.warn(
+                """
+                Redis evicts keys when it is full (maxmemory-policy \(policy)): sessions end early, and \
+                revocations miss sessions whose list was evicted until they are used again; set noeviction
+                """
+            )
+        }
+    }
+
+    /// Asks for the server's time, at first with what it does when it is full: one round trip.
     func askTime() async throws(SessionError) -> SessionInstant {
-        let reply = try await send(RedisCommand("TIME", readOnly: true))
+        let question = eviction.isNoted.load(ordering: .relaxed) ? [] : [Self.evictionQuestion]
+        let replies = try await send([RedisCommand("TIME", readOnly: true)] + question)
+        if let answer = replies.dropFirst().first { noteEviction(answer) }
+        let reply = replies[0]
         guard reply.count == 2, let seconds = reply[0].integer, let microseconds = reply[1].integer else {
             throw SessionError(.storeUnavailable, "Redis did not tell the time.", underlying: reply.error)
         }
@@ -70,9 +107,52 @@ struct RedisSessionClient: Sendable {
     }
 }
 
+extension RedisSessionClient {
+    /// Tries every command that a store's scripts call: one round trip.
+    ///
+    /// - Parameters:
+    ///   - script: `check.lua`.
+    ///   - keys: keys of its own, each with the letter of its kind.
+    /// - Throws: `.storeUnavailable`; the message names a missing right.
+    func check(_ script: RedisScript, _ keys: [(key: String, kind: String)]) async throws(SessionError) {
+        let commands = keys.map { key, kind in
+            var command = RedisCommand(script: script, keys: [key])
+            command.append(kind)
+            return command
+        }
+        var replies = try await send(commands + [Self.evictionQuestion])
+        noteEviction(replies.removeLast())
+        for reply in replies {
+            if let error = reply.error { throw .unavailable(error) }
+            guard reply.count == 2, let command = reply[1].string else { continue }
+            throw SessionError(
+                .storeUnavailable,
+                "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
+            )
+        }
+    }
+}
+
+/// Whether the server has said what it does when it is full.
+private final class EvictionNotice: Sendable {
+    let isNoted = Atomic(false)
+}
+
 extension SessionError {
     /// The error for a command that Redis did not carry out.
     static func unavailable(_ error: RedisError) -> SessionError {
-        SessionError(.storeUnavailable, "\(error)", underlying: error)
+        SessionError(.storeUnavailable, hint(error) ?? "\(error)", underlying: error)
+    }
+
+    /// A sentence for an operator whose server cannot do what the stores need.
+    private static func hint(_ error: RedisError) -> String? {
+        guard let text = error.serverMessage?.lowercased() else { return nil }
+        if text.contains("scripting engine") || text.contains("lua scripting disabled") {
+            return "The server runs no Lua scripts. Valkey 9.1 and later: load its Lua module."
+        }
+        if text.contains("unknown command") {
+            return "The server is too old or renames commands: it does not know one of the store's."
+        }
+        return nil
     }
 }

@@ -13,8 +13,9 @@
 /// and `noeviction` or a dedicated instance; `accessRules(application:)` are the least rights that suffice,
 /// and `check` tries all of them.
 ///
-/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2, a touch none (nothing waits for
-/// it); the first write of a process one more. An error from Redis, or no answer in time, throws `.storeUnavailable`
+/// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2 and one more if it ends another
+/// session of the user (`SessionPolicy.maximumSessionsPerUser`), a touch none (nothing waits for it); the first write of
+/// a process one more. An error from Redis, or no answer in time, throws `.storeUnavailable`
 /// with the `RedisError` as `underlying`: it tells whether a write may have been stored. It is stored before the
 /// command timeout of the client is over, or not at all: the scripts refuse what arrives later.
 public struct RedisSessionStore: SessionStore {
@@ -22,7 +23,7 @@ public struct RedisSessionStore: SessionStore {
     private static let commitScript = RedisScript(PackageResources.live_lua + PackageResources.commit_lua)
     private static let touchScript = RedisScript(PackageResources.live_lua + PackageResources.touch_lua)
     private static let endScript = RedisScript(PackageResources.live_lua + PackageResources.end_lua)
-    private static let indexScript = RedisScript(PackageResources.index_lua)
+    static let indexScript = RedisScript(PackageResources.index_lua)
     static let revokedScript = RedisScript(PackageResources.revoked_lua)
     private static let checkScript = RedisScript(PackageResources.check_lua)
 
@@ -84,17 +85,18 @@ public struct RedisSessionStore: SessionStore {
         let family = SecretFamily()
         let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let hash = crypto.hash(token)
-        if let principal = draft.principal,
-            try await !enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
-        {
-            return .gone(.ended(.revocation))
+        var list: UserList?
+        if let principal = draft.principal {
+            list = try await enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
+            if list == nil { return .gone(.ended(.revocation)) }
         }
-        let reply = try await redis.write { notAfter in
+        let replies = try await redis.writeAll(before: list?.signInLimit) { notAfter in
             var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
             command.append(Int(notAfter.milliseconds))
             command.append(hash)
             command.append(family.key)
-            command.append(Int(draft.policy.idleTimeout.wholeMilliseconds))
+            let idleTimeout = draft.idleTimeout ?? draft.policy.idleTimeout
+            command.append(Int(idleTimeout.wholeMilliseconds))
             command.append(Int(draft.policy.lifetime.wholeMilliseconds))
             command.append(draft.principal.map { crypto.encrypt(principal: $0, for: token) } ?? [])
             command.append(draft.principal.map { crypto.hash(principal: $0) } ?? [])
@@ -103,10 +105,12 @@ public struct RedisSessionStore: SessionStore {
                 command.append(RedisSchema.field(name))
                 command.append(value)
             }
-            return command
+            return [command] + askOwners(list)
         }
         let presented = PresentedToken(token, hash: hash, family: family)
-        return try SessionCommitResult(reply, presented: presented, fresh: token, crypto)
+        let result = try SessionCommitResult(replies[0], presented: presented, fresh: token, crypto)
+        if let list, case .committed = result { try await endSurplus(in: list, replies.dropFirst()) }
+        return result
     }
 
     public func commit(
@@ -120,18 +124,23 @@ public struct RedisSessionStore: SessionStore {
             in: presented.family,
             generation: presented.family.generation + 1
         )
-        if case .signIn(let principal, _) = change.rotation,
-            try await !enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
-        {
-            return .gone(.ended(.revocation))
+        var list: UserList?
+        if case .signIn(let principal, _) = change.rotation {
+            list = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
+            if list == nil { return .gone(.ended(.revocation)) }
+        } else {
+            let isDue = change.policy.isTouchDue(record.times, now: record.now, jitter: 0)
+            if isDue { renewEntry(record, presented) }
         }
-        let reply = try await redis.write { notAfter in
+        let replies = try await redis.writeAll(before: list?.signInLimit) { notAfter in
             var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
             CommitArguments(change, to: record, presented, fresh: fresh, notAfter: notAfter, crypto)
                 .append(to: &command)
-            return command
+            return [command] + askOwners(list)
         }
-        return try SessionCommitResult(reply, presented: presented, fresh: fresh, crypto)
+        let result = try SessionCommitResult(replies[0], presented: presented, fresh: fresh, crypto)
+        if let list, case .committed = result { try await endSurplus(in: list, replies.dropFirst()) }
+        return result
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
@@ -145,6 +154,7 @@ public struct RedisSessionStore: SessionStore {
         command.append(presented.hash)
         command.append("")
         redis.submit(command)
+        renewEntry(record, presented)
         return nil
     }
 
@@ -157,33 +167,17 @@ public struct RedisSessionStore: SessionStore {
         guard reply[0].string == "ok" else {
             return .gone(SessionAbsence(reason: reply[1].string, record.id))
         }
-        if let principal = record.principal { forget([record.id], of: principal) }
+        let userHash = presented.user == nil ? presented.userHash : presented.hash
+        if let userHash { forget([record.id], of: userHash) }
         return .ended
     }
 
     /// Returns when the server answers and lets this user do all that the scripts need; for readiness checks.
     ///
-    /// One round trip. A command that is missing in the ACL is an error that names it; a full Redis is not an error.
+    /// One round trip. A command that is missing in the ACL is an error that names it; a full Redis is not an error. A
+    /// server that evicts keys is not one either: the client's log gets a warning, once.
     public func check() async throws(SessionError) {
-        var session = RedisCommand(script: Self.checkScript, keys: [schema.checks.session])
-        session.append("s")
-        var index = RedisCommand(script: Self.checkScript, keys: [schema.checks.index])
-        index.append("u")
-        for reply in try await redis.send([session, index]) {
-            if let error = reply.error { throw .unavailable(error) }
-            guard reply.count == 2, let command = reply[1].string else { continue }
-            throw SessionError(
-                .storeUnavailable,
-                "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
-            )
-        }
-    }
-
-    /// Sends a write that has no effect; a user without the right to it is no reason to be unready.
-    static func checkWrite(_ probe: RedisCommand, _ redis: RedisClient) async throws(SessionError) {
-        do { _ = try await redis.send(probe) } catch {
-            if error.prefix != "NOPERM" { throw .unavailable(error) }
-        }
+        try await redis.check(Self.checkScript, [(schema.checks.session, "s"), (schema.checks.index, "u")])
     }
 
     // MARK: Commands
@@ -205,27 +199,6 @@ public struct RedisSessionStore: SessionStore {
         command.append(condition)
         command.append(Int(SessionPolicy.tombstone.wholeMilliseconds))
         return command
-    }
-
-    /// Enters a session into the list of the user who signs in, before the sign-in itself.
-    ///
-    /// Without its entry the session could not be revoked, so nothing else is sent before the answer.
-    ///
-    /// - Returns: false if all sessions of the user were ended after the given instant.
-    private func enter(
-        _ id: SessionID,
-        into principal: String,
-        _ policy: SessionPolicy,
-        since: ContinuousClock.Instant?
-    ) async throws(SessionError) -> Bool {
-        let key = schema.index(crypto.hash(principal: principal))
-        var command = RedisCommand(script: Self.indexScript, keys: [key])
-        command.append("\(id)")
-        command.append(Int(policy.lifetime.wholeMilliseconds))
-        command.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
-        let reply = try await redis.send([command])[0]
-        if let error = reply.error { throw .unavailable(error) }
-        return reply.integer != 0
     }
 
     // MARK: Answers

@@ -15,7 +15,7 @@ extension RevocableSessionStore: SessionDirectory {
         let replies = try await send([Self.askTime] + lists)
         let now = try Self.time(replies[0])
         return replies.dropFirst().flatMap(Device.read).filter { $0.isAlive(at: now) }.map(\.summary)
-            .sorted { $0.lastUsed > $1.lastUsed }
+            .sorted(by: SessionSummary.isListedBefore)
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
@@ -26,55 +26,110 @@ extension RevocableSessionStore: SessionDirectory {
             guard let device = replies[1].string.flatMap({ Device(id, $0) }) else { continue }
             let now = try Self.time(replies[0])
             // Also if it looks expired: its last use may have been lost.
-            let end = revocation(of: id, "revoked", for: device.deadline - now)
-            let isEnded = Self.isApplied(try await send([end, RedisCommand("HDEL", list, "\(id)")])[0])
-            return isEnded && device.isAlive(at: now)
+            let answer = try await write { notAfter in
+                [revocation(of: id, "revoked", for: device.deadline - now, notAfter: notAfter)]
+            }
+            // When it has answered: what is not listed cannot be revoked.
+            remove(id, from: list)
+            return Self.isApplied(answer[0]) && device.isAlive(at: now)
         }
         return false
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        let commands = lists(of: principal).map { list in
-            var command = RedisCommand(script: Self.endAllScript, keys: [list])
-            command.append(kept?.description ?? "")
-            command.append(Int(Self.memory.wholeMilliseconds))
-            return command
+        let replies = try await write { notAfter in
+            lists(of: principal).map { list in
+                var command = RedisCommand(script: Self.endAllScript, keys: [list])
+                command.append(kept?.description ?? "")
+                command.append(Int(Self.memory.wholeMilliseconds))
+                command.append(Int(notAfter.milliseconds))
+                return command
+            }
         }
-        return try await send(commands).reduce(0) { $0 + ($1.integer ?? 0) }
+        return replies.reduce(0) { $0 + ($1.integer ?? 0) }
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await send([revocation(of: id, "revoked", for: Self.memory)])
+        _ = try await write { [revocation(of: id, "revoked", for: Self.memory, notAfter: $0)] }
     }
 
     // MARK: A user's list
 
-    /// Enters a sign-in into its user's list.
+    /// Enters a sign-in into its user's list: one round trip.
     ///
     /// - Parameters:
     ///   - payload: the session.
-    ///   - principal: the user whose session it was before.
     ///   - since: when the user's rights were checked.
-    /// - Returns: the server's time, against which the end of all the user's sessions is compared; nil if they were all
-    ///   ended since the check.
+    ///   - maximum: how many sessions the user may have: those that signed in first end.
+    /// - Returns: with the server's time, against which the end of all the user's sessions is compared; nil if they were
+    ///   all ended since the check.
     /// - Throws: `.storeUnavailable`.
     func enter(
         _ payload: SealedPayload,
-        leaving principal: String?,
-        since: ContinuousClock.Instant?
-    ) async throws(SessionError) -> SessionInstant? {
-        guard let user = payload.principal else { return nil }
-        let lists = lists(of: user)
-        var entry = device(payload, in: lists[0], "new")
-        entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
-        var commands = [entry]
-        // It is the new user's alone, and listed under one pepper.
-        var others = Set(lists.dropFirst())
-        if let principal, principal != user { others.formUnion(self.lists(of: principal)) }
-        others.remove(lists[0])
-        for list in others { commands.append(RedisCommand("HDEL", list, "\(payload.id)")) }
-        guard let time = try await send(commands)[0].integer else { throw Self.unexpected }
-        return time == 0 ? nil : SessionInstant(milliseconds: Int64(time))
+        since: ContinuousClock.Instant?,
+        maximum: Int?
+    ) async throws(SessionError) -> ListEntry? {
+        guard let list = payload.principal.map(lists)?.first else { return nil }
+        let replies = try await write { notAfter in
+            var entry = device(payload, in: list, "new")
+            entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
+            entry.append(Int(notAfter.milliseconds))
+            entry.append(maximum.map { "\($0)" } ?? "")
+            return [entry]
+        }
+        let reply = replies[0]
+        guard reply.count > 0, let time = reply[0].integer else { throw Self.unexpected }
+        if time == 0 { return nil }
+        try await endSurplus(reply, in: list)
+        let instant = SessionInstant(milliseconds: Int64(time))
+        return ListEntry(list: list, time: instant, before: reply[1].string ?? "")
+    }
+
+    /// Ends the sessions that `device.lua` says are too many: one round trip where there are any.
+    private func endSurplus(_ reply: RedisReply, in list: String) async throws(SessionError) {
+        var surplus: [(id: SessionID, left: Duration)] = []
+        for index in stride(from: 2, to: reply.count - 1, by: 2) {
+            guard let id = reply[index].string.flatMap({ SessionID($0) }), let left = reply[index + 1].integer
+            else { throw Self.unexpected }
+            surplus.append((id, .milliseconds(left)))
+        }
+        guard !surplus.isEmpty else { return }
+        _ = try await write { notAfter in
+            surplus.map { revocation(of: $0.id, "revoked", for: $0.left, notAfter: notAfter) }
+        }
+        for entry in surplus { remove(entry.id, from: list) }
+    }
+
+    /// Takes back what `enter` did, without waiting, because the sign-in is not carried out.
+    func undo(_ entry: ListEntry, of id: SessionID) {
+        var command = RedisCommand(script: Self.undoScript, keys: [entry.list])
+        command.append("\(id)")
+        command.append("\(entry.time.milliseconds)")
+        command.append(entry.before)
+        redis.submit(command)
+    }
+
+    /// Removes a session from all lists but the one that its sign-in has entered, without waiting.
+    ///
+    /// - Parameters:
+    ///   - payload: the session.
+    ///   - principal: the user whose session it was before the sign-in.
+    func leaveLists(_ payload: SealedPayload, of principal: String?) {
+        guard let user = payload.principal else { return }
+        var others = lists(of: user)
+        let entered = others.removeFirst()
+        if let principal, principal != user { others += lists(of: principal) }
+        for list in others where list != entered { remove(payload.id, from: list) }
+    }
+
+    /// Removes a session from its user's lists, without waiting.
+    func remove(_ payload: SealedPayload) {
+        guard let principal = payload.principal else { return }
+        for list in lists(of: principal) { remove(payload.id, from: list) }
+    }
+
+    private func remove(_ id: SessionID, from list: String) {
+        redis.submit(RedisCommand("HDEL", list, "\(id)"))
     }
 
     /// Moves the last use in the user's list, without waiting.
@@ -109,6 +164,15 @@ extension RevocableSessionStore: SessionDirectory {
         else { throw unexpected }
         return SessionInstant(milliseconds: seconds * 1000 + microseconds / 1000)
     }
+}
+
+/// What a sign-in has entered into its user's list.
+struct ListEntry {
+    let list: String
+    /// When, by the server's clock.
+    let time: SessionInstant
+    /// What the list said of the session before.
+    let before: String
 }
 
 /// One entry of a user's list: see `device.lua`.

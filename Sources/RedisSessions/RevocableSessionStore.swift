@@ -21,24 +21,26 @@ import Sessions
 ///   wins, as with `SealedSessionStore`. `TieredSessionStore` has neither limit for users.
 ///
 /// Cost: load 1 round trip (`GET`, and `HMGET` for a user), 2 for an earlier cookie in its grace; commit,
-/// renewal and end 1, a sign-in 2, a touch none. A cookie that does not open costs none. The lists do not show
-/// what the sessions hold.
+/// renewal and end 1, a sign-in 2 and one more if it ends another session of the user, a touch none. A cookie that
+/// does not open costs none. The lists do not show what the sessions hold.
 ///
 /// `accessRules(application:)` are the least rights in Redis that suffice.
 public struct RevocableSessionStore: SessionStore {
     static let deviceScript = RedisScript(PackageResources.device_lua)
     static let endAllScript = RedisScript(PackageResources.devices_end_lua)
+    static let undoScript = RedisScript(PackageResources.device_undo_lua)
     private static let revocationScript = RedisScript(PackageResources.revocation_lua)
+    private static let checkScript = RedisScript(PackageResources.check_lua)
 
     /// All scripts of the store, for operators whose ACL does not let applications load any.
-    public static let scripts = [deviceScript, endAllScript, revocationScript]
+    public static let scripts = [deviceScript, undoScript, endAllScript, revocationScript, checkScript]
 
     /// How long an end is remembered that concerns cookies unknown to the store: the longest that a browser
     /// keeps one.
     static let memory = Duration.seconds(400 * 86_400)
 
     let sealed: SealedSessionStore
-    let redis: RedisClient
+    let redis: RedisSessionClient
     let schema: RedisSchema
     let crypto: RecordCrypto
 
@@ -75,7 +77,7 @@ public struct RevocableSessionStore: SessionStore {
         peppers: [SessionPepper] = []
     ) throws(SessionError) {
         self.sealed = sealed
-        self.redis = redis
+        self.redis = RedisSessionClient(redis)
         schema = try RedisSchema(application: application, prefix: prefix)
         crypto = try RecordCrypto(application: application, peppers: peppers)
         redis.preload(Self.scripts)
@@ -91,10 +93,13 @@ public struct RevocableSessionStore: SessionStore {
         var payload = SealedPayload(draft, now: sealed.time)
         if payload.principal != nil {
             try requireRoom(for: payload)
-            guard let time = try await enter(payload, leaving: nil, since: draft.notRevokedSince) else {
-                return .gone(.ended(.revocation))
-            }
-            (payload.authenticated, payload.isListed) = (time, true)
+            let entry = try await enter(
+                payload,
+                since: draft.notRevokedSince,
+                maximum: draft.policy.maximumSessionsPerUser
+            )
+            guard let entry else { return .gone(.ended(.revocation)) }
+            (payload.authenticated, payload.isListed) = (entry.time, true)
         }
         return try sealed.seal(payload)
     }
@@ -122,15 +127,24 @@ public struct RevocableSessionStore: SessionStore {
             }
             moveLastUse(payload)
         case .renew, .elevate, .signIn:
+            var entered: ListEntry?
+            if case .signIn = change.rotation {
+                // First: a revocation must not miss it, and where the list cannot be written the old cookie stays valid.
+                entered = try await enter(
+                    payload,
+                    since: change.notRevokedSince,
+                    maximum: change.policy.maximumSessionsPerUser
+                )
+                guard let entered else { return .gone(.ended(.revocation)) }
+                (payload.authenticated, payload.isListed) = (entered.time, true)
+            }
             switch try await begin(payload, change, after: before) {
-            case .absent(let absence): return .gone(absence)
+            case .absent(let absence):
+                if let entered { undo(entered, of: payload.id) }
+                return .gone(absence)
             case .valid(let generation): payload.times.rotated = generation
             }
-            // In the list before the cookie is sent, so that a revocation cannot miss it.
-            guard case .signIn = change.rotation else { break }
-            let time = try await enter(payload, leaving: before.principal, since: change.notRevokedSince)
-            guard let time else { return .gone(.ended(.revocation)) }
-            (payload.authenticated, payload.isListed) = (time, true)
+            if entered != nil { leaveLists(payload, of: before.principal) }
         }
         return try sealed.seal(payload)
     }
@@ -145,21 +159,23 @@ public struct RevocableSessionStore: SessionStore {
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         if case .gone(let absence) = try await sealed.end(record) { return .gone(absence) }
         let payload = try sealedPayload(of: record)
-        let end = revocation(
-            of: payload.id,
-            "signed-out",
-            presented: payload.times.rotated,
-            until: payload.times.deadline
-        )
-        if case .absent(let absence) = try await apply(end, to: payload) { return .gone(absence) }
-        guard let principal = payload.principal else { return .ended }
-        for list in lists(of: principal) { redis.submit(RedisCommand("HDEL", list, "\(payload.id)")) }
+        let validity = try await apply(to: payload) { notAfter in
+            revocation(
+                of: payload.id,
+                "signed-out",
+                presented: payload.times.rotated,
+                until: payload.times.deadline,
+                notAfter: notAfter
+            )
+        }
+        if case .absent(let absence) = validity { return .gone(absence) }
+        remove(payload)
         return .ended
     }
 
     public func check() async throws(SessionError) {
-        // Changes nothing, and is refused whenever writes are.
-        try await RedisSessionStore.checkWrite(RedisCommand("SET", schema.devices([]), "0", "XX"), redis)
+        let keys = schema.checks
+        try await redis.check(Self.checkScript, [(keys.revocation, "r"), (keys.devices, "d")])
     }
 
     public var dividesCookie: Bool { sealed.dividesCookie }
@@ -218,23 +234,25 @@ public struct RevocableSessionStore: SessionStore {
         after before: SealedPayload
     ) async throws(SessionError) -> Validity {
         let isRenewal = change.rotation == .renew
-        let command = revocation(
-            of: payload.id,
-            isRenewal ? "renew" : "sign-in",
-            presented: before.times.rotated,
-            fresh: payload.times.rotated,
-            grace: change.policy.renewalGrace,
-            until: max(before.times.deadline, payload.times.deadline)
-        )
-        return try await apply(command, to: before)
+        return try await apply(to: before) { notAfter in
+            revocation(
+                of: payload.id,
+                isRenewal ? "renew" : "sign-in",
+                presented: before.times.rotated,
+                fresh: payload.times.rotated,
+                grace: change.policy.renewalGrace,
+                until: max(before.times.deadline, payload.times.deadline),
+                notAfter: notAfter
+            )
+        }
     }
 
     /// Sends a call of `revocation.lua`, together with the question whether all the user's sessions were ended.
     private func apply(
-        _ command: RedisCommand,
-        to payload: SealedPayload
+        to payload: SealedPayload,
+        _ command: (SessionInstant) -> RedisCommand
     ) async throws(SessionError) -> Validity {
-        let replies = try await send([command] + askEnds(for: payload))
+        let replies = try await write { [command($0)] + askEnds(for: payload) }
         if isEnded(payload, replies.dropFirst()) { return .absent(.ended(.revocation)) }
         guard replies[0].count == 2 else { throw Self.unexpected }
         if Self.isApplied(replies[0]), let generation = replies[0][1].integer {
@@ -289,10 +307,18 @@ public struct RevocableSessionStore: SessionStore {
         presented: SessionInstant,
         fresh: SessionInstant? = nil,
         grace: Duration = .zero,
-        until deadline: SessionInstant
+        until deadline: SessionInstant,
+        notAfter: SessionInstant
     ) -> RedisCommand {
-        let memory = deadline - sealed.time
-        return revocation(of: id, action, presented: presented, fresh: fresh, grace: grace, for: memory)
+        revocation(
+            of: id,
+            action,
+            presented: presented,
+            fresh: fresh,
+            grace: grace,
+            for: deadline - sealed.time,
+            notAfter: notAfter
+        )
     }
 
     func revocation(
@@ -301,7 +327,8 @@ public struct RevocableSessionStore: SessionStore {
         presented: SessionInstant? = nil,
         fresh: SessionInstant? = nil,
         grace: Duration = .zero,
-        for memory: Duration
+        for memory: Duration,
+        notAfter: SessionInstant
     ) -> RedisCommand {
         var command = RedisCommand(script: Self.revocationScript, keys: [schema.revocation(id)])
         command.append(action)
@@ -310,6 +337,7 @@ public struct RevocableSessionStore: SessionStore {
         command.append(Int(grace.wholeMilliseconds))
         // A minute more, because clocks differ.
         command.append(Int((max(memory, .zero) + SealedPayload.skew).wholeMilliseconds))
+        command.append(Int(notAfter.milliseconds))
         return command
     }
 
@@ -322,10 +350,15 @@ public struct RevocableSessionStore: SessionStore {
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
-        let replies: [RedisReply]
-        do { replies = try await redis.send(commands, cancellation: cancellation) } catch {
-            throw .unavailable(error)
-        }
+        try Self.withoutErrors(try await redis.send(commands, cancellation: cancellation))
+    }
+
+    /// Sends writes that do not happen after this caller was told that they had failed, and reads behind them.
+    func write(_ commands: (SessionInstant) -> [RedisCommand]) async throws(SessionError) -> [RedisReply] {
+        try Self.withoutErrors(try await redis.writeAll(commands))
+    }
+
+    private static func withoutErrors(_ replies: [RedisReply]) throws(SessionError) -> [RedisReply] {
         for reply in replies { if let error = reply.error { throw .unavailable(error) } }
         return replies
     }

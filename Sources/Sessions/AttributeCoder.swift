@@ -14,7 +14,8 @@ struct AttributeCoder: Sendable {
     ///   - key: the attribute.
     ///   - value: its value.
     /// - Returns: the bytes, as they are stored.
-    /// - Throws: `.invalidValue` when the value does not encode, `.tooLarge` when it alone passes the limit.
+    /// - Throws: `.invalidValue` when the value does not encode or nests too deep, `.tooLarge` when it alone passes
+    ///   the limit.
     func encode<Value>(_ key: SessionKey<Value>, _ value: Value) throws(SessionError) -> [UInt8] {
         try checked(key, try SessionCodec.encode(key, value))
     }
@@ -63,6 +64,8 @@ struct AttributeCoder: Sendable {
     }
 
     private func checked<Value>(_ key: SessionKey<Value>, _ bytes: [UInt8]) throws(SessionError) -> [UInt8] {
+        // Messages have bounds of their own: see `Session.flash`.
+        guard key.name != SessionKey<[String]>.flash.name else { return bytes }
         try limits.check(bytes: key.name.utf8.count + bytes.count)
         return bytes
     }

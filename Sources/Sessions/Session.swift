@@ -40,16 +40,28 @@ public final class Session: Sendable {
 
     private let state: Mutex<State>
     let coder: AttributeCoder
-    private let commits: CommitLoop
+    let commits: CommitLoop
     /// When the store had answered, by this process' clock.
     private let loaded = ContinuousClock.now
+    private let uses: SessionUses?
+    private let use: SessionUse?
 
-    init(_ load: SessionLoadResult?, credential: SessionCredential?, commits: CommitLoop) {
+    /// Creates the session of a request, or of a job: `uses` keep it alive from `beginUse` on, or not if nil.
+    init(
+        _ load: SessionLoadResult?,
+        credential: SessionCredential?,
+        commits: CommitLoop,
+        uses: SessionUses? = nil
+    ) {
         let work = UncommittedSession(load)
         state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
         coder = AttributeCoder(id: work.record?.id, limits: commits.limits, events: commits.events)
         self.commits = commits
+        self.uses = uses
+        use = work.record.map { SessionUse($0, in: commits.store) }
     }
+
+    deinit { endUse() }
 
     // MARK: Reading
 
@@ -70,8 +82,10 @@ public final class Session: Sendable {
     /// Whether the session has a value under this name, of whatever type.
     public func has<Value>(_ key: SessionKey<Value>) -> Bool { work.changes[key.name] != nil }
 
-    /// The names of all attributes, sorted.
-    public var names: [String] { work.changes.attributes.keys.sorted() }
+    /// The names of all attributes, sorted; without flash messages.
+    public var names: [String] {
+        work.changes.attributes.keys.filter { $0 != SessionKey<[String]>.flash.name }.sorted()
+    }
 
     /// The signed-in user; nil for an anonymous session.
     public var principal: String? { work.principal }
@@ -235,15 +249,13 @@ public final class Session: Sendable {
         }
     }
 
-    /// Restarts the idle timeout now, for a handler that may run longer than that.
+    /// Restarts the idle timeout now, for a body that is still sent when the handler has returned, or a job.
     ///
-    /// At most one round trip; nothing happens for a session that is not stored, or kept in the cookie.
+    /// At most one round trip; nothing happens for a session that is not stored. While a handler runs, this happens by
+    /// itself whenever half of the idle timeout has passed, except for passive requests.
     ///
     /// - Throws: `.storeUnavailable`.
-    public func keepAlive() async throws(SessionError) {
-        guard let record = work.record, record.residence == .server else { return }
-        _ = try await commits.store.touch(record, isDue: true)
-    }
+    public func keepAlive() async throws(SessionError) { try await use?.keepAlive() }
 
     // MARK: Inside
 
@@ -252,6 +264,11 @@ public final class Session: Sendable {
         get { state.withLock { $0.isPassive } }
         set { state.withLock { $0.isPassive = newValue } }
     }
+
+    /// Keeps the session from expiring until it is closed.
+    func beginUse() { if let use { uses?.begin(use) } }
+
+    private func endUse() { if let use { uses?.end(use) } }
 
     /// `update` for values that are taken in order to show them; see `keepUnshown`.
     func show<Value>(
@@ -305,9 +322,11 @@ public final class Session: Sendable {
 
     /// Takes no change from now on, and returns what was done.
     func close() -> UncommittedSession {
-        state.withLock { state in
+        endUse()
+        return state.withLock { state in
             defer { state.work.changes.dropClosures() }
             state.isClosed = true
+            if let use { state.work.keep(use) }
             state.work.isPassive = state.isPassive
             return state.work
         }

@@ -24,7 +24,8 @@ extension SessionCodec {
         decodedAs old: Value
     ) -> [UInt8] {
         guard stored.contains(UInt8(ascii: "{")), let known = try? encode(old),
-            !known.elementsEqual(stored), let before = try? JSONTree(stored), let type = try? JSONTree(known),
+            !known.elementsEqual(stored), let before = try? JSONTree(stored),
+            let type = try? JSONTree(known[...]),
             var tree = try? JSONTree(new[...])
         else { return new }
         tree.adopt(before, unlike: type)
@@ -47,7 +48,7 @@ private enum JSONTree: Hashable, Codable {
     case list([JSONTree])
     case object([String: JSONTree])
 
-    init(_ json: some Collection<UInt8>) throws { self = try SessionCodec.decode(Self.self, from: json) }
+    init(_ json: ArraySlice<UInt8>) throws { self = try SessionCodec.decode(Self.self, from: json) }
 
     init(from decoder: any Decoder) throws {
         let value = try decoder.singleValueContainer()

@@ -14,18 +14,64 @@ package enum SessionCodec {
         let encoder = JSONEncoder()
         // One value, one text: whether a stored value holds more than its type knows shows in the bytes.
         encoder.outputFormatting = .sortedKeys
-        do { return Array(try encoder.encode(value)) } catch {
+        let json: [UInt8]
+        do { json = Array(try encoder.encode(value)) } catch {
             throw SessionError(.invalidValue, "A \(type(of: value)) could not be encoded as JSON.")
         }
+        try checkNesting(json[...])
+        return json
     }
 
     /// Returns the value of some bytes of version 1; throws what the decoder throws.
     package static func decode<Value: Decodable>(
         _ type: Value.Type,
-        from bytes: some Collection<UInt8>
+        from bytes: ArraySlice<UInt8>
     ) throws -> Value {
+        // What most sessions hold, without a decoder.
         if Value.self == Int.self, let integer = integer(bytes) as? Value { return integer }
+        if Value.self == String.self, let text = plainText(bytes) as? Value { return text }
+        try checkNesting(bytes)
         return try JSONDecoder().decode(type, from: Data(bytes))
+    }
+
+    /// The same for a whole array.
+    package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        try decode(type, from: bytes[...])
+    }
+
+    /// Returns the text of a JSON string without escapes; nil for anything else.
+    private static func plainText(_ json: ArraySlice<UInt8>) -> String? {
+        let quote = UInt8(ascii: "\"")
+        guard json.count >= 2, json.first == quote, json.last == quote else { return nil }
+        let text = json.dropFirst().dropLast()
+        guard text.allSatisfy({ $0 >= 0x20 && $0 != quote && $0 != UInt8(ascii: "\\") }) else { return nil }
+        return String(validating: text, as: UTF8.self)
+    }
+
+    /// Throws `.invalidValue` for JSON whose lists and objects nest deeper than `SessionLimits.nesting` (R78).
+    ///
+    /// Before it is decoded, because decoders recurse: depth costs stack.
+    static func checkNesting(_ json: ArraySlice<UInt8>) throws(SessionError) {
+        guard json.count > SessionLimits.nesting else { return }
+        var (depth, isText, isEscaped) = (0, false, false)
+        for byte in json {
+            switch byte {
+            case _ where isEscaped: isEscaped = false
+            case UInt8(ascii: "\\") where isText: isEscaped = true
+            case UInt8(ascii: "\""): isText.toggle()
+            case _ where isText: break
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                guard depth <= SessionLimits.nesting else {
+                    throw SessionError(
+                        .invalidValue,
+                        "The value nests deeper than \(SessionLimits.nesting) lists and objects."
+                    )
+                }
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
     }
 
     /// Returns the bytes of a value, with its version in front where that is not 1.
@@ -54,8 +100,22 @@ package enum SessionCodec {
     }
 
     /// Returns the integer that canonical decimal text stands for, the form in which increments are kept.
-    package static func integer(_ bytes: some Collection<UInt8>) -> Int? {
-        guard bytes.count <= 20, let number = Int(String(decoding: bytes, as: UTF8.self)) else { return nil }
-        return String(number).utf8.elementsEqual(bytes) ? number : nil
+    package static func integer(_ bytes: [UInt8]) -> Int? { integer(bytes[...]) }
+
+    /// The same for a part of an array.
+    package static func integer(_ bytes: ArraySlice<UInt8>) -> Int? {
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        let digits = isNegative ? bytes.dropFirst() : bytes
+        guard let first = digits.first, first != UInt8(ascii: "0") || bytes.count == 1 else { return nil }
+        var number = 0
+        for digit in digits {
+            guard case 0...9 = digit &- UInt8(ascii: "0") else { return nil }
+            let (shifted, isLong) = number.multipliedReportingOverflow(by: 10)
+            let value = Int(digit - UInt8(ascii: "0"))
+            let (next, isLarge) = shifted.addingReportingOverflow(isNegative ? -value : value)
+            guard !isLong, !isLarge else { return nil }
+            number = next
+        }
+        return number
     }
 }

@@ -32,7 +32,10 @@ public struct SessionError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let sessionChanged = Code("session-changed")
         /// The session would pass one of `SessionLimits`; what is stored is unchanged. (R78)
         public static let tooLarge = Code("too-large")
-        /// A value could not be encoded, or an increment met a value that is not an integer or would overflow.
+        /// The application's `mayCreate` refused a new session for this client: nothing was stored. (R79)
+        public static let creationRefused = Code("creation-refused")
+        /// A value could not be encoded, or nests deeper than 32 lists and objects, or an increment met a value that is
+        /// not an integer or would overflow.
         public static let invalidValue = Code("invalid-value")
         /// The session was used after its commit, for example from a streaming body. (R72)
         public static let closed = Code("closed")

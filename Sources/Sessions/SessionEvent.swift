@@ -36,7 +36,10 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let malformed = Kind("malformed", .notice)
         /// Several different cookies with the session's name.
         public static let ambiguous = Kind("ambiguous", .notice)
-        /// A cookie for a record that does not exist: expired, or forged.
+        /// A cookie for a record that does not exist: it expired, or never existed.
+        ///
+        /// These cannot be told apart, because nothing is kept of a session that expired; a guess at a living session
+        /// is `wrongSecret`. Above 100 in a minute the log says how many, at notice.
         public static let unknown = Kind("unknown", .debug)
         /// A sealed cookie that our keys do not open: changed, forged, or from another cookie or
         /// application.
@@ -78,6 +81,8 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     ///
     /// Personal data: for an audit trail of the application. Neither `description` nor the log shows it.
     public let principal: String?
+    /// The address of the client, as the adapter gave it, cut to 64 printable ASCII characters; nil when it gave none.
+    public internal(set) var client: String?
 
     init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil, principal: String? = nil) {
         self.kind = kind
@@ -109,6 +114,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     var metadata: Logger.Metadata {
         var metadata: Logger.Metadata = ["event": "\(kind)"]
         if let id { metadata["session"] = "\(id)" }
+        if let client { metadata["client"] = "\(client)" }
         return metadata
     }
 }
@@ -117,44 +123,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
 extension SessionEvent: CustomReflectable {
     /// Shows all but the user's name.
     public var customMirror: Mirror {
-        Mirror(self, children: ["kind": kind, "id": id as Any, "detail": detail as Any])
-    }
-}
-
-/// Writes events to the log, at most ten of a kind in a second, and passes all of them to the application.
-final class SessionEventSink: Sendable {
-    private struct Window {
-        var start: ContinuousClock.Instant
-        var count = 0
-    }
-
-    private let logger: Logger
-    private let observer: (@Sendable (SessionEvent) -> Void)?
-    private let windows = Mutex<[SessionEvent.Kind: Window]>([:])
-
-    init(logger: Logger, observer: (@Sendable (SessionEvent) -> Void)?) {
-        self.logger = logger
-        self.observer = observer
-    }
-
-    func emit(_ event: SessionEvent) {
-        observer?(event)
-        guard logger.logLevel <= event.kind.level, let suppressed = admit(event.kind) else { return }
-        let note = suppressed > 0 ? " (\(suppressed) more of this kind were not logged)" : ""
-        logger.log(level: event.kind.level, "\(event)\(note)", metadata: event.metadata)
-    }
-
-    /// How many events of the kind were left out before this one; nil when this one is to be left out too.
-    private func admit(_ kind: SessionEvent.Kind) -> Int? {
-        let now = ContinuousClock.now
-        return windows.withLock { windows in
-            let old = windows[kind]
-            if let old, now - old.start < .seconds(1) {
-                windows[kind]?.count = old.count + 1
-                return old.count < 10 ? 0 : nil
-            }
-            windows[kind] = Window(start: now, count: 1)
-            return max(0, (old?.count ?? 0) - 10)
-        }
+        let (id, detail, client) = (id as Any, detail as Any, client as Any)
+        return Mirror(self, children: ["kind": kind, "id": id, "detail": detail, "client": client])
     }
 }

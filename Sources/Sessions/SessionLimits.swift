@@ -6,7 +6,7 @@
 ///
 /// A session that is too large already, because the limit was lowered, can still shrink. The number of
 /// attributes is checked against the state that the request read: requests at the same moment may together
-/// pass it, the number of bytes not.
+/// pass it, the number of bytes not. Flash messages do not count: see `Session.flash`.
 public struct SessionLimits: Hashable, Sendable {
     /// Bytes of all names and encoded values together.
     ///
@@ -14,6 +14,12 @@ public struct SessionLimits: Hashable, Sendable {
     public var bytes: Int
     /// Number of attributes.
     package var attributes = 128
+    /// How deep lists and objects in the JSON of a value may nest.
+    ///
+    /// Deeper ones are refused when they are written, and do not decode: recursion over them costs stack.
+    package static let nesting = 32
+    /// Flash messages have limits of their own, so that a full session still takes one.
+    private static let exempt = SessionKey<[String]>.flash.name
 
     /// Creates limits.
     public init(bytes: Int = 65_536) { self.bytes = bytes }
@@ -35,14 +41,22 @@ public struct SessionLimits: Hashable, Sendable {
 
     package func check(_ attributes: [String: [UInt8]], replacing old: [String: [UInt8]]) throws(SessionError)
     {
-        guard attributes.count <= max(self.attributes, old.count) else {
+        let count = Self.counted(attributes).count
+        guard count <= max(self.attributes, old.count) else {
             throw SessionError(
                 .tooLarge,
-                "The session would hold \(attributes.count) attributes; \(self.attributes) are allowed."
+                "The session would hold \(count) attributes; \(self.attributes) are allowed."
             )
         }
-        let size = Self.size(of: attributes)
-        if size > bytes, size > Self.size(of: old) { try check(bytes: size) }
+        let size = Self.size(of: Self.counted(attributes))
+        if size > bytes, size > Self.size(of: Self.counted(old)) { try check(bytes: size) }
+    }
+
+    private static func counted(_ attributes: [String: [UInt8]]) -> [String: [UInt8]] {
+        guard attributes[exempt] != nil else { return attributes }
+        var counted = attributes
+        counted[exempt] = nil
+        return counted
     }
 
     /// Bytes of names and values.

@@ -21,6 +21,7 @@ public final class SessionManager: Sendable {
     let transport: TransportCheck
     private let commits: CommitLoop
     private let revocations = RecentRevocations()
+    private let uses = SessionUses()
 
     /// Creates a manager and checks that its options fit together.
     ///
@@ -29,8 +30,12 @@ public final class SessionManager: Sendable {
     ///   - policy: the expiry rules; 30 minutes idle, 12 hours in all by default.
     ///   - cookie: the cookie; `__Host-session`, Secure, HttpOnly, SameSite=Lax by default.
     ///   - limits: how much one session may hold; 64 KiB by default.
-    ///   - logger: gets one line for each event, at most ten of a kind in a second, never a secret.
+    ///   - logger: gets one line for each event, at most ten of a kind about one session in a second, never a
+    ///     secret.
     ///   - onEvent: gets every event.
+    ///   - mayCreate: decides whether a session that does not exist yet may be stored, for example by a limit for each
+    ///     `NewSession.client`; all may by default. Where it returns false nothing is stored and no cookie is sent: a
+    ///     request with an unsafe method is answered 429 (`.creationRefused`), others keep their response.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         store: any SessionStore,
@@ -38,7 +43,8 @@ public final class SessionManager: Sendable {
         cookie: SessionCookie = SessionCookie(),
         limits: SessionLimits = SessionLimits(),
         logger: Logger = Logger(label: "sessions"),
-        onEvent: (@Sendable (SessionEvent) -> Void)? = nil
+        onEvent: (@Sendable (SessionEvent) -> Void)? = nil,
+        mayCreate: (@Sendable (NewSession) async -> Bool)? = nil
     ) throws(SessionError) {
         try policy.validate()
         try cookie.validate()
@@ -55,7 +61,8 @@ public final class SessionManager: Sendable {
             policy: policy,
             limits: limits,
             queue: CommitQueue(),
-            events: events
+            events: events,
+            mayCreate: mayCreate
         )
         if !cookie.isSecure {
             logger.warning(
@@ -137,15 +144,27 @@ public final class SessionManager: Sendable {
 
     /// Returns the live sessions of a user, most recently used first.
     ///
-    /// Two round trips.
+    /// Two round trips; with `RedisSessionStore` one more for each 256 sessions.
     ///
-    /// - Parameter principal: the user, as given to `signIn`.
+    /// - Parameters:
+    ///   - principal: the user, as given to `signIn`.
+    ///   - keys: the attributes that the entries show, for example `showing: .device, .lastPage`; no others are read.
+    ///   - limit: how many entries there are at most; 100 by default, as many as `SessionPolicy` lets a user have.
+    ///   - previous: the last entry of the page before; nil for the first page.
     /// - Returns: one entry for each session.
     /// - Throws: `.unsupported` when the store keeps no list, `.storeUnavailable`.
-    public func list(for principal: String) async throws(SessionError) -> [SessionSummary] {
+    public func list<each Value>(
+        for principal: String,
+        showing keys: repeat SessionKey<each Value>,
+        limit: Int = 100,
+        after previous: SessionSummary? = nil
+    ) async throws(SessionError) -> [SessionSummary] {
         let principal = PrincipalName.normalized(principal)
+        var names: Set<String> = []
+        repeat _ = names.insert((each keys).name)
+        let page = SessionPage(names: names, limit: limit, after: previous)
         return try await administer { directory throws(SessionError) in
-            try await directory.sessions(of: principal)
+            try await directory.sessions(of: principal, page)
         }
     }
 
@@ -202,6 +221,7 @@ public final class SessionManager: Sendable {
         _ body: nonisolated(nonsending) (Session) async throws -> Result
     ) async throws -> Result {
         guard session.id != nil else { throw SessionError(.noSession, "There is no such session.") }
+        session.beginUse()
         defer { _ = session.close() }
         let result = try await body(session)
         if case .dropped = try await commit(session, canSetCookie: false) {
@@ -211,7 +231,16 @@ public final class SessionManager: Sendable {
     }
 
     /// Loads the session of a credential; an anonymous one when there is none.
-    func load(_ credential: SessionCredential) async throws(SessionError) -> Session {
+    ///
+    /// - Parameters:
+    ///   - credential: what the client presented.
+    ///   - events: reports about that client.
+    /// - Returns: the session.
+    /// - Throws: `.storeUnavailable`.
+    func load(_ credential: SessionCredential, _ events: SessionEventSink? = nil) async throws(SessionError)
+        -> Session
+    {
+        let events = events ?? self.events
         var load: SessionLoadResult
         do { load = try await store.load(credential) } catch {
             // A client that hung up has not shown that the store is down.
@@ -226,14 +255,16 @@ public final class SessionManager: Sendable {
             events.emit(SessionEvent(absence: absence))
             // What was valid before the user signed in may have been planted, to have the session ended.
             if case .superseded(let id, let secret) = absence, secret.isReplay, secret.hadRights {
-                try await endStolen(id)
+                try await endStolen(id, events)
             }
         }
-        return Session(load, credential: credential, commits: commits)
+        return Session(load, credential: credential, commits: commits.reporting(to: events), uses: uses)
     }
 
     /// Returns the session of a client without a credential.
-    func anonymous() -> Session { Session(nil, credential: nil, commits: commits) }
+    func anonymous(_ events: SessionEventSink) -> Session {
+        Session(nil, credential: nil, commits: commits.reporting(to: events))
+    }
 
     /// Closes a session and stores what the handler changed; see `CommitLoop.run`.
     ///
@@ -250,7 +281,7 @@ public final class SessionManager: Sendable {
             mayFollowRevocation = revocations.wasNoted(principal, by: request, before: signIn.time)
             work.notRevokedSince = mayFollowRevocation ? nil : signIn.checked ?? request?.began
         }
-        let action = try await commits.run(
+        let action = try await session.commits.run(
             work,
             credential: session.credential,
             canSetCookie: canSetCookie,
@@ -260,7 +291,7 @@ public final class SessionManager: Sendable {
         return action
     }
 
-    private func endStolen(_ id: SessionID) async throws(SessionError) {
+    private func endStolen(_ id: SessionID, _ events: SessionEventSink) async throws(SessionError) {
         guard policy.endsOnTheft, store is any SessionDirectory else { return }
         try await administer { directory throws(SessionError) in try await directory.revoke(id) }
         events.emit(SessionEvent(.revoked, id, detail: "theft policy"))

@@ -12,6 +12,18 @@ public struct SessionPolicy: Hashable, Sendable {
     /// Default 30 minutes. A mere read moves the deadline when a tenth of this has passed, so that reads cost no write; the
     /// session may therefore end up to a tenth early, never late.
     public var idleTimeout: Duration
+    /// How long the session of a visitor may lie unused who stored something once.
+    ///
+    /// Default 10 minutes; a longer one than `idleTimeout` has no effect. The first later commit that changes something
+    /// but flash messages, and signing in, give the session the whole `idleTimeout`. So a flood of visitors without
+    /// cookies fills the store for minutes only (R79). Sessions that live in cookies take no room on the server: they
+    /// have the whole `idleTimeout` at once.
+    public var anonymousIdleTimeout: Duration
+    /// How many sessions one user may have; nil for no limit.
+    ///
+    /// Default 100. The sign-in that exceeds it ends the session that signed in first, before it is acknowledged;
+    /// sessions that are over do not count (R80). `SealedSessionStore`, which knows no sessions, has no limit.
+    public var maximumSessionsPerUser: Int?
     /// How long a session may live however much it is used; for one that was made under a longer one, this one counts.
     ///
     /// Default 12 hours.
@@ -36,13 +48,17 @@ public struct SessionPolicy: Hashable, Sendable {
         lifetime: Duration = .seconds(12 * 3600),
         renewalInterval: Duration? = nil,
         renewalGrace: Duration = .seconds(30),
-        endsOnTheft: Bool = false
+        endsOnTheft: Bool = false,
+        anonymousIdleTimeout: Duration = .seconds(10 * 60),
+        maximumSessionsPerUser: Int? = 100
     ) {
         self.idleTimeout = idleTimeout
         self.lifetime = lifetime
         self.renewalInterval = renewalInterval
         self.renewalGrace = renewalGrace
         self.endsOnTheft = endsOnTheft
+        self.anonymousIdleTimeout = anonymousIdleTimeout
+        self.maximumSessionsPerUser = maximumSessionsPerUser
     }
 
     /// NIST SP 800-63B-4 AAL1: at most 30 days, here with an idle timeout of 14 days.
@@ -80,6 +96,16 @@ public struct SessionPolicy: Hashable, Sendable {
             idleTimeout <= century,
             "idleTimeout is above 100 years; choose a limit that can be reached."
         )
+        try require(
+            anonymousIdleTimeout >= .seconds(1),
+            "anonymousIdleTimeout is below 1 s; visitors would be forgotten between two clicks."
+        )
+        if let maximumSessionsPerUser {
+            try require(
+                (1...10_000).contains(maximumSessionsPerUser),
+                "maximumSessionsPerUser must be 1 to 10,000, or nil for no limit."
+            )
+        }
         try require(lifetime >= .seconds(1), "lifetime is below 1 s; sessions would end between two clicks.")
         try require(lifetime <= century, "lifetime is above 100 years; choose a limit that can be reached.")
         try require((0...0.5).contains(touchFraction), "touchFraction must be between 0 and 0.5.")

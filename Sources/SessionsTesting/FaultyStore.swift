@@ -90,6 +90,13 @@ public final class FaultyStore: SessionDirectory {
         return try await store.sessions(of: principal)
     }
 
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        try await enter(.list)
+        return try await store.sessions(of: principal, page)
+    }
+
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await enter(.revoke)
         return try await store.revoke(id, of: principal)

@@ -9,7 +9,7 @@ extension SessionStoreContract {
             harness,
             directory in
             let first = try await harness.found(
-                try await harness.create(["name": "\"phone\""], principal: "ann")
+                try await harness.create(["name": "\"phone\"", "other": "\"x\""], principal: "ann")
             )
             try await harness.advance(.seconds(10))
             let anonymous = try await harness.create()
@@ -26,6 +26,12 @@ extension SessionStoreContract {
                 list.last?[SessionKey<String>("name")] == "phone",
                 "what the session holds is not shown"
             )
+            for limit in [1, 100] {
+                let page = SessionPage(names: ["name"], limit: limit, after: limit == 1 ? list.first : nil)
+                let entry = try await directory.sessions(of: "ann", page).last
+                try expect(entry?[SessionKey<String>("name")] == "phone", "what is asked for is missing")
+                try expect(entry?[SessionKey<String>("other")] == nil, "what is not asked for is shown")
+            }
             try expect(try await directory.sessions(of: "unknown").isEmpty, "an unknown user has sessions")
         },
         directoryRule("user names are compared as bytes") { harness, directory in
@@ -209,7 +215,7 @@ extension SessionStoreContract {
         },
     ]
 
-    private static func directoryRule(
+    static func directoryRule(
         _ description: String,
         needs: Guarantees = [],
         _ body: @escaping @Sendable (SessionStoreHarness, any SessionDirectory) async throws -> Void

@@ -82,7 +82,7 @@ public enum SessionStoreContract {
     ///
     /// Those about lists and revocations pass by themselves for a store that is not a `SessionDirectory`.
     public static let rules: [Rule] =
-        absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules
+        absenceRules + commitRules + expiryRules + rotationRules + raceRules + directoryRules + limitRules
 
     /// The rules for a store that promises no more than this.
     public static func rules(for guarantees: Guarantees) -> [Rule] {

@@ -156,9 +156,9 @@ extension SharedFleet {
             }
         }
 
-        @Test func `after the idle time does not bring the session back`() async throws {
+        @Test func `after the lifetime does not bring the session back`() async throws {
             var options = FixtureApp.Options(redis: fleet.redis.url, prefix: "late")
-            options.idleSeconds = 1
+            options.lifetimeSeconds = 1
             let app = try await FixtureApp.started(options)
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "v"], on: app)

@@ -235,6 +235,39 @@ extension SharedFleet {
             await app.terminate()
         }
 
+        @Test func `is not one that expires while a handler holds it`() async throws {
+            // They wait; nothing is gained by doing it one after the other.
+            try await withThrowingTaskGroup { group in
+                for store in Store.allCases {
+                    group.addTask { try await Self.holdLongerThanIdleTimeout(store) }
+                }
+                try await group.waitForAll()
+            }
+        }
+
+        private static func holdLongerThanIdleTimeout(_ store: Store) async throws {
+            let fleet = Fleet.shared
+            var options = FixtureApp.Options(
+                store: store.rawValue,
+                redis: store.hasRedis ? fleet.redis.url : nil,
+                prefix: store.hasRedis ? "long-\(store)" : nil
+            )
+            options.idleSeconds = 1
+            if store.rawValue.hasPrefix("sealed") { options.extra = ["--seal-keys", sealKey("k")] }
+            let app = try await FixtureApp.started(options)
+            for isSignedIn in [false, true] {
+                let browser = fleet.browser()
+                try await browser.post("/set", ["k": "k", "v": "old"], on: app)
+                if isSignedIn { try await browser.post("/login", ["user": "long"], on: app) }
+                let slow = try await browser.post("/slow", ["k": "k", "v": "new", "ms": "3500"], on: app)
+                #expect(slow.status == 200, "\(store)")
+                let seen = try await browser.get("/whoami", on: app).json
+                #expect(seen["values"].object["k"] == .string("new"), "\(store)")
+                #expect(seen["principal"] == (isSignedIn ? .string("long") : .null), "\(store)")
+            }
+            await app.terminate()
+        }
+
         @Test func `ends at the absolute lifetime however busy it is`() async throws {
             let fleet = Fleet.shared
             var options = FixtureApp.Options(redis: fleet.redis.url, prefix: "absolute")

@@ -53,6 +53,41 @@ import Testing
         }
     }
 
+    @Test
+    func `of a reply, a deadline and a cancellation at the same time exactly one ends the wait`() async {
+        let late = RedisError(.timeout, .unknown, "late")
+        let (replied, timedOut, cancelled) = (Tally(), Tally(), Tally())
+        for _ in 0..<5000 {
+            let pending = PendingReply()
+            let wins = Tally()
+            let caller = Task {
+                var parties: [Task<Void, Never>] = []
+                let answer = await pending.wait(.abandon) {
+                    parties = [PendingReply.Answer.success(.many([])), .failure(late)].map { answer in
+                        Task.detached { if pending.finish(answer) { wins.add() } }
+                    }
+                }
+                for party in parties { await party.value }
+                return answer
+            }
+            await Task.yield()
+            caller.cancel()
+            let answer = await caller.value
+            switch answer {
+            case .success: replied.add()
+            case .failure(late): timedOut.add()
+            case .failure(let error):
+                #expect(error.code == .cancelled)
+                cancelled.add()
+            }
+            let expected = if case .failure(let error) = answer, error.code == .cancelled { 0 } else { 1 }
+            #expect(wins.value == expected)
+            #expect(pending.isFinished && !pending.finish(.failure(late)))
+        }
+        #expect(replied.value + timedOut.value + cancelled.value == 5000)
+        #expect(replied.value > 0 && cancelled.value > 0)
+    }
+
     @Test func `a cancelled caller returns at once and the others are not affected`() async throws {
         try await withRedis { redis, server in
             _ = try await redis.send(RedisCommand("PING"))

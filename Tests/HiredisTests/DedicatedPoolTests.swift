@@ -50,15 +50,15 @@ import Testing
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let late = RedisError(.timeout, .notSent, "late")
         // A timer that stays would keep what it would finish until its deadline.
-        weak var kept: PendingReply<Int>?
-        let answer = await PendingReply<Int>.wait(until: .now() + .hours(1), on: loop, orFail: late) {
+        weak var kept: PendingValue<Int>?
+        let answer = await PendingValue<Int>.wait(until: .now() + .hours(1), on: loop, orFail: late) {
             pending in
             kept = pending
             loop.scheduleTask(in: .milliseconds(1)) { pending.finish(.success(7)) }
         }
         #expect(try answer.get() == 7)
         #expect(await poll(seconds: 5) { kept == nil })
-        let overdue = await PendingReply<Int>.wait(until: .now(), on: loop, orFail: late) { _ in }
+        let overdue = await PendingValue<Int>.wait(until: .now(), on: loop, orFail: late) { _ in }
         #expect(throws: late) { try overdue.get() }
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
+import NIOCore
+import NIOPosix
 import ServiceLifecycle
 import TestSupport
 import Testing
@@ -22,6 +24,39 @@ import Testing
         try await running.value
         let error = await #expect(throws: RedisError.self) { try await redis.send(RedisCommand("PING")) }
         #expect(error?.code == .closed)
+    }
+
+    @Test func `callers on an event loop have connections of that event loop`() async throws {
+        let server = try await RedisServer()
+        let redis = RedisClient(try RedisConfiguration(url: server.url))
+        @Sendable func call() async throws {
+            _ = try await redis.send(RedisCommand("INCR", "n"))
+            _ = try await redis.send(RedisCommand("GET", "n", readOnly: true))
+        }
+        try await call()
+        #expect(redis.statistics.connects == 2)
+        let loops = Array(MultiThreadedEventLoopGroup.singleton.makeIterator())
+        for _ in 0..<2 {
+            for loop in loops {
+                try await Task(executorPreference: LoopExecutor(loop)) { try await call() }.value
+                #expect(MultiThreadedEventLoopGroup.currentEventLoop == nil)
+            }
+            #expect(redis.statistics.connects == 2 * loops.count)
+        }
+        await server.crash()
+        #expect(await poll(seconds: 5) { redis.statistics.lostConnections == 2 * loops.count })
+        try await server.restart()
+        for loop in loops {
+            #expect(
+                await poll(seconds: 10) {
+                    (try? await Task(executorPreference: LoopExecutor(loop)) { try await call() }.value)
+                        != nil
+                }
+            )
+        }
+        await redis.shutdown()
+        let clients = try await server.admin("CLIENT", "LIST").split(separator: "\n")
+        #expect(clients.count == 1, "what asks")
     }
 
     @Test func `the service keeps running while Redis cannot be reached`() async throws {
@@ -96,5 +131,17 @@ import Testing
         }
         #expect(log.text.count > 500)
         #expect(!log.text.contains("s3cret"))
+    }
+}
+
+/// Runs tasks on one event loop.
+private final class LoopExecutor: TaskExecutor {
+    private let eventLoop: any EventLoop
+
+    init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }

@@ -70,6 +70,16 @@ import Testing
         }
     }
 
+    @Test func `a reply that is kept keeps little of what came with it`() {
+        let long = String(repeating: "x", count: 200_000)
+        let small = "*2\r\n$1\r\na\r\n:1\r\n"
+        let (replies, error) = parse(small + "$200000\r\n\(long)\r\n" + small)
+        #expect(error == nil && replies.count == 3)
+        #expect(replies.map(\.keptBytes).filter { $0 > 65_536 }.count == 1)
+        let many = parse(String(repeating: small, count: 5000)).replies
+        #expect(many.allSatisfy { $0[0].string == "a" && $0[1].integer == 1 && $0.keptBytes <= 65_536 })
+    }
+
     @Test(arguments: [
         "hello\r\n", "$3\r\nabcXY", "$x\r\n", "$-2\r\n", "*-2\r\n", ":12a\r\n", "*1\r\n?\r\n",
         // RESP3.

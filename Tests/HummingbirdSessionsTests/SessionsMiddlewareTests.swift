@@ -5,6 +5,7 @@ import Hummingbird
 import HummingbirdSessions
 import HummingbirdTesting
 import SessionsTesting
+import Synchronization
 import Testing
 
 extension SessionKey where Value == [String] {
@@ -72,6 +73,38 @@ extension SessionKey where Value == [String] {
             )
         }
         #expect(store.counts == [.create: 1, .load: 2, .commit: 1])
+    }
+
+    @Test(arguments: [false, true])
+    func `tells who the client is, and answers 429 where it may have no session`(
+        isBehindProxy: Bool
+    ) async throws {
+        let asked = Mutex<[String?]>([])
+        let manager = try SessionManager(
+            store: store,
+            mayCreate: { new in
+                asked.withLock { $0.append(new.client) }
+                return false
+            }
+        )
+        let router = Router(context: BasicSessionsRequestContext.self)
+        router.add(
+            middleware: isBehindProxy
+                ? SessionsMiddleware(manager) { request, _ in request.headers[.init("X-Client")!] }
+                : SessionsMiddleware(manager)
+        )
+        router.post("/cart") { _, context in
+            try await context.session().set(.cart, ["tea"])
+            return "ok"
+        }
+        try await Application(router: router).test(.live) { client in
+            let headers: HTTPFields = [.init("X-Client")!: "203.0.113.9"]
+            let response = try await client.execute(uri: "/cart", method: .post, headers: headers)
+            #expect(response.status == .tooManyRequests && response.headers[.setCookie] == nil)
+        }
+        let address = try #require(asked.withLock(\.self).first ?? nil)
+        #expect(isBehindProxy ? address == "203.0.113.9" : ["127.0.0.1", "::1"].contains(address))
+        #expect(store.counts.isEmpty)
     }
 
     @Test func `leaves a request alone that does not ask for its session`() async throws {

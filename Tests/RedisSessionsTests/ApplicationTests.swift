@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Two applications on one Redis, with equal user names and, where a store has any, equal keys.
-@Suite struct `Two applications on one Redis` {
+@Suite(.limited) struct `Two applications on one Redis` {
     /// A kind of store.
     enum Kind: CaseIterable {
         case redis, replicated, revocable, sealed, tiered

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A site moves from one store to another while it runs, instance by instance, and back.
-@Suite struct `A rolling move between stores` {
+@Suite(.limited) struct `A rolling move between stores` {
     /// From what to what.
     enum Move: CaseIterable {
         case redisToRedis, memoryToRedis, sealedToRedis, redisToSealed, sealedToRevocable, revocableToTiered

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-@Suite struct `Log entry` {
+@Suite(.limited) struct `Log entry` {
     private func codec(_ prefix: String = "a", pepper: UInt8 = 1) throws -> LogEntryCodec {
         LogEntryCodec(
             try RecordCrypto(application: "a", peppers: [SessionPepper(Array(pepper..<pepper + 32))]),

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// A pepper is introduced and replaced while the site runs, one instance after the other.
-@Suite struct `Peppers` {
+@Suite(.limited) struct `Peppers` {
     /// A way of making an instance of one site with a ring of peppers.
     private struct Site: Sendable {
         let make: @Sendable ([SessionPepper]) async throws -> any SessionDirectory

@@ -48,7 +48,7 @@ private struct Instance {
     }
 }
 
-@Suite struct `Recovery plan` {
+@Suite(.limited) struct `Recovery plan` {
     @Test func `the only candidate announces, transfers after a quiet period and activates`() {
         var instance = Instance()
         #expect(instance.next(nonce: 1, at: 0) == .announce(1))
@@ -168,7 +168,7 @@ private struct Instance {
     }
 }
 
-@Suite struct `Log recovery` {
+@Suite(.limited) struct `Log recovery` {
     @Test func `is activated only for a complete candidate, and only with all candidates counted`() {
         var instance = Instance()
         #expect(instance.apply(.activate(candidacy: nil, candidates: 1)) == .noted)
@@ -197,7 +197,7 @@ private struct Instance {
     }
 }
 
-@Suite struct `Server clock` {
+@Suite(.limited) struct `Server clock` {
     @Test func `follows the highest estimate among the last twenty answers`() {
         let start = ContinuousClock.now
         var clock = ServerClock()

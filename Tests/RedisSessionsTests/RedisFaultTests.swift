@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// What a server that is frozen, lacks rights or has its clock set does to sessions: nothing behind anybody's back.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Redis store, faults` {
+@Suite(.limited, .serialized, .timeLimit(.minutes(3))) struct `Redis store, faults` {
     /// One server, one signed-in session, and a client that gives up early.
     private struct Site {
         let server: RedisServer
@@ -157,6 +157,22 @@ import Testing
         try await site.server.admin("CONFIG", "SET", "maxmemory", "1")
         try await site.store.check()
         #expect(try await site.contents() == before)
+    }
+
+    @Test func `a server that cannot do what the stores need is told in one sentence`() async throws {
+        let renamed = try await RedisServer([
+            "--rename-command", "EVAL", "", "--rename-command", "EVALSHA", "",
+        ])
+        let store = try RedisSessionStore(patientClient(renamed.url), application: "shop")
+        let unknown = await #expect(throws: SessionError.self) { try await store.check() }
+        #expect(unknown?.message.contains("does not know one") == true)
+
+        let server = try await RedisServer()
+        try await server.admin("ACL", "SETUSER", "app", "on", ">pw", "~shop:*", "+@all", "-xadd")
+        let client = try patientClient("redis://app:pw@127.0.0.1:\(server.port)")
+        let replicated = try ReplicatedSessionStore(client, application: "shop")
+        let denied = await #expect(throws: SessionError.self) { try await replicated.check() }
+        #expect(denied?.message.contains("XADD") == true)
     }
 
     @Test(arguments: [3, 10, 86_400]) func `a server clock that is set back ends no session in use`(

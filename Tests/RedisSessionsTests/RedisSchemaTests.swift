@@ -7,7 +7,7 @@ import Testing
 @testable import Sessions
 
 /// The schema's documentation, the scripts and the Swift code say the same.
-@Suite struct `The schema in Redis` {
+@Suite(.limited) struct `The schema in Redis` {
     private let sources = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../Sources/RedisSessions")
 

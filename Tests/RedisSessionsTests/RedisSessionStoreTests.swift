@@ -86,7 +86,7 @@ struct RedisFixture: Sendable {
     }
 }
 
-@Suite struct `Redis store` {
+@Suite(.limited) struct `Redis store` {
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
         async throws
     {

@@ -8,7 +8,7 @@ import Testing
 @testable import RedisSessions
 
 /// Changes that are late, repeated, or made while the clock of Redis does not agree with the log.
-@Suite struct `Replicated store: late and repeated entries` {
+@Suite(.limited) struct `Replicated store: late and repeated entries` {
     private static let unavailable = SessionError(.storeUnavailable, "")
 
     private func key(_ fleet: ReplicaFleet) -> String { "\(fleet.prefix):log:\(fleet.prefix)" }

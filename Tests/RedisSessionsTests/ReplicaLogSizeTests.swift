@@ -8,7 +8,7 @@ import Testing
 @testable import RedisSessions
 
 /// The memory that the log needs in Redis, and a Redis without any.
-@Suite struct `Replicated store: size of the log` {
+@Suite(.limited) struct `Replicated store: size of the log` {
     private func key(_ fleet: ReplicaFleet) -> String { "\(fleet.prefix):log:\(fleet.prefix)" }
 
     private func firstPosition(_ fleet: ReplicaFleet) async throws -> LogPosition? {

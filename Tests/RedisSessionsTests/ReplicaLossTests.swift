@@ -11,7 +11,7 @@ import Testing
 /// Behaviour without Redis, without the log, and without parts of it.
 ///
 /// Each test has a server of its own.
-@Suite struct `Replicated store without its log` {
+@Suite(.limited) struct `Replicated store without its log` {
     private static let unavailable = SessionError(.storeUnavailable, "")
 
     /// Starts stores with short timeouts, because most requests here get no answer.

@@ -8,7 +8,7 @@ import Testing
 @testable import RedisSessions
 
 /// Redis comes back with another log than the instances know.
-@Suite struct `Replicated store with an older log` {
+@Suite(.limited) struct `Replicated store with an older log` {
     private func key(_ fleet: ReplicaFleet) -> String { "\(fleet.prefix):log:\(fleet.prefix)" }
 
     @Test func `after a restart from a snapshot all that the instances know is there`() async throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-@Suite struct `Replica of a log` {
+@Suite(.limited) struct `Replica of a log` {
     @Test(arguments: 1...40)
     func `a replica that starts from a trimmed log equals those that were always there`(seed: Int) throws {
         var script = LogScript(seed: UInt64(seed))

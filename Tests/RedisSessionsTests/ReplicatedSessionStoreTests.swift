@@ -41,7 +41,7 @@ extension SessionStore {
     }
 }
 
-@Suite struct `Replicated store` {
+@Suite(.limited) struct `Replicated store` {
     @Test(arguments: SessionStoreContract.rules) func `keeps the contract`(rule: SessionStoreContract.Rule)
         async throws
     {
@@ -230,6 +230,43 @@ extension SessionStore {
         try await fleet.settle()
         // Looked for at most once a second.
         #expect(await poll(seconds: 10) { (try? await store.make()) != nil })
+    }
+
+    @Test func `a full replica takes sign-ins and ends visitors first, alike on all instances`() async throws
+    {
+        let fleet = try await ReplicaFleet(2, on: try await shared.value) { options in
+            options.maximumSessions = 4
+            options.maximumBytes = 100
+        }
+        let (store, other) = (fleet.stores[0], fleet.stores[1])
+        func alive(_ records: [SessionRecord]) async throws -> [Int] {
+            try await fleet.settle()
+            var alive: [Int] = []
+            for (number, record) in records.enumerated() {
+                let credential = record.credential
+                let loads = [try await store.load(credential), try await other.load(credential)]
+                let found = loads.count { if case .found = $0 { true } else { false } }
+                #expect(found != 1, "the instances differ")
+                if found > 0 { alive.append(number) }
+            }
+            return alive
+        }
+        var visitors: [SessionRecord] = []
+        for _ in 0..<4 {
+            visitors.append(try await store.make(["a": [1]]))
+            try await fleet.advance(.seconds(1))
+            store.log.submit(.heartbeat)
+            try await fleet.settle()
+        }
+        await #expect(throws: SessionError(.storeFull, "")) { try await store.make() }
+        let ann = try await store.make(["a": [1]], principal: "ann")
+        #expect(try await alive(visitors) == [1, 2, 3])
+        _ = try await store.make(["a": Array(repeating: 1, count: 94)], principal: "ann")
+        #expect(try await alive(visitors) == [3])
+        #expect(try await alive([ann]) == [0])
+        for _ in 0..<2 { _ = try await store.make(principal: "ann") }
+        await #expect(throws: SessionError(.storeFull, "")) { try await store.make(principal: "ann") }
+        await #expect(throws: SessionError(.storeFull, "")) { try await store.make() }
     }
 
     @Test func `a renewed session is read while Redis is away`() async throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-@Suite struct `Replication state: limits and clocks` {
+@Suite(.limited) struct `Replication state: limits and clocks` {
     @Test func `at the limit the sessions are searched for expired ones at most once a second`() {
         var options = Bench.options
         options.maximumSessions = 1

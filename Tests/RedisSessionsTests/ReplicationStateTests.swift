@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-@Suite struct `Replication state: reads` {
+@Suite(.limited) struct `Replication state: reads` {
     @Test func `before the log was read, a read waits for it`() {
         let bench = Bench()
         #expect(bench.state.readRequested(bench.request()) == .wait(for: .writable, orFail: .notRead))
@@ -115,7 +115,7 @@ import Testing
     }
 }
 
-@Suite struct `Replication state: the log` {
+@Suite(.limited) struct `Replication state: the log` {
     @Test func `reading goes on until the end of the log`() {
         var bench = Bench()
         bench.append(.origin)

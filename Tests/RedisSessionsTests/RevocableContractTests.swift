@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The contract for cookies with a revocation list, and that each limit it declares is real.
-@Suite struct `Revocable store and the contract` {
+@Suite(.limited) struct `Revocable store and the contract` {
     static let guarantees: SessionStoreContract.Guarantees = [.finalEnds, .replacedCredentials]
     static let kept = SessionStoreContract.rules(for: guarantees)
     static let notKept = SessionStoreContract.rules.filter { !guarantees.isSuperset(of: $0.needs) }

@@ -8,7 +8,7 @@ import Testing
 @testable import Sessions
 
 /// Earlier cookies of a session, parallel requests, and clocks that differ.
-@Suite struct `Revocable store, races and clocks` {
+@Suite(.limited) struct `Revocable store, races and clocks` {
     private let offsets = [0, 30, -30].map { Duration.seconds($0) }
     private let change = SessionChange(operations: ["n": .increment(1)], policy: .init())
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Sessions
 
 /// What is revoked, superseded and listed, and what that costs.
-@Suite struct `Revocable store` {
+@Suite(.limited) struct `Revocable store` {
     @Test func `asks Redis once for a cookie that opens, and not at all for any other`() async throws {
         let site = try await RevocableFixture(server: RedisServer())
         let user = try await site.store.signIn(try await site.store.start(), as: "ann")

@@ -10,7 +10,7 @@ import Testing
 @testable import Sessions
 
 /// Sealed cookies with a record in Redis behind them: what it costs there, and what it is good for.
-@Suite struct `Sealed cookies with Redis` {
+@Suite(.limited) struct `Sealed cookies with Redis` {
     private static func keys() throws -> SealKeyRing {
         try SealKeyRing([SealKey(id: "a", bytes: (0..<32).map { $0 &* 7 &+ 1 })])
     }

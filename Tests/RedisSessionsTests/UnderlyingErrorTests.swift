@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A failure of the store carries the client's error, which says what became of the command.
-@Suite struct `Underlying errors` {
+@Suite(.limited) struct `Underlying errors` {
     /// What the client's error says about a failed call of the store.
     private func failure<Result>(_ body: () async throws(SessionError) -> Result) async -> RedisError? {
         do {

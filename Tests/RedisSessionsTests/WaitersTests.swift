@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisSessions
 
-@Suite struct `Waiting requests` {
+@Suite(.limited) struct `Waiting requests` {
     /// Records what waiting requests were resumed with.
     private final class Resumed: Sendable {
         private let values = Mutex<[Int: Bool]>([:])

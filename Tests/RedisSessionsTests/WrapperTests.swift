@@ -8,7 +8,7 @@ import Testing
 import ThirdPartyStores
 
 /// Wrappers that others write with public API only work around every store and lose nothing.
-@Suite struct `Wrappers by third parties` {
+@Suite(.limited) struct `Wrappers by third parties` {
     /// A store to be wrapped.
     enum Kind: CaseIterable {
         case memory, redis, sealed, tiered, revocable, replicated, draining

@@ -8,7 +8,7 @@ import Testing
 @testable import Sessions
 
 /// What SECURITY.md and decision 2 say that somebody with write access to Redis can do.
-@Suite struct `A writer to Redis` {
+@Suite(.limited) struct `A writer to Redis` {
     private static let peppers: [[SessionPepper]] = [[], [try! SessionPepper(Array(1...32))]]
 
     private func redis(_ index: Int) async throws -> RedisFixture {

@@ -19,7 +19,7 @@ import Testing
         let clock = clock
         old = FaultyStore(try MemorySessionStore { clock.now })
         new = FaultyStore(try MemorySessionStore { clock.now })
-        let policy = SessionPolicy(renewalInterval: .seconds(600))
+        let policy = SessionPolicy(renewalInterval: .seconds(600), anonymousIdleTimeout: .seconds(1800))
         preparing = try SessionManager(
             store: DrainingSessionStore(from: old, to: new, phase: .prepare),
             policy: policy

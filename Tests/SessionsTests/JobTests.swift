@@ -83,7 +83,7 @@ import Testing
         await #expect(throws: SessionError(.noSession, "")) {
             try await site.manager.withSession(id, of: "ann") { try $0.set(.item, "ann's") }
         }
-        #expect(try await site.manager.list(for: "bob").map { $0[.item] } == ["tea"])
+        #expect(try await site.manager.list(for: "bob", showing: .item).map { $0[.item] } == ["tea"])
     }
 
     @Test func `a store that keeps the session in the cookie says so`() async throws {

@@ -189,7 +189,8 @@ import Testing
             try session.signIn(as: "ann")
             try session.set(SessionKey<[String]>("cart"), ["tea"])
         }
-        #expect(try await site.manager.list(for: "ann").first?[second]?.lines == [Line(name: "tea")])
+        let list = try await site.manager.list(for: "ann", showing: second)
+        #expect(list.first?[second]?.lines == [Line(name: "tea")])
     }
 
     // MARK: Instants

@@ -174,7 +174,7 @@ import Testing
         let answer = try await site.send(cookie) { try $0.set(.item, "late") }
         #expect(answer.setCookie == nil && answer.response.headerFields[.vary] == "Cookie")
         #expect(site.events() == [.signedIn, .dropped])
-        #expect(try await site.manager.list(for: "ann").map { $0[.item] } == ["tea"])
+        #expect(try await site.manager.list(for: "ann", showing: .item).map { $0[.item] } == ["tea"])
         #expect(site.store.counts[.create] == 1)
     }
 

@@ -30,23 +30,29 @@ struct Site: Sendable {
     let manager: SessionManager
     let recorder = Recorder()
 
+    /// Creates a site; visitors have the same idle timeout as users, unless `visitors` says another.
     init(
         policy: SessionPolicy = SessionPolicy(),
+        visitors: Duration? = nil,
         cookie: SessionCookie = SessionCookie(),
         limits: SessionLimits = SessionLimits(),
-        sharing other: Site? = nil
+        sharing other: Site? = nil,
+        mayCreate: (@Sendable (NewSession) async -> Bool)? = nil
     ) throws {
         let clock = other?.clock ?? ManualClock()
         self.clock = clock
         memory = try other?.memory ?? MemorySessionStore { clock.now }
         store = other?.store ?? FaultyStore(memory)
+        var policy = policy
+        policy.anonymousIdleTimeout = visitors ?? policy.idleTimeout
         manager = try SessionManager(
             store: store,
             policy: policy,
             cookie: cookie,
             limits: limits,
             logger: recorder.logger,
-            onEvent: { [recorder] in recorder.note($0) }
+            onEvent: { [recorder] in recorder.note($0) },
+            mayCreate: mayCreate
         )
     }
 

@@ -23,56 +23,53 @@ public final class ChildProcess: Sendable {
         public let description: String
     }
 
-    private let process: Mutex<Process>
+    /// The exit status, once `waitpid` has told it.
+    private let status = Mutex<Int32?>(nil)
     private let output: URL
     /// The operating system's process id.
     public let pid: pid_t
 
     /// Starts `program` (a path, or a name looked up in `PATH`).
+    ///
+    /// Not with Foundation's `Process`, which reads past its buffer in a process with some 1,300 open files.
     public init(
         _ program: String,
         _ arguments: [String],
         environment: [String: String] = [:],
         directory: URL? = nil
     ) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.currentDirectoryURL = directory
-        process.standardInput = FileHandle.nullDevice
         output = FileManager.default.temporaryDirectory.appending(path: "child-\(UUID().uuidString).out")
-        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
-        let id = try FileHandle(forWritingTo: output)
-        process.standardOutput = id
-        process.standardError = id
-        // Worker threads of this process block all signals, and a child inherits that: it would never see a
-        // SIGTERM.
-        var none = sigset_t()
-        var mask = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &mask)
-        defer { pthread_sigmask(SIG_SETMASK, &mask, nil) }
-        try process.run()
-        // The child has its own. Foundation's `Process` reads past its buffer in a process with some 1,300 open files.
-        try id.close()
-        let pid = process.processIdentifier
-        self.pid = pid
+        pid = try spawn(
+            [program] + arguments,
+            environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            directory: directory?.path,
+            output: output.path
+        )
         running.withLock { _ = $0.insert(pid) }
-        process.terminationHandler = { _ in running.withLock { _ = $0.remove(pid) } }
-        self.process = Mutex(process)
     }
 
     deinit {
-        if isRunning { kill(pid, SIGKILL) }
+        if isRunning {
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            running.withLock { _ = $0.remove(pid) }
+        }
         try? FileManager.default.removeItem(at: output)
     }
 
     /// Whether the child has not exited yet.
-    public var isRunning: Bool { process.withLock { $0.isRunning } }
+    public var isRunning: Bool { exitCode == nil }
 
-    /// The exit status; nil while it runs.
-    public var exitCode: Int32? { process.withLock { $0.isRunning ? nil : $0.terminationStatus } }
+    /// The exit status, or the number of the signal that ended the child; nil while it runs.
+    public var exitCode: Int32? {
+        status.withLock { status in
+            var word: Int32 = 0
+            guard status == nil, waitpid(pid, &word, WNOHANG) == pid else { return status }
+            running.withLock { _ = $0.remove(pid) }
+            status = word & 0x7F == 0 ? (word >> 8) & 0xFF : word & 0x7F
+            return status
+        }
+    }
 
     /// Everything the child has printed so far.
     public var text: String { String(decoding: (try? Data(contentsOf: output)) ?? Data(), as: UTF8.self) }
@@ -97,6 +94,65 @@ public final class ChildProcess: Sendable {
         }
         return exitCode
     }
+}
+
+#if !canImport(Darwin)
+    // Swift's module of glibc leaves these out.
+    @_silgen_name("posix_spawn_file_actions_addchdir_np")
+    private func posix_spawn_file_actions_addchdir_np(
+        _ actions: UnsafeMutablePointer<posix_spawn_file_actions_t>,
+        _ path: UnsafePointer<CChar>
+    ) -> Int32
+    @_silgen_name("posix_spawn_file_actions_addclosefrom_np")
+    private func posix_spawn_file_actions_addclosefrom_np(
+        _ actions: UnsafeMutablePointer<posix_spawn_file_actions_t>,
+        _ from: Int32
+    ) -> Int32
+#endif
+
+/// Starts a program that inherits nothing but its output: no open files, no input, no blocked signals.
+private func spawn(
+    _ command: [String],
+    environment: [String: String],
+    directory: String?,
+    output: String
+) throws -> pid_t {
+    #if canImport(Darwin)
+        var actions: posix_spawn_file_actions_t?
+        var attributes: posix_spawnattr_t?
+    #else
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+    #endif
+    posix_spawn_file_actions_init(&actions)
+    posix_spawnattr_init(&attributes)
+    defer {
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+    }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    if let directory { _ = posix_spawn_file_actions_addchdir_np(&actions, directory) }
+    // Worker threads of this process block all signals: a child that inherits that never sees a SIGTERM.
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    #if canImport(Darwin)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_CLOEXEC_DEFAULT))
+    #else
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        _ = posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+    #endif
+    var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+    var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0)=\($1)") } + [nil]
+    defer { for text in arguments + variables { free(text) } }
+    var pid: pid_t = 0
+    let error = posix_spawnp(&pid, command[0], &actions, &attributes, &arguments, &variables)
+    guard error == 0 else {
+        throw ChildProcess.Failure(description: "\(command[0]): \(String(cString: strerror(error)))")
+    }
+    return pid
 }
 
 /// Runs a program to its end and returns what it printed.

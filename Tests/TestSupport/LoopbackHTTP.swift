@@ -109,12 +109,20 @@ private final class ConnectionPool: Sendable {
         var source: String?
     }
 
-    private let idle = Mutex<[Endpoint: [any Channel]]>([:])
+    private struct Idle {
+        let channel: any Channel
+        let since = ContinuousClock.now
+
+        /// Not one that is about to be closed: see `IdleStateHandler` below.
+        var isUsable: Bool { channel.isActive && since.duration(to: .now) < .seconds(4) }
+    }
+
+    private let idle = Mutex<[Endpoint: [Idle]]>([:])
 
     /// Returns the connection that was used last, or a new one.
     func connection(to endpoint: Endpoint) async throws -> any Channel {
         let kept = idle.withLock { idle -> (any Channel)? in
-            while let channel = idle[endpoint]?.popLast() { if channel.isActive { return channel } }
+            while let last = idle[endpoint]?.popLast() { if last.isUsable { return last.channel } }
             return nil
         }
         if let kept { return kept }
@@ -135,8 +143,8 @@ private final class ConnectionPool: Sendable {
 
     func keep(_ channel: any Channel, for endpoint: Endpoint) {
         idle.withLock { idle in
-            idle[endpoint, default: []].removeAll { !$0.isActive }
-            idle[endpoint, default: []].append(channel)
+            idle[endpoint, default: []].removeAll { !$0.channel.isActive }
+            idle[endpoint, default: []].append(Idle(channel: channel))
         }
     }
 }

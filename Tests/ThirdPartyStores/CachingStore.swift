@@ -101,6 +101,12 @@ extension CachingStore: SessionDirectory where Base: SessionDirectory {
         try await base.sessions(of: principal)
     }
 
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        try await base.sessions(of: principal, page)
+    }
+
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         defer { forget(id) }
         return try await base.revoke(id, of: principal)

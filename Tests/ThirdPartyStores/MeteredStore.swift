@@ -82,6 +82,14 @@ extension MeteredStore: SessionDirectory where Base: SessionDirectory {
         }
     }
 
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        try await measure("list") { () async throws(SessionError) in
+            try await base.sessions(of: principal, page)
+        }
+    }
+
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await measure("revoke") { () async throws(SessionError) in
             try await base.revoke(id, of: principal)

@@ -7,6 +7,8 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
 import Logging
+import NIOCore
+import NIOPosix
 import RedisSessions
 import ServiceLifecycle
 import UnixSignals
@@ -26,6 +28,9 @@ struct FixtureApp: AsyncParsableCommand {
         /// Sealed cookies with a small record in Redis for each, or in Redis from the sign-in on.
         case sealedRevocable = "sealed-revocable", sealedTiered = "sealed-tiered"
     }
+
+    /// Where tasks run.
+    enum Executor: String, ExpressibleByArgument, CaseIterable { case pool, loops }
 
     @Option(help: "Address to listen on.") var host = variable("HOST") ?? "127.0.0.1"
     @Option(help: "Port to listen on.") var port = variable("PORT").flatMap(Int.init) ?? 8080
@@ -50,6 +55,8 @@ struct FixtureApp: AsyncParsableCommand {
         variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
     @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
     var logLevel = variable("LOG_LEVEL") ?? "notice"
+    @Option(help: "Where tasks run: in Swift's pool of threads, or on the event loops.") var executor =
+        variable("EXECUTOR").flatMap(Executor.init) ?? .pool
     @Flag(help: "Plain HTTP: no Secure, no __Host- prefix.") var plainHttp = false
 
     static func variable(_ name: String) -> String? {
@@ -91,6 +98,12 @@ struct FixtureApp: AsyncParsableCommand {
     }
 
     private func serve() async throws {
+        if executor == .loops {
+            guard NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
+            else {
+                throw ValidationError("Tasks cannot run on the event loops here.")
+            }
+        }
         var logger = Logger(label: instance)
         logger.logLevel = Logger.Level(rawValue: logLevel) ?? .notice
         let cookie = isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()

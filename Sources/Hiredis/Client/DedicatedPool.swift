@@ -62,7 +62,7 @@ final class DedicatedPool: Sendable {
 
     private func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant {
         let late = RedisError(.timeout, .notSent, "all dedicated connections are in use")
-        let answer = await PendingReply<Grant>.wait(until: deadline, on: eventLoop, orFail: late) { waiter in
+        let answer = await PendingValue<Grant>.wait(until: deadline, on: eventLoop, orFail: late) { waiter in
             if let answer = state.withLock({ $0.requested(waiter) }) {
                 if !waiter.finish(answer), case .success(let grant) = answer { giveBack(grant) }
             } else {
@@ -79,7 +79,7 @@ final class DedicatedPool: Sendable {
     private func connect(until deadline: NIODeadline) async throws(RedisError) -> RedisDedicatedConnection {
         var isOpening = false
         let late = RedisError(.timeout, .notSent, "no dedicated connection was opened in time")
-        let answer = await PendingReply<ConnectionRef>.wait(until: deadline, on: eventLoop, orFail: late) {
+        let answer = await PendingValue<ConnectionRef>.wait(until: deadline, on: eventLoop, orFail: late) {
             waiter in
             isOpening = true
             waiter.park()

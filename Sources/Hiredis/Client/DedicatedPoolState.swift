@@ -14,7 +14,7 @@ struct DedicatedPoolState {
         case permit
     }
 
-    typealias Waiter = PendingReply<Grant>
+    typealias Waiter = PendingValue<Grant>
 
     private let maximumWaiters: Int
     private var idle: [(connection: ConnectionRef, since: NIODeadline)] = []

@@ -9,7 +9,8 @@ import Synchronization
 /// A client for one Redis server, shared by the whole process.
 ///
 /// All callers share two connections, one for what only reads and one for everything else; commands of
-/// concurrent callers are written together and answered in order. The first command connects; `run()` is needed
+/// concurrent callers are written together and answered in order. Callers that run on an event loop of NIO's
+/// singleton group share two of that event loop, opened when first needed. The first command connects; `run()` is needed
 /// only to connect in advance and to close gracefully. While Redis is unreachable, callers wait until their
 /// deadline; after several failed attempts they fail at once. Uses the singleton event loop group of NIO, which
 /// is never shut down.
@@ -21,9 +22,13 @@ import Synchronization
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 public final class RedisClient: Service, Sendable, RequestSender {
     package let configuration: RedisConfiguration
+    private let logger: Logger
     let counters = Counters()
     let library = ScriptLibrary()
-    private let connections: [SharedConnection]
+    /// For each event loop, its connections: a caller that runs on it is served without another thread.
+    private let lanes: [Lane]
+    /// For all other callers: two connections of the lanes, on different event loops if there are several.
+    private let main: Lane
     private let pool: DedicatedPool
 
     /// Creates a client; does no I/O.
@@ -34,16 +39,30 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///     `notice` that Redis is available again and that connections are replaced.
     public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
+        self.logger = logger
         let group = MultiThreadedEventLoopGroup.singleton
         let connector = Connector(configuration, counters: counters, library: library, logger: logger)
         pool = DedicatedPool(connector, on: group.next())
-        let purposes = [Connector.Purpose.shared, .reads].prefix(configuration.sharedConnections)
-        connections = purposes.map { SharedConnection(connector, on: group.next(), for: $0) }
+        let lanes = group.makeIterator().map { eventLoop in
+            let connections = [Connector.Purpose.shared, .reads].prefix(configuration.sharedConnections).map {
+                SharedConnection(connector, on: eventLoop, for: $0)
+            }
+            return Lane(eventLoop: eventLoop, writes: connections[0], reads: connections.last!)
+        }
+        let (first, second) = (group.next(), group.next())
+        main = Lane(
+            eventLoop: first,
+            writes: lanes.first { $0.eventLoop === first }!.writes,
+            reads: lanes.first { $0.eventLoop === (configuration.sharedConnections > 1 ? second : first) }!
+                .reads
+        )
+        self.lanes = lanes
+        connector.peers.joined(all: lanes.flatMap(\.connections), main: main.connections)
     }
 
     deinit {
         pool.shutdown()
-        for connection in connections { _ = connection.shutdown() }
+        for connection in lanes.flatMap(\.connections) { _ = connection.shutdown() }
     }
 
     /// Connects, then waits for graceful shutdown or cancellation and closes the connections.
@@ -51,7 +70,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// Returns normally also when Redis cannot be reached: the client keeps trying, and its callers receive
     /// the errors.
     public func run() async throws {
-        for connection in connections { connection.start() }
+        for connection in main.connections { connection.start() }
         try? await gracefulShutdown()
         await shutdown()
     }
@@ -59,7 +78,7 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// Closes all connections after the replies to commands in flight; later commands fail with `closed`.
     public func shutdown() async {
         pool.shutdown()
-        for closed in connections.map({ $0.shutdown() }) { try? await closed.get() }
+        for closed in lanes.flatMap(\.connections).map({ $0.shutdown() }) { try? await closed.get() }
     }
 
     /// Sends a command and returns its reply.
@@ -112,10 +131,14 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// - Parameter scripts: The scripts, in the order in which they are loaded.
     public func preload(_ scripts: [RedisScript]) { library.add(scripts) }
 
+    /// Writes a warning to the client's log.
+    package func warn(_ message: String) { logger.warning("\(message)") }
+
     /// Sends a command and ignores its reply.
     ///
     /// Returns at once, without a task or suspension. A failure is counted in `statistics.submitErrors` and
-    /// reported nowhere else.
+    /// reported nowhere else. Later commands of the caller may overtake it, once its task has changed to another
+    /// event loop.
     ///
     /// - Parameter command: A command that neither blocks nor changes the state of the connection.
     public func submit(_ command: RedisCommand) {
@@ -156,7 +179,9 @@ public final class RedisClient: Service, Sendable, RequestSender {
 
     /// Returns the connection for a request: `CLIENT PAUSE WRITE` and slow writes do not delay reads.
     private func pick(_ request: Request) -> SharedConnection {
-        connections[connections.count > 1 && request.isRead ? 1 : 0]
+        let own = MultiThreadedEventLoopGroup.currentEventLoop
+        let lane = own.flatMap { own in lanes.firstIndex { $0.eventLoop === own } }.map { lanes[$0] } ?? main
+        return request.isRead ? lane.reads : lane.writes
     }
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
@@ -166,7 +191,8 @@ public final class RedisClient: Service, Sendable, RequestSender {
         var isLast = false
         while true {
             let replacements = connection.replacements
-            let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
+            let pending = PendingReply()
+            let answer = await pending.wait(options.cancellation) {
                 connection.send(request, for: .caller(pending), deadline: options.deadline)
             }
             switch answer {
@@ -191,4 +217,13 @@ public final class RedisClient: Service, Sendable, RequestSender {
             counters.retries.add()
         }
     }
+}
+
+/// Connections that callers share: one for what only reads, one for everything else.
+private struct Lane {
+    let eventLoop: any EventLoop
+    let writes: SharedConnection
+    let reads: SharedConnection
+
+    var connections: [SharedConnection] { reads === writes ? [writes] : [writes, reads] }
 }

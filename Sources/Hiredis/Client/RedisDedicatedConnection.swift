@@ -94,7 +94,8 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     // MARK: RequestSender
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
-        let answer = await PendingReply<Replies>.wait(options.cancellation) { pending in
+        let pending = PendingReply()
+        let answer = await pending.wait(options.cancellation) {
             var bytes = ByteBuffer()
             request.encode(into: &bytes)
             let written = PendingRequest(

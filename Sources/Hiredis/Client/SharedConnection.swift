@@ -8,6 +8,8 @@ import Synchronization
 /// Callers append their bytes to one batch under a lock. The first caller of a batch schedules a write on the
 /// event loop, which sends everything that was appended by then. No timers and no delay: both were measured
 /// and gained nothing. Decides nothing: performs the actions that `SharedConnectionState` returns.
+///
+/// Lives until `shutdown`, and no reference to it is weak: one would make each of the others slower.
 final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     private let eventLoop: any EventLoop
     private let connector: Connector
@@ -23,7 +25,6 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
         self.eventLoop = eventLoop
         self.purpose = purpose
         state = Mutex(SharedConnectionState(limits: connector.configuration.limits))
-        connector.peers.join(self)
     }
 
     /// How often it was replaced because its server was the wrong one.
@@ -61,6 +62,7 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
 
     /// Refuses new requests; closes after the replies to those in flight.
     func shutdown() -> EventLoopFuture<Void> {
+        connector.peers.leave(self)
         let (rejected, last) = state.withLock { $0.closed() }
         for target in rejected {
             reject(target, RedisError(.closed, .notSent, "the client was shut down"))
@@ -82,12 +84,10 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     }
 
     private func connect() {
-        connector.connect(on: eventLoop, for: purpose).whenComplete { [weak self] result in
+        connector.connect(on: eventLoop, for: purpose).whenComplete { [self] result in
             switch result {
-            case .success(let connection):
-                guard let self else { return connection.handler.value.close() }
-                connected(connection)
-            case .failure(let error): self?.connectFailed(RedisError(transport: error))
+            case .success(let connection): connected(connection)
+            case .failure(let error): connectFailed(RedisError(transport: error))
             }
         }
     }
@@ -161,8 +161,8 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
         if recovery.hasOpened { connector.failed(recovery.error) }
         for target in recovery.rejected { reject(target, recovery.error) }
         guard let pause = recovery.pause else { return }
-        eventLoop.scheduleTask(in: pause) { [weak self] in
-            if let self, self.state.withLock({ $0.retried() }) { self.connect() }
+        eventLoop.scheduleTask(in: pause) { [self] in
+            if state.withLock({ $0.retried() }) { connect() }
         }
     }
 
@@ -172,8 +172,7 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
             return
         }
         let pause = max(deadline, .now() + .milliseconds(5))
-        eventLoop.scheduleTask(deadline: pause) { [weak self] in
-            guard let self else { return }
+        eventLoop.scheduleTask(deadline: pause) { [self] in
             isWatching.store(false, ordering: .relaxed)
             let (overdue, error, next) = state.withLock { $0.checkDeadlines(at: .now()) }
             for target in overdue { reject(target, error) }

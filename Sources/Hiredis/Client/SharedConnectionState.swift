@@ -133,6 +133,7 @@ struct SharedConnectionState {
         let (bytes, requests) = (batch, batched)
         batch = connection.channel.allocator.buffer(capacity: min(bytes.readableBytes, 65536))
         batched = []
+        batched.reserveCapacity(min(requests.count, 1024))
         return (connection, bytes, requests)
     }
 

@@ -327,8 +327,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let eventLoop = context?.eventLoop else { return }
         timer?.cancel()
         timerDeadline = deadline
-        timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
-            self?.checkDeadlines()
+        timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
+            checkDeadlines()
         }
     }
 }

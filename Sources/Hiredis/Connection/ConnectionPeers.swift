@@ -18,18 +18,30 @@ protocol ConnectionPeer: AnyObject, Sendable {
 /// What the connections of one client tell each other: they lead to the same server, but each one learns of its
 /// state only from its own replies.
 final class ConnectionPeers: Sendable {
-    private struct Member {
-        weak var peer: (any ConnectionPeer)?
-    }
-
     private struct State {
-        var members: [Member] = []
+        var members: [any ConnectionPeer] = []
+        var main: [any ConnectionPeer] = []
         var dedicated: [ObjectIdentifier: ConnectionRef] = [:]
     }
 
     private let state = Mutex(State())
 
-    func join(_ peer: any ConnectionPeer) { state.withLock { $0.members.append(Member(peer: peer)) } }
+    /// Adds connections until they leave; the main ones connect as soon as any of them begins to.
+    func joined(all: [any ConnectionPeer], main: [any ConnectionPeer]) {
+        state.withLock { ($0.members, $0.main) = (all, main) }
+    }
+
+    /// Removes a connection that was shut down; only then can it be freed.
+    func leave(_ peer: any ConnectionPeer) {
+        // Freed outside of the lock.
+        _ = state.withLock { state in
+            defer {
+                state.members.removeAll { $0 === peer }
+                state.main.removeAll { $0 === peer }
+            }
+            return state.members
+        }
+    }
 
     /// Registers a dedicated connection until it is closed.
     func opened(_ connection: ConnectionRef) {
@@ -38,8 +50,10 @@ final class ConnectionPeers: Sendable {
         connection.channel.closeFuture.whenComplete { _ in self.state.withLock { $0.dedicated[id] = nil } }
     }
 
-    /// Makes the other connections connect, too: what they are for will come soon.
-    func started(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.start() } }
+    /// Makes the other main connections connect, too: what they are for will come soon.
+    func started(by sender: any ConnectionPeer) {
+        for peer in state.withLock(\.main) where peer !== sender { peer.start() }
+    }
 
     /// Makes the other connections try again now, if they wait to: an outage ends for all of them together.
     func connected(by sender: any ConnectionPeer) {
@@ -57,6 +71,6 @@ final class ConnectionPeers: Sendable {
     func lost(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.peerLost() } }
 
     private func others(than sender: any ConnectionPeer) -> [any ConnectionPeer] {
-        state.withLock { $0.members.compactMap(\.peer) }.filter { $0 !== sender }
+        state.withLock(\.members).filter { $0 !== sender }
     }
 }

@@ -2,72 +2,76 @@
 
 import Synchronization
 
-/// One caller's wait for one result.
+/// One caller's wait for the replies to one request.
 ///
-/// Three parties may finish it: the event loop with a reply, a deadline, and the caller's cancellation. The
+/// Three parties may finish it: the event loop with the replies, a deadline, and the caller's cancellation. The
 /// first one wins and the others learn that they were late. So a caller that was cancelled never receives a
 /// reply, and its reply never reaches another caller: it is dropped on delivery.
-final class PendingReply<Value: Sendable>: Sendable {
-    typealias Answer = Result<Value, RedisError>
+///
+/// Not generic, and one word instead of a lock: there is one for each command.
+///
+/// `@unchecked Sendable` because of two fields that are not atomic. `state` leaves `created` once and becomes
+/// `finished` once, and that orders every access to them:
+/// - `continuation` is written by the caller before `state` becomes `waiting` (a release), and read only by the
+///   party that then makes it `finished` (an acquisition).
+/// - `answer` is written by that party alone, before it resumes the caller, and read by the caller alone, after
+///   it was resumed.
+///
+/// `CancellationTests` make the parties meet; ThreadSanitizer has nothing to report about these fields there.
+@safe final class PendingReply: @unchecked Sendable {
+    typealias Answer = Result<Replies, RedisError>
 
-    private enum State {
+    private enum State: UInt8, AtomicRepresentable {
         case created
-        case waiting(CheckedContinuation<Answer, Never>, isParked: Bool)
+        case waiting
+        /// Waiting, with a command that is still in this process.
+        case parked
         case finished
     }
 
-    private let state = Mutex(State.created)
+    private let state = Atomic(State.created)
+    private var continuation: UnsafeContinuation<Void, Never>?
+    private var answer: Answer?
 
     /// Resumes the caller with `answer`; returns false when the wait was already finished.
     @discardableResult
     func finish(_ answer: Answer) -> Bool {
-        guard let continuation = takeContinuation()?.continuation else { return false }
-        continuation.resume(returning: answer)
+        let before = claim()
+        guard before == .waiting || before == .parked else { return false }
+        resume(answer)
         return true
     }
 
     /// Whether the caller does not wait any more.
-    var isFinished: Bool {
-        state.withLock { if case .finished = $0 { true } else { false } }
-    }
+    var isFinished: Bool { state.load(ordering: .relaxed) == .finished }
 
     /// Notes that the command is still in this process: a cancellation then has the outcome `notSent`.
-    func park() { setParked(true) }
+    func park() { move(from: .waiting, to: .parked) }
 
     /// Notes that the command is about to be sent; returns false when the caller was cancelled, and the
     /// command must not be sent.
-    func unpark() -> Bool { setParked(false) }
-
-    @discardableResult
-    private func setParked(_ isParked: Bool) -> Bool {
-        state.withLock {
-            guard case .waiting(let continuation, _) = $0 else { return false }
-            $0 = .waiting(continuation, isParked: isParked)
-            return true
-        }
+    func unpark() -> Bool {
+        move(from: .parked, to: .waiting) || !isFinished
     }
 
-    private func takeContinuation() -> (continuation: CheckedContinuation<Answer, Never>?, isParked: Bool)? {
-        state.withLock { state in
-            defer { state = .finished }
-            switch state {
-            case .created: return (nil, true)
-            case .waiting(let continuation, let isParked): return (continuation, isParked)
-            case .finished: return nil
-            }
-        }
+    /// Ends the wait; only for the first caller the state before is not `finished`.
+    private func claim() -> State { state.exchange(.finished, ordering: .acquiringAndReleasing) }
+
+    @discardableResult
+    private func move(from before: State, to after: State) -> Bool {
+        state.compareExchange(expected: before, desired: after, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    private func resume(_ answer: Answer) {
+        self.answer = answer
+        unsafe continuation?.resume()
     }
 
     private func cancel() {
-        guard let (continuation, isParked) = takeContinuation(), let continuation else { return }
-        continuation.resume(returning: .failure(Self.cancelled(isParked ? .notSent : .unknown)))
-    }
-
-    private func start(_ continuation: CheckedContinuation<Answer, Never>) -> Bool {
-        state.withLock {
-            guard case .created = $0 else { return false }
-            $0 = .waiting(continuation, isParked: false)
-            return true
+        switch claim() {
+        case .waiting: resume(.failure(Self.cancelled(.unknown)))
+        case .parked: resume(.failure(Self.cancelled(.notSent)))
+        case .created, .finished: break
         }
     }
 
@@ -75,26 +79,30 @@ final class PendingReply<Value: Sendable>: Sendable {
         RedisError(.cancelled, outcome, "the caller was cancelled")
     }
 
-    /// Calls `begin`, which passes the pending reply to the party that will finish it, and waits.
-    static func wait(_ cancellation: RedisCancellation, begin: (PendingReply) -> Void) async -> Answer {
-        let pending = PendingReply()
+    /// Calls `begin`, which passes this object to the party that will finish it, and waits.
+    ///
+    /// Once only.
+    func wait(_ cancellation: RedisCancellation, begin: () -> Void) async -> Answer {
         switch cancellation {
-        case .ignore: return await pending.suspend(begin)
+        case .ignore: await suspend(begin)
         case .abandon:
-            return await withTaskCancellationHandler {
-                await pending.suspend(begin)
+            await withTaskCancellationHandler {
+                await suspend(begin)
             } onCancel: {
-                pending.cancel()
+                cancel()
             }
         }
+        // Nobody answers a caller that was cancelled before `begin`.
+        return answer ?? .failure(Self.cancelled(.notSent))
     }
 
-    private func suspend(_ begin: (PendingReply) -> Void) async -> Answer {
-        await withCheckedContinuation { continuation in
-            if start(continuation) {
-                begin(self)
+    private func suspend(_ begin: () -> Void) async {
+        unsafe await withUnsafeContinuation { continuation in
+            unsafe self.continuation = continuation
+            if move(from: .created, to: .waiting) {
+                begin()
             } else {
-                continuation.resume(returning: .failure(Self.cancelled(.notSent)))
+                unsafe continuation.resume()
             }
         }
     }

@@ -10,9 +10,9 @@ enum Replies: Sendable {
 
 /// The receiver of the replies to a request.
 enum ReplyTarget: Sendable {
-    case caller(PendingReply<Replies>)
+    case caller(PendingReply)
     /// The reply is ignored; the command is kept because its script may have to be sent.
-    case ignored(RedisCommand, RedisScript.Form)
+    indirect case ignored(RedisCommand, RedisScript.Form)
     /// The connection itself, which has asked whether the server still answers.
     case probe
 

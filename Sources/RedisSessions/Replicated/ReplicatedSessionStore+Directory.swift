@@ -10,7 +10,7 @@ extension ReplicatedSessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         try await check()
         let all = crypto.hashes(principal: principal).flatMap { log.summaries(of: $0) }
-        return all.sorted { $0.lastUsed > $1.lastUsed }
+        return all.sorted(by: SessionSummary.isListedBefore)
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {

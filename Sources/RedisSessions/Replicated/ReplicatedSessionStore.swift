@@ -38,7 +38,8 @@ public import Sessions
 ///
 /// Needs Redis 6.2, and memory for the log: the changes within `retention`, at most six times the size of the
 /// sessions, counting 300 bytes for each besides its attributes, and 32 MiB; usually half of it. At that size new
-/// data is refused with `.storeFull`, and sign-outs go on, also when Redis itself is full.
+/// data is refused with `.storeFull`, and sign-outs go on, also when Redis itself is full. At the bound of sessions or
+/// bytes a user's change ends sessions of visitors first, those that would expire next (one round trip more).
 /// `accessRules(application:)` are the least rights that suffice.
 public struct ReplicatedSessionStore: SessionStore {
     /// All scripts of the store, for operators whose ACL does not let applications load scripts.
@@ -174,7 +175,8 @@ public struct ReplicatedSessionStore: SessionStore {
         let hashed = HashedDraft(draft, for: token, in: family, crypto) {
             crypto.encrypt(principal: $0, for: token)
         }
-        try makeRoom(for: 1, bytes: SessionLimits.size(of: draft.attributes))
+        let size = SessionLimits.size(of: draft.attributes)
+        try await makeRoom(for: 1, bytes: size, isUser: draft.principal != nil)
         let answer = try await log.append(.create(token.id, hashed))
         return try result(
             answer,
@@ -212,7 +214,8 @@ public struct ReplicatedSessionStore: SessionStore {
                 let before = session.size
                 let isApplied =
                     (try? session.apply(hashed, to: record.version, status: status, at: now)) != nil
-                try makeRoom(for: 0, bytes: isApplied ? max(0, session.size - before) : 0)
+                let growth = isApplied ? max(0, session.size - before) : 0
+                try await makeRoom(for: 0, bytes: growth, isUser: session.principalHash != nil)
             default: break
             }
         }
@@ -248,10 +251,23 @@ public struct ReplicatedSessionStore: SessionStore {
     }
 
     public func check() async throws(SessionError) {
+        // First: without the right to it, and on an older server, the log is never read.
+        try await checkWrite()
         guard try await log.refresh(for: 0, isStrict: true) == .fresh else {
             throw SessionError(.storeUnavailable, "Redis does not answer, or the log is being recovered.")
         }
-        try await RedisSessionStore.checkWrite(log.commands.writeProbe, log.redis)
+    }
+
+    private func checkWrite() async throws(SessionError) {
+        do { _ = try await log.redis.send(log.commands.writeProbe) } catch {
+            let message =
+                switch error.prefix {
+                case "NOPERM": "Redis does not let this user run XADD on the log; grant it in the ACL."
+                case "ERR": "The server refused a command of the log: Redis 6.2 or later is needed."
+                default: "\(error)"
+                }
+            throw SessionError(.storeUnavailable, message, underlying: error)
+        }
     }
 
     // MARK: Private
@@ -318,12 +334,17 @@ public struct ReplicatedSessionStore: SessionStore {
         return copy?.session.status(of: presented.hash, presented.token.id, at: now) == .live(.current)
     }
 
-    private func makeRoom(for sessions: Int, bytes: Int) throws(SessionError) {
-        guard log.makeRoom(sessions: sessions, bytes: bytes) else {
+    /// Throws when the bound is reached; for a user, sessions of visitors are ended first.
+    private func makeRoom(for sessions: Int, bytes: Int, isUser: Bool) async throws(SessionError) {
+        if log.makeRoom(sessions: sessions, bytes: bytes) { return }
+        guard isUser, let visitors = log.takeVisitors(sessions: sessions, bytes: bytes) else {
             throw SessionError(
                 .storeFull,
                 "\(log.options.maximumSessions) sessions or \(log.options.maximumBytes) bytes are the limit."
             )
         }
+        await log.append(
+            all: visitors.map { .revoke($0, user: nil, tombstone: SessionPolicy.tombstone) }
+        )
     }
 }

@@ -1,17 +1,24 @@
 -- Uses every command that the session scripts call, on a key of its own: tells whether the server would let them.
--- KEYS 1 a session key, or the key of a user's list   ARGV 1 's' or 'u'
+-- KEYS 1 a key of the kind that ARGV 1 names: a session 's', a user's list 'u', what was revoked 'r', a user's list of cookies 'd'
 -- Returns 1, {'denied', command} for the first that this user must not run, or another error. Leaves nothing.
 local key = KEYS[1]
-local commands = ARGV[1] == 's' and {
+local kinds = {}
+kinds.s = {
     {'TIME'}, {'HSET', key, '@gone', 'check'}, {'PEXPIRE', key, 1000}, {'HINCRBY', key, '@version', 1}, {'EXISTS', key},
     {'HMGET', key, '@gone'}, {'HGET', key, '@gone'}, {'HGETALL', key}, {'HKEYS', key}, {'PTTL', key}, {'HDEL', key, '@gone', '@version'},
     {'DEL', key},
-} or {
+}
+kinds.u = {
     {'TIME'}, {'ZADD', key, 1, 'check'}, {'PEXPIREAT', key, 1}, {'ZREMRANGEBYSCORE', key, '-inf', '+inf'},
     {'ZRANGE', key, -1, -1, 'WITHSCORES'}, {'ZSCORE', key, 'check'}, {'ZREM', key, 'check'},
 }
+kinds.r = {{'TIME'}, {'SET', key, 'check', 'PX', 1}, {'PEXPIRE', key, 1}, {'PTTL', key}, {'GET', key}}
+kinds.d = {
+    {'TIME'}, {'HSET', key, 'check', '0'}, {'PEXPIRE', key, 1000}, {'PEXPIREAT', key, 1}, {'PTTL', key}, {'HMGET', key, 'check'},
+    {'HGET', key, 'check'}, {'HGETALL', key}, {'HDEL', key, 'check'},
+}
 local refusal
-for _, command in ipairs(commands) do
+for _, command in ipairs(kinds[ARGV[1]]) do
     local answer = redis.pcall(unpack(command))
     -- A full Redis serves what there is; that is not a matter of rights.
     if type(answer) == 'table' and answer.err and not string.find(answer.err, '^-?OOM') then

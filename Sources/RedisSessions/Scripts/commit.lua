@@ -2,7 +2,7 @@
 -- KEYS 1 record
 -- ARGV 1 hash of the presented secret   2 not after: see live.lua   3 version that was read   4 '1' if it must still be there
 --      5 '', 'renew', 'elevate' or 'signin'   6 hash of the new secret   7 principal encrypted for it, or ''   8 hash of the principal (signin)
---      9 grace ms   10 idle timeout ms (signin)   11 lifetime ms (signin)   12 bytes that the attributes may have
+--      9 grace ms   10 idle timeout ms from now on, or ''   11 lifetime ms (signin)   12 bytes that the attributes may have
 --      13 persistence of the cookie or '' (signin)   14 number of kept fields
 --      then the kept fields (signin), then triples: 's' field value (set), 'r' field '' (remove), 'i' field amount (add)
 -- Returns {'ok', new version, 1 if the secret was replaced, ms to the absolute deadline}, {'conflict', HGETALL, PTTL},
@@ -45,8 +45,10 @@ end
 for i = first, #ARGV, 3 do
     if ARGV[i] == 'i' then before[ARGV[i + 1]] = redis.call('HGET', key, ARGV[i + 1]) end
 end
+local old_idle = idle
+idle = tonumber(idle_timeout) or idle
 -- The first write is one that a full Redis refuses: it does not ask again once a script has written.
-redis.call('HSET', key, '@used', last_use)
+redis.call('HSET', key, '@used', last_use, '@idle', idle)
 redis.call('PEXPIRE', key, math.min(last_use + idle, deadline) - now)
 redis.call('HDEL', key, '')
 version = redis.call('HINCRBY', key, '@version', 1)
@@ -55,7 +57,7 @@ for i = first, #ARGV, 3 do
     if ARGV[i] == 'i' then
         local sum = redis.pcall('HINCRBY', key, ARGV[i + 1], ARGV[i + 2])
         if type(sum) == 'table' and sum.err then
-            redis.call('HSET', key, '@used', used_text)
+            redis.call('HSET', key, '@used', used_text, '@idle', old_idle)
             redis.call('HINCRBY', key, '@version', -1)
             for field, old in pairs(before) do
                 if old then redis.call('HSET', key, field, old) else redis.call('HDEL', key, field) end
@@ -77,8 +79,8 @@ if rotation == 'signin' or rotation == 'elevate' or (rotation == 'renew' and is_
     redis.call('HSET', key, '@digest', new_hash, '@rotated', now, '@generation', generation, '@old-digest', hash,
         '@old-replay', now + tonumber(grace))
     if rotation == 'signin' then
-        idle, deadline = tonumber(idle_timeout), now + tonumber(lifetime)
-        redis.call('HSET', key, '@old-until', now, '@principal', new_principal, '@user', new_user, '@idle', idle,
+        deadline = now + tonumber(lifetime)
+        redis.call('HSET', key, '@old-until', now, '@principal', new_principal, '@user', new_user,
             '@deadline', deadline, '@authenticated', now)
         redis.call('HDEL', key, '@old-principal', '@persistence')
         if persistence ~= '' then redis.call('HSET', key, '@persistence', persistence) end

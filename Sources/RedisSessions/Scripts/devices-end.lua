@@ -1,10 +1,12 @@
 -- Ends all sessions of a user that live in cookies: those that signed in up to now, listed or not.
 -- KEYS 1 list, see device.lua: '@before' becomes the time up to which sign-ins are ended, '@except' the session that is not
--- ARGV 1 session ID to spare or ''   2 ms for which the end must be remembered at least
+-- ARGV 1 session ID to spare or ''   2 ms for which the end must be remembered at least   3 server's time in ms after which nothing is
+--      done: {'late', the server's time in ms} then
 -- Returns how many live listed sessions were ended. Repeat-safe.
 local key, spared, memory = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[3]) then return {'late', now} end
 memory = math.max(memory, redis.call('PTTL', key))
 local entries = redis.call('HGETALL', key)
 -- First, because a full Redis allows it, and with it what follows.

@@ -1,11 +1,13 @@
 -- Ends a session that lives in a cookie, or begins a new generation of its cookies: atomically, so that of several one succeeds.
 -- KEYS 1 revocation: 'signed-out', 'revoked', or 'C:P:T': cookies of generation C are current, from P on valid until T (ms), others not
 -- ARGV 1 'signed-out', 'revoked', 'renew' or 'sign-in'   2 generation of the presented cookie, '' for any   3 generation to begin
---      4 ms for which earlier cookies stay valid (renew)   5 ms for which it must be remembered
+--      4 ms for which earlier cookies stay valid (renew)   5 ms for which it must be remembered   6 server's time in ms after which
+--      nothing is done: {'late', the server's time in ms} then
 -- Returns {'ok', generation that the cookie must carry} or {'gone', reason}. Repeating a sign-in answers 'gone'.
-local key, action, presented, fresh, grace, memory = KEYS[1], unpack(ARGV, 1, 5)
+local key, action, presented, fresh, grace, memory, not_after = KEYS[1], unpack(ARGV, 1, 6)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(not_after) then return {'late', now} end
 local value = redis.call('GET', key)
 if value == 'signed-out' or value == 'revoked' then return {'gone', value} end
 local current, previous, valid_until = string.match(value or '', '^(%d+):(%d+):(%d+)$')

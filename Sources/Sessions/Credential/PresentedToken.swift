@@ -11,6 +11,8 @@ package struct PresentedToken: Sendable {
     package let family: SecretFamily
     /// The user whose session it is, where the hash is that of the name; nil where a secret was presented.
     package let user: String?
+    /// The record's hash of its user's name, where the store needs it to find the user's list.
+    package var userHash: [UInt8]?
 
     package init(_ token: SessionToken, hash: [UInt8], family: SecretFamily) {
         self.token = token

@@ -78,6 +78,7 @@ struct CombinedCommit: Sendable {
                 }
                 guard !members.isEmpty else { break }
                 change.operations = Self.operations(from: base.attributes, to: attributes)
+                change.idleTimeout = members.lazy.compactMap(\.change.idleTimeout).first
                 change.rotation = members.contains { $0.change.rotation == .renew } ? .renew : .none
             }
             let outcome: Result<SessionCommitResult, any Error>

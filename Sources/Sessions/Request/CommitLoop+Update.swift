@@ -38,7 +38,8 @@ extension CommitLoop {
                 operations: changes.operations,
                 needsVersion: true,
                 policy: policy,
-                maximumBytes: limits.bytes
+                maximumBytes: limits.bytes,
+                idleTimeout: policy.idleTimeout(after: changes.operations, on: record)
             )
             let commit = CombinedCommit(store: store, limits: limits, queue: queue)
             let (answer, _, after) = try await commit.run(

@@ -6,7 +6,15 @@ struct CommitLoop: Sendable {
     let policy: SessionPolicy
     let limits: SessionLimits
     let queue: CommitQueue
-    let events: SessionEventSink
+    var events: SessionEventSink
+    var mayCreate: (@Sendable (NewSession) async -> Bool)?
+
+    /// Returns the same for a session about whose client is reported.
+    func reporting(to events: SessionEventSink) -> Self {
+        var loop = self
+        loop.events = events
+        return loop
+    }
 
     /// Commits and returns what the response must do about the cookie.
     ///
@@ -20,7 +28,7 @@ struct CommitLoop: Sendable {
     ///   - canSetCookie: false when the response cannot carry a cookie (1xx, 304, already sent).
     ///   - mayFollowRevocation: whether a sign-in came after the revocation that ended the session.
     /// - Returns: what to do about the cookie.
-    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
+    /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`, `.creationRefused`,
     ///   `.noSession`, and what the closures of the handler's updates throw.
     func run(
         _ work: UncommittedSession,
@@ -41,7 +49,14 @@ struct CommitLoop: Sendable {
                 attempt.takeEvents().forEach(events.emit)
                 switch step {
                 case .end(let record): step = try attempt.ended(try await store.end(record))
-                case .create(let draft): step = attempt.created(try await store.create(draft))
+                case .create(let draft):
+                    if let mayCreate, await !mayCreate(NewSession(draft, client: events.client)) {
+                        throw SessionError(
+                            .creationRefused,
+                            "The application lets this client make no session."
+                        )
+                    }
+                    step = attempt.created(try await store.create(draft))
                 case .commit(let change, let record):
                     step = try attempt.answered(try await store.commit(change, to: record))
                 case .commitInTurn(let changes, let change, let record):
@@ -237,7 +252,8 @@ struct CommitAttempt: Sendable {
             policy: work.policy(policy),
             persistence: work.persistence,
             notRevokedSince: work.notRevokedSince,
-            maximumBytes: limits.bytes
+            maximumBytes: limits.bytes,
+            idleTimeout: policy.idleTimeout(after: operations, on: record)
         )
         change.policy.renewalGrace = policy.grace
         // A secret that is invalid at once must not be replaced for other requests, too.

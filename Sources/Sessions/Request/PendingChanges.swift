@@ -265,8 +265,15 @@ struct UncommittedSession: Sendable {
             principal: principal,
             policy: self.policy(policy),
             persistence: terms?.persistence,
-            notRevokedSince: notRevokedSince
+            notRevokedSince: notRevokedSince,
+            idleTimeout: principal == nil ? min(policy.idleTimeout, policy.anonymousIdleTimeout) : nil
         )
+    }
+
+    /// Takes over that the session was kept alive meanwhile.
+    mutating func keep(_ use: SessionUse) {
+        record = record.map(use.kept)
+        signedOut = signedOut.map(use.kept)
     }
 
     /// Whether the changes need a record.
@@ -306,5 +313,18 @@ struct UncommittedSession: Sendable {
     mutating func dropChanges() {
         changes = PendingChanges()
         record = nil
+    }
+}
+
+extension SessionPolicy {
+    /// Returns the idle timeout that a commit gives a record; nil when the record keeps its own.
+    func idleTimeout(
+        after operations: [String: SessionChange.Operation],
+        on record: SessionRecord
+    ) -> Duration? {
+        guard record.principal == nil, record.times.idleTimeout < idleTimeout,
+            operations.keys.contains(where: { $0 != SessionKey<[String]>.flash.name })
+        else { return nil }
+        return idleTimeout
     }
 }

@@ -19,6 +19,7 @@ public final class RequestSession: Sendable {
     public let manager: SessionManager
     private let request: HTTPRequest
     private let cookies: SessionCookie.Lookup
+    private let events: SessionEventSink
     private let state = Mutex(State())
     private let announced = RequestIdentity()
 
@@ -36,9 +37,20 @@ public final class RequestSession: Sendable {
     /// Host and path tell which other cookies of the session's name the browser may hold, the method whether
     /// a change may be dropped and whether the response shows anything, and the scheme whether a `Secure` cookie can
     /// work.
-    public init(_ request: HTTPRequest, manager: SessionManager) {
+    ///
+    /// - Parameters:
+    ///   - request: the head of the request.
+    ///   - manager: what sessions are made of.
+    ///   - client: the client's address, where the server or a proxy that is trusted tells it: for events and
+    ///     `mayCreate`. Asked for when it is needed.
+    public init(
+        _ request: HTTPRequest,
+        manager: SessionManager,
+        client: @autoclosure @escaping @Sendable () -> String? = nil
+    ) {
         self.manager = manager
         self.request = request
+        events = manager.events.about(client)
         cookies = manager.cookie.read(request.headerFields, isDivided: manager.store.dividesCookie)
     }
 
@@ -68,7 +80,10 @@ public final class RequestSession: Sendable {
             return (state.session, state.isClosed)
         }
         if let known {
-            if !isPassive { known.isPassive = false }
+            if !isPassive, known.isPassive {
+                known.isPassive = false
+                known.beginUse()
+            }
             return known
         }
         guard !isClosed else {
@@ -81,6 +96,7 @@ public final class RequestSession: Sendable {
             let session = state.session ?? loaded
             session.isPassive = isPassive && (state.session == nil || session.isPassive)
             state.session = session
+            if !session.isPassive, !state.isClosed { session.beginUse() }
             return session
         }
     }
@@ -130,7 +146,7 @@ public final class RequestSession: Sendable {
     /// change of a session that is kept in the cookie is dropped and reported as an event.
     ///
     /// - Parameter response: the head of the response, complete but for these fields.
-    /// - Throws: `.sessionChanged`, `.storeUnavailable`, `.storeFull`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
+    /// - Throws: `.sessionChanged`, `.storeUnavailable`, `.storeFull`, `.creationRefused`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`,
     ///   `.noSession` for a sign-in that cannot be sent, and what the closures of updates throw.
     public func close(_ response: inout HTTPResponse) async throws {
         let (session, isTouched) = closed()
@@ -211,9 +227,12 @@ public final class RequestSession: Sendable {
             where error.code == .unsupported && !canSetCookie && !session.isSignOut && isSafe
         {
             // As for a visitor who has no session yet: the page goes out, and what could not be stored is told.
-            manager.events.emit(
+            events.emit(
                 SessionEvent(.dropped, session.id, detail: "the response's status carries no cookie")
             )
+            return .dropped
+        } catch let error as SessionError where error.code == .creationRefused && isSafe {
+            // The event tells it; a page that anybody may read is no reason for an error.
             return .dropped
         }
     }
@@ -229,13 +248,13 @@ public final class RequestSession: Sendable {
     private func load() async throws(SessionError) -> Session {
         switch cookies.value {
         case .absent: break
-        case .value(let value): return try await manager.load(SessionCredential(value))
-        case .ambiguous: manager.events.emit(SessionEvent(.ambiguous))
+        case .value(let value): return try await manager.load(SessionCredential(value), events)
+        case .ambiguous: events.emit(SessionEvent(.ambiguous))
         case .overLimit:
-            manager.events.emit(SessionEvent(.malformed, detail: "the Cookie header is too long"))
-        case .malformed: manager.events.emit(SessionEvent(.malformed))
+            events.emit(SessionEvent(.malformed, detail: "the Cookie header is too long"))
+        case .malformed: events.emit(SessionEvent(.malformed))
         }
-        return manager.anonymous()
+        return manager.anonymous(events)
     }
 
     private func fields(for action: CookieAction) throws(SessionError) -> [String] {

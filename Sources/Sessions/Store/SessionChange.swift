@@ -10,12 +10,16 @@ public struct SessionDraft: Sendable {
     public var attributes: [String: [UInt8]]
     /// The user who signs in; nil for an anonymous session.
     public var principal: String?
-    /// The time limits of the new record.
+    /// The limits of the new record, and how many the user may have.
     public var policy: SessionPolicy
     /// Becomes `SessionTimes.persistence` of the record.
     public var persistence: CookiePersistence?
     /// The end of all the user's sessions after this instant refuses the sign-in: see `SessionDirectory.revokeAll`.
     public var notRevokedSince: ContinuousClock.Instant?
+    /// The idle timeout of the new record where it is not that of `policy`: a visitor's.
+    ///
+    /// A store that keeps sessions in cookies does not need it: they take no room on the server.
+    public var idleTimeout: Duration?
 
     /// Creates a draft.
     public init(
@@ -24,7 +28,8 @@ public struct SessionDraft: Sendable {
         principal: String? = nil,
         policy: SessionPolicy,
         persistence: CookiePersistence? = nil,
-        notRevokedSince: ContinuousClock.Instant? = nil
+        notRevokedSince: ContinuousClock.Instant? = nil,
+        idleTimeout: Duration? = nil
     ) {
         self.id = id
         self.attributes = attributes
@@ -32,6 +37,7 @@ public struct SessionDraft: Sendable {
         self.policy = policy
         self.persistence = persistence
         self.notRevokedSince = notRevokedSince
+        self.idleTimeout = idleTimeout
     }
 }
 
@@ -73,7 +79,7 @@ public struct SessionChange: Sendable {
     public var needsVersion: Bool
     /// What happens to the secret.
     public var rotation: Rotation
-    /// The time limits for a sign-in, and the grace for a renewal.
+    /// The limits for a sign-in, and the grace for a renewal.
     public var policy: SessionPolicy
     /// In a sign-in, becomes `SessionTimes.persistence` of the record.
     public var persistence: CookiePersistence?
@@ -84,6 +90,8 @@ public struct SessionChange: Sendable {
     /// Checked by the caller for the version that was read. A store whose record has changed since, and might exceed
     /// it, answers `conflict`, so that the caller checks again.
     public var maximumBytes: Int
+    /// The idle timeout that the record has from now on; nil when it keeps its own, or takes that of `policy` in a sign-in.
+    public var idleTimeout: Duration?
 
     /// Creates a change.
     public init(
@@ -93,7 +101,8 @@ public struct SessionChange: Sendable {
         policy: SessionPolicy,
         persistence: CookiePersistence? = nil,
         notRevokedSince: ContinuousClock.Instant? = nil,
-        maximumBytes: Int = SessionLimits().bytes
+        maximumBytes: Int = SessionLimits().bytes,
+        idleTimeout: Duration? = nil
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
@@ -102,6 +111,7 @@ public struct SessionChange: Sendable {
         self.persistence = persistence
         self.notRevokedSince = notRevokedSince
         self.maximumBytes = maximumBytes
+        self.idleTimeout = idleTimeout
     }
 }
 

@@ -71,7 +71,15 @@ extension SessionStore {
 /// Strategies without a server-side record do not conform, so what they cannot do does not compile.
 public protocol SessionDirectory: SessionStore {
     /// Returns the live sessions of a user, most recently used first.
+    ///
+    /// All of them, perhaps without their attributes: for a store that keeps them at hand.
     func sessions(of principal: String) async throws(SessionError) -> [SessionSummary]
+
+    /// Returns a page of the live sessions of a user.
+    ///
+    /// By default it is cut from `sessions(of:)`. A store that has to fetch sessions implements it, so that it fetches no
+    /// attribute that is not asked for, and a wrapper, so that it passes the page on.
+    func sessions(of principal: String, _ page: SessionPage) async throws(SessionError) -> [SessionSummary]
 
     /// Ends one session of a user. Returns false when the user has no such live session.
     func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool
@@ -97,6 +105,13 @@ public protocol SessionDirectory: SessionStore {
 }
 
 extension SessionDirectory {
+    /// Cuts the page from all sessions.
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        page.cut(from: try await sessions(of: principal))
+    }
+
     /// Throws `.unsupported`: the sessions are kept where only their holder can change them.
     public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {
         throw SessionError(.unsupported, "This store cannot change a session without its cookie.")

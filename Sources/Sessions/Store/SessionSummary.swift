@@ -32,4 +32,46 @@ public struct SessionSummary: Identifiable, Sendable {
         self.authenticatedAt = authenticatedAt
         self.attributes = attributes
     }
+
+    /// Returns the entry with these attributes only.
+    package func showing(_ names: Set<String>) -> SessionSummary {
+        SessionSummary(
+            id: id,
+            created: created,
+            lastUsed: lastUsed,
+            attributes: attributes.filter { names.contains($0.key) }
+        )
+    }
+
+    /// Whether `left` comes first in a list: it was used later.
+    package static func isListedBefore(_ left: SessionSummary, _ right: SessionSummary) -> Bool {
+        guard left.lastUsed == right.lastUsed else { return left.lastUsed > right.lastUsed }
+        return left.id.description < right.id.description
+    }
+}
+
+/// The part of a user's sessions that a list shows.
+public struct SessionPage: Sendable {
+    /// The names of the attributes that its entries show.
+    public var names: Set<String>
+    /// How many entries it has at most; at least one.
+    public var limit: Int
+    /// The last entry of the page before; nil for the first page.
+    ///
+    /// It need not exist any more. A session that is used while a reader turns pages moves to the front.
+    public var after: SessionSummary?
+
+    /// Creates a page.
+    public init(names: Set<String> = [], limit: Int, after: SessionSummary? = nil) {
+        self.names = names
+        self.limit = max(1, limit)
+        self.after = after
+    }
+
+    /// Returns the page's part of all sessions, most recently used first.
+    public func cut(from all: [SessionSummary]) -> [SessionSummary] {
+        let sorted = all.sorted(by: SessionSummary.isListedBefore)
+        let rest = sorted.drop { entry in after.map { !SessionSummary.isListedBefore($0, entry) } ?? false }
+        return rest.prefix(limit).map { $0.showing(names) }
+    }
 }

@@ -215,6 +215,11 @@ final class ReplicationLog: Sendable {
         update { $0.makeRoom(sessions: sessions, bytes: bytes, at: .now) }
     }
 
+    /// See `ReplicationState.takeVisitors`.
+    func takeVisitors(sessions: Int, bytes: Int) -> [SessionID]? {
+        update { $0.takeVisitors(sessions: sessions, bytes: bytes) }
+    }
+
     // MARK: The log reader
 
     /// The position up to which the log has been read, and the first bytes of the entry there.

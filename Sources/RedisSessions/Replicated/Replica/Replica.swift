@@ -203,6 +203,9 @@ struct Replica: Sendable {
         let session = RecordState(draft, now: moment.time)
         table[id] = ReplicatedRecord(session: session, changed: moment.position)
         table.recordLogged(id, from: moment.position)
+        if let user = draft.principalHash {
+            endSurplus(of: user, above: draft.maximumSessions, keeping: id, at: moment)
+        }
         return .stored(session, isRotated: true)
     }
 
@@ -234,8 +237,24 @@ struct Replica: Sendable {
                 if case .signIn = change.rotation { record.started = moment.time }
                 record.changed = moment.position
                 table[id] = record
+                if case .signIn(let signIn) = change.rotation {
+                    let maximum = signIn.maximumSessions
+                    endSurplus(of: signIn.principalHash, above: maximum, keeping: id, at: moment)
+                }
                 return .stored(record.session, isRotated: isRotated)
             } catch { return .invalid(error) }
+        }
+    }
+
+    /// Ends the sessions of a user above a number, those that signed in first.
+    private mutating func endSurplus(
+        of user: [UInt8],
+        above maximum: Int?,
+        keeping id: SessionID,
+        at moment: LogMoment
+    ) {
+        for id in table.surplus(of: user, above: maximum, keeping: id, at: moment.time) {
+            _ = end(id, .revocation, tombstone: SessionPolicy.tombstone, at: moment)
         }
     }
 
@@ -268,6 +287,11 @@ struct Replica: Sendable {
         record.changed = moment.position
         table[id] = record
         return 1
+    }
+
+    /// See `ReplicaTable.takeVisitors`; changes no outcome.
+    mutating func takeVisitors(_ count: Int, bytes: Int) -> [SessionID]? {
+        table.takeVisitors(count, bytes: bytes, at: now)
     }
 
     // MARK: Replaying

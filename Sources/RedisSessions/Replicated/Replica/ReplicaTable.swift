@@ -14,7 +14,10 @@ struct ReplicaTable: Sendable {
     private var idsByUser: [[UInt8]: Set<SessionID>] = [:]
     /// The size of the names and values of all attributes, in bytes.
     private(set) var bytes = 0
+    /// How many sessions are remembered as ended.
+    private(set) var endedCount = 0
     private var queue = RefreshQueue()
+    private var visitors = VisitorQueue()
 
     /// Creates a table of sessions all of which the log contains from one position on.
     init(_ records: [SessionID: ReplicatedRecord] = [:], logged position: LogPosition = .start) {
@@ -36,6 +39,7 @@ struct ReplicaTable: Sendable {
             let old = rows[id]
             if let old {
                 bytes -= old.record.session.size
+                if old.record.session.tombstoneUntil != nil { endedCount -= 1 }
                 if let user = old.record.session.principalHash, user != newValue?.session.principalHash {
                     idsByUser[user]?.remove(id)
                     if idsByUser[user]?.isEmpty == true { idsByUser[user] = nil }
@@ -46,15 +50,46 @@ struct ReplicaTable: Sendable {
                 return
             }
             bytes += newValue.session.size
+            if newValue.session.tombstoneUntil != nil { endedCount += 1 }
             rows[id] = Row(record: newValue, logged: old?.logged ?? .start)
             if let user = newValue.session.principalHash, user != old?.record.session.principalHash {
                 idsByUser[user, default: []].insert(id)
+            }
+            if old == nil, newValue.session.principalHash == nil {
+                let now = newValue.session.times.lastUsed
+                visitors.append(id) { [rows] in rows[$0]?.record.session.visitorExpiry(at: now) }
             }
         }
     }
 
     func liveSessions(of user: [UInt8], at now: SessionInstant) -> [SessionID] {
         (idsByUser[user] ?? []).filter { rows[$0]?.record.session.isAlive(at: now) ?? false }
+    }
+
+    /// Returns the sessions of a user above a number, those that signed in first.
+    func surplus(
+        of user: [UInt8],
+        above maximum: Int?,
+        keeping id: SessionID,
+        at now: SessionInstant
+    ) -> [SessionID] {
+        guard let maximum, (idsByUser[user]?.count ?? 0) > maximum else { return [] }
+        // In an order that is the same on all instances.
+        let ids = liveSessions(of: user, at: now).sorted { $0.description < $1.description }
+        let live = ids.compactMap { id in rows[id].map { (id: id, session: $0.record.session) } }
+        return RecordState.surplus(of: live, above: maximum, keeping: id)
+    }
+
+    /// Takes live sessions of visitors until this many, with this many bytes, are taken; nil when there are fewer.
+    mutating func takeVisitors(_ count: Int, bytes: Int, at now: SessionInstant) -> [SessionID]? {
+        var (taken, size): ([SessionID], Int) = ([], 0)
+        while taken.count < count || size < bytes {
+            let next = visitors.next { [rows] in rows[$0]?.record.session.visitorExpiry(at: now) }
+            guard let next, let row = rows[next] else { return nil }
+            taken.append(next)
+            size += row.record.session.size
+        }
+        return taken
     }
 
     /// Removes the sessions that expired more than a minute ago; visits all.

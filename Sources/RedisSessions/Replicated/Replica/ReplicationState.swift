@@ -214,6 +214,21 @@ struct ReplicationState: Sendable {
         return hasRoom(sessions: sessions, bytes: bytes)
     }
 
+    /// Returns sessions of visitors to end so that there is room for a user; nil when that does not help.
+    ///
+    /// What was ended stays as a tombstone for minutes, so only living sessions count here, and twice the bound is the
+    /// end.
+    mutating func takeVisitors(sessions: Int, bytes: Int) -> [SessionID]? {
+        guard isFollowing, logSize.bytes <= compactionSize * 2,
+            current.table.count + sessions <= 2 * options.maximumSessions
+        else { return nil }
+        let table = current.table
+        return current.takeVisitors(
+            table.count - table.endedCount + sessions - options.maximumSessions,
+            bytes: table.bytes + bytes - options.maximumBytes
+        )
+    }
+
     private func hasRoom(sessions: Int, bytes: Int) -> Bool {
         guard let table = serving?.table else { return true }
         return table.count + sessions <= options.maximumSessions

@@ -100,6 +100,7 @@ extension HashedDraft {
         writer.duration(lifetime)
         writer.persistence(persistence)
         writer.age(age)
+        writer.number(UInt64(maximumSessions ?? 0))
         writer.optional(principal)
         writer.optional(principalHash)
         writer.attributes(attributes)
@@ -109,6 +110,7 @@ extension HashedDraft {
         let (secretHash, family) = (try reader.string(), try reader.string())
         let (idleTimeout, lifetime) = (try reader.duration(), try reader.duration())
         let (persistence, age) = (try reader.persistence(), try reader.age())
+        let maximumSessions = try reader.maximum()
         let (principal, principalHash) = (try reader.optional(), try reader.optional())
         self.init(
             attributes: try reader.attributes(),
@@ -119,7 +121,8 @@ extension HashedDraft {
             idleTimeout: idleTimeout,
             lifetime: lifetime,
             persistence: persistence,
-            age: age
+            age: age,
+            maximumSessions: maximumSessions
         )
     }
 }
@@ -142,20 +145,22 @@ extension HashedChange {
                 writer.signed(Int64(amount))
             }
         }
+        // The highest bit tells that an idle timeout follows.
+        let mark: UInt8 = idleTimeout == nil ? 0 : 0x80
         switch rotation {
-        case .none: writer.byte(0)
+        case .none: writer.byte(mark | 0)
         case .renew(let secretHash, let principal):
-            writer.byte(1)
+            writer.byte(mark | 1)
             writer.duration(grace)
             writer.string(secretHash)
             writer.optional(principal)
         case .elevate(let secretHash, let principal):
-            writer.byte(3)
+            writer.byte(mark | 3)
             writer.duration(grace)
             writer.string(secretHash)
             writer.optional(principal)
         case .signIn(let signIn):
-            writer.byte(2)
+            writer.byte(mark | 2)
             writer.duration(grace)
             writer.string(signIn.secretHash)
             writer.string(signIn.principal)
@@ -167,7 +172,9 @@ extension HashedChange {
             writer.duration(signIn.lifetime)
             writer.persistence(signIn.persistence)
             writer.age(signIn.age)
+            writer.number(UInt64(signIn.maximumSessions ?? 0))
         }
+        if let idleTimeout { writer.duration(idleTimeout) }
     }
 
     init(from reader: inout ByteReader) throws(ByteReader.Malformed) {
@@ -185,7 +192,8 @@ extension HashedChange {
         }
         let rotation: Rotation
         var grace = Duration.zero
-        switch try reader.byte() {
+        let tag = try reader.byte()
+        switch tag & 0x7F {
         case 0: rotation = .none
         case 1:
             grace = try reader.duration()
@@ -206,7 +214,8 @@ extension HashedChange {
                     idleTimeout: try reader.duration(),
                     lifetime: try reader.duration(),
                     persistence: try reader.persistence(),
-                    age: try reader.age()
+                    age: try reader.age(),
+                    maximumSessions: try reader.maximum()
                 )
             )
         case 3:
@@ -219,7 +228,8 @@ extension HashedChange {
             needsVersion: needsVersion,
             maximumBytes: maximumBytes,
             rotation: rotation,
-            grace: grace
+            grace: grace,
+            idleTimeout: tag & 0x80 == 0 ? nil : try reader.duration()
         )
     }
 }
@@ -243,6 +253,11 @@ extension ByteReader {
         case 2: .persistent
         default: throw Malformed()
         }
+    }
+
+    fileprivate mutating func maximum() throws(Malformed) -> Int? {
+        let maximum = try count()
+        return maximum == 0 ? nil : maximum
     }
 
     fileprivate mutating func age() throws(Malformed) -> Duration? { try flag() ? try duration() : nil }

@@ -109,6 +109,12 @@ public struct TieredSessionStore: SessionDirectory {
         try await backing.sessions(of: principal)
     }
 
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        try await backing.sessions(of: principal, page)
+    }
+
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         try await backing.revoke(id, of: principal)
     }

@@ -15,6 +15,8 @@ package struct HashedDraft: Hashable, Sendable {
     package var persistence: CookiePersistence?
     /// How long ago the user's rights were checked: see `SessionDraft.notRevokedSince`.
     package var age: Duration?
+    /// How many sessions the user may have: see `SessionPolicy.maximumSessionsPerUser`.
+    package var maximumSessions: Int?
 
     package init(
         attributes: [String: [UInt8]],
@@ -25,7 +27,8 @@ package struct HashedDraft: Hashable, Sendable {
         idleTimeout: Duration,
         lifetime: Duration,
         persistence: CookiePersistence? = nil,
-        age: Duration? = nil
+        age: Duration? = nil,
+        maximumSessions: Int? = nil
     ) {
         self.attributes = attributes
         self.principal = principal
@@ -36,6 +39,7 @@ package struct HashedDraft: Hashable, Sendable {
         self.lifetime = lifetime
         self.persistence = persistence
         self.age = age
+        self.maximumSessions = maximumSessions
     }
 
     /// Hashes a draft.
@@ -59,10 +63,11 @@ package struct HashedDraft: Hashable, Sendable {
             principalHash: draft.principal.map { crypto.hash(principal: $0) },
             secretHash: crypto.hash(token),
             family: family.key,
-            idleTimeout: draft.policy.idleTimeout,
+            idleTimeout: draft.idleTimeout ?? draft.policy.idleTimeout,
             lifetime: draft.policy.lifetime,
             persistence: draft.persistence,
-            age: draft.notRevokedSince.map { $0.duration(to: .now) }
+            age: draft.notRevokedSince.map { $0.duration(to: .now) },
+            maximumSessions: draft.principal == nil ? nil : draft.policy.maximumSessionsPerUser
         )
     }
 }
@@ -89,6 +94,8 @@ package struct HashedChange: Hashable, Sendable {
         package var persistence: CookiePersistence?
         /// How long ago the user's rights were checked: see `SessionChange.notRevokedSince`.
         package var age: Duration?
+        /// How many sessions the user may have: see `SessionPolicy.maximumSessionsPerUser`.
+        package var maximumSessions: Int?
 
         package init(
             secretHash: [UInt8],
@@ -98,7 +105,8 @@ package struct HashedChange: Hashable, Sendable {
             idleTimeout: Duration,
             lifetime: Duration,
             persistence: CookiePersistence? = nil,
-            age: Duration? = nil
+            age: Duration? = nil,
+            maximumSessions: Int? = nil
         ) {
             self.secretHash = secretHash
             self.principal = principal
@@ -108,6 +116,7 @@ package struct HashedChange: Hashable, Sendable {
             self.lifetime = lifetime
             self.persistence = persistence
             self.age = age
+            self.maximumSessions = maximumSessions
         }
     }
 
@@ -116,19 +125,23 @@ package struct HashedChange: Hashable, Sendable {
     package var maximumBytes: Int
     package var rotation: Rotation
     package var grace: Duration
+    /// The record's idle timeout from now on; nil when it keeps its own.
+    package var idleTimeout: Duration?
 
     package init(
         operations: [String: SessionChange.Operation],
         needsVersion: Bool,
         maximumBytes: Int,
         rotation: Rotation,
-        grace: Duration
+        grace: Duration,
+        idleTimeout: Duration? = nil
     ) {
         self.operations = operations
         self.needsVersion = needsVersion
         self.maximumBytes = maximumBytes
         self.rotation = rotation
         self.grace = grace
+        self.idleTimeout = idleTimeout
     }
 
     /// Hashes a change.
@@ -161,7 +174,8 @@ package struct HashedChange: Hashable, Sendable {
                         idleTimeout: change.policy.idleTimeout,
                         lifetime: change.policy.lifetime,
                         persistence: change.persistence,
-                        age: change.notRevokedSince.map { $0.duration(to: .now) }
+                        age: change.notRevokedSince.map { $0.duration(to: .now) },
+                        maximumSessions: change.policy.maximumSessionsPerUser
                     )
                 )
             }
@@ -170,7 +184,8 @@ package struct HashedChange: Hashable, Sendable {
             needsVersion: change.needsVersion,
             maximumBytes: change.maximumBytes,
             rotation: rotation,
-            grace: change.policy.renewalGrace
+            grace: change.policy.renewalGrace,
+            idleTimeout: change.idleTimeout
         )
     }
 }

@@ -7,16 +7,18 @@ import Synchronization
 /// Sessions in the memory of one process: for development, tests, and one instance (or a pinning balancer)
 /// that may lose them.
 ///
-/// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go
-/// on. Expired sessions are never returned, and swept as new ones come in (R38). Costs no I/O.
+/// Bounded in number and bytes; at the bound new sessions are refused with `.storeFull` and existing ones go on. For
+/// users it gives up sessions of visitors first, those that would expire next (R79). Expired sessions are never
+/// returned, and swept as new ones come in (R38). Costs no I/O.
 public final class MemorySessionStore: SessionDirectory {
     fileprivate struct Contents {
         var sessions: [SessionID: RecordState] = [:]
         /// By hash of the user's name: Swift takes different spellings of one letter for equal, the other
         /// stores do not (R07).
-        var ids: [[UInt8]: Set<SessionID>] = [:]
+        var ids: [[UInt8]: [SessionID]] = [:]
         /// When all sessions of a user were ended, by hash of the name: for the sign-ins under way.
         var revoked: [[UInt8]: ContinuousClock.Instant] = [:]
+        var visitors = VisitorQueue()
         var bytes = 0
         var insertions = 0
         var swept = SessionInstant(milliseconds: 0)
@@ -89,6 +91,9 @@ public final class MemorySessionStore: SessionDirectory {
             if isFull || contents.insertions > max(1000, contents.sessions.count / 2) {
                 contents.sweep(at: now)
             }
+            if draft.principal != nil {
+                contents.removeVisitors(1, session.size, within: maximumSessions, maximumBytes, at: now)
+            }
             guard contents.sessions.count < maximumSessions, contents.bytes + session.size <= maximumBytes
             else {
                 throw SessionError(
@@ -97,6 +102,12 @@ public final class MemorySessionStore: SessionDirectory {
                 )
             }
             contents.replace(token.id, session)
+            if let user = session.principalHash {
+                let maximum = draft.policy.maximumSessionsPerUser
+                contents.endSurplus(of: user, above: maximum, keeping: token.id, at: now)
+            } else {
+                contents.noteVisitor(token.id, at: now)
+            }
             return true
         }
         guard isCreated else { return .gone(.ended(.revocation)) }
@@ -148,11 +159,25 @@ public final class MemorySessionStore: SessionDirectory {
             guard let isRotated else {
                 return .conflict(self.record(session, presented, status, at: now))
             }
-            if contents.bytes + session.size - before > maximumBytes { contents.sweep(at: now) }
+            if contents.bytes + session.size - before > maximumBytes {
+                contents.sweep(at: now)
+                if session.principalHash != nil {
+                    let size = session.size - before
+                    contents.removeVisitors(0, size, within: .max, maximumBytes, but: record.id, at: now)
+                }
+            }
             guard session.size <= before || contents.bytes + session.size - before <= maximumBytes else {
                 throw SessionError(.storeFull, "The session memory is full: \(contents.bytes) bytes.")
             }
             contents.replace(record.id, session)
+            if case .signIn(let signIn) = change.rotation {
+                contents.endSurplus(
+                    of: signIn.principalHash,
+                    above: signIn.maximumSessions,
+                    keeping: record.id,
+                    at: now
+                )
+            }
             return .committed(
                 id: record.id,
                 version: session.version,
@@ -194,19 +219,15 @@ public final class MemorySessionStore: SessionDirectory {
     public func sessions(of principal: String) async throws(SessionError) -> [SessionSummary] {
         let now = now()
         return contents.withLock { contents in
-            contents.live(crypto.hash(principal: principal), at: now).map { $0.value.summary($0.key) }
-                .sorted {
-                    $0.lastUsed > $1.lastUsed
-                }
+            contents.live(crypto.hash(principal: principal), at: now).map { $0.session.summary($0.id) }
+                .sorted(by: SessionSummary.isListedBefore)
         }
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         let now = now()
         return contents.withLock { contents in
-            guard contents.live(crypto.hash(principal: principal), at: now)[id] != nil else {
-                return false
-            }
+            guard contents.isLive(id, of: crypto.hash(principal: principal), at: now) else { return false }
             return contents.markEnded(id, .revocation, until: now + SessionPolicy.tombstone)
         }
     }
@@ -216,7 +237,7 @@ public final class MemorySessionStore: SessionDirectory {
         return contents.withLock { contents in
             let user = crypto.hash(principal: principal)
             contents.noteRevocation(of: user)
-            let ids = contents.live(user, at: now).keys.filter { $0 != kept }
+            let ids = contents.live(user, at: now).map(\.id).filter { $0 != kept }
             return ids.count { contents.markEnded($0, .revocation, until: now + SessionPolicy.tombstone) }
         }
     }
@@ -230,7 +251,9 @@ public final class MemorySessionStore: SessionDirectory {
         let hash = crypto.hash(principal: principal)
         let now = now()
         return contents.withLock { contents in
-            guard let session = contents.live(hash, at: now)[id] else { return .absent(.unknown) }
+            guard contents.isLive(id, of: hash, at: now), let session = contents.sessions[id] else {
+                return .absent(.unknown)
+            }
             let presented = PresentedToken(principal, hash: hash, for: id, family: session.family)
             return .found(record(session, presented, .previous, at: now))
         }
@@ -253,17 +276,18 @@ public final class MemorySessionStore: SessionDirectory {
 extension MemorySessionStore.Contents {
     /// Puts a record in place of what was there and keeps the index and the byte count right.
     fileprivate mutating func replace(_ id: SessionID, _ session: RecordState?) {
-        if let old = sessions[id] {
+        let old = sessions[id]
+        if let old {
             bytes -= old.size
-            if let user = old.principalHash {
-                ids[user]?.remove(id)
+            if let user = old.principalHash, user != session?.principalHash {
+                ids[user]?.removeAll { $0 == id }
                 if ids[user]?.isEmpty == true { ids[user] = nil }
             }
         }
         sessions[id] = session
         guard let session else { return }
         bytes += session.size
-        if let user = session.principalHash { ids[user, default: []].insert(id) }
+        if let user = session.principalHash, user != old?.principalHash { ids[user, default: []].append(id) }
     }
 
     /// Ends a record; false when there is none.
@@ -289,10 +313,16 @@ extension MemorySessionStore.Contents {
         return revoked > since
     }
 
-    fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [SessionID: RecordState] {
-        (ids[user] ?? []).reduce(into: [:]) { live, id in
-            if let session = sessions[id], session.isAlive(at: now) { live[id] = session }
+    fileprivate func live(_ user: [UInt8], at now: SessionInstant) -> [(id: SessionID, session: RecordState)]
+    {
+        (ids[user] ?? []).compactMap { id in
+            guard let session = sessions[id], session.isAlive(at: now) else { return nil }
+            return (id, session)
         }
+    }
+
+    fileprivate func isLive(_ id: SessionID, of user: [UInt8], at now: SessionInstant) -> Bool {
+        sessions[id].map { $0.principalHash == user && $0.isAlive(at: now) } ?? false
     }
 
     /// Removes expired records, at most once a second: a full store must not spend its time on looking for
@@ -302,5 +332,39 @@ extension MemorySessionStore.Contents {
         swept = now
         insertions = 0
         for id in sessions.filter({ $0.value.expiry <= now }).keys { replace(id, nil) }
+    }
+
+    /// Removes sessions of visitors until there is room or none is left.
+    fileprivate mutating func removeVisitors(
+        _ count: Int,
+        _ size: Int,
+        within maximumSessions: Int,
+        _ maximumBytes: Int,
+        but spared: SessionID? = nil,
+        at now: SessionInstant
+    ) {
+        while sessions.count + count > maximumSessions || bytes + size > maximumBytes {
+            let next = visitors.next { [sessions] in sessions[$0]?.visitorExpiry(at: now) }
+            guard let next else { return }
+            if next != spared { replace(next, nil) }
+        }
+    }
+
+    fileprivate mutating func noteVisitor(_ id: SessionID, at now: SessionInstant) {
+        visitors.append(id) { [sessions] in sessions[$0]?.visitorExpiry(at: now) }
+    }
+
+    /// Ends the sessions of a user above a number, those that signed in first.
+    fileprivate mutating func endSurplus(
+        of user: [UInt8],
+        above maximum: Int?,
+        keeping id: SessionID,
+        at now: SessionInstant
+    ) {
+        guard let maximum, (ids[user]?.count ?? 0) > maximum else { return }
+        let live = live(user, at: now)
+        for id in RecordState.surplus(of: live, above: maximum, keeping: id) {
+            _ = markEnded(id, .revocation, until: now + SessionPolicy.tombstone)
+        }
     }
 }

@@ -214,6 +214,7 @@ package struct RecordState: Hashable, Sendable {
         next.attributes = try change.operations.applied(to: next.attributes)
         if isStale, next.size > max(size, change.maximumBytes) { return nil }
         next.version += 1
+        if let idleTimeout = change.idleTimeout { next.times.idleTimeout = idleTimeout }
         let isRotated = next.rotate(change, status: status, at: now)
         self = next
         return isRotated

@@ -206,6 +206,12 @@ extension DrainingSessionStore: SessionDirectory where Old: SessionDirectory, Ne
         return all.sorted { $0.lastUsed > $1.lastUsed }
     }
 
+    public func sessions(of principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        page.cut(from: try await old.sessions(of: principal, page) + new.sessions(of: principal, page))
+    }
+
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         if try await old.revoke(id, of: principal) { return true }
         return try await new.revoke(id, of: principal)

@@ -128,6 +128,7 @@ package struct SealedPayload: Sendable, Equatable {
         attributes = try change.applied(to: attributes)
         touch(at: now)
         version += 1
+        if let idleTimeout = change.idleTimeout { times.idleTimeout = idleTimeout }
         guard change.rotation != .none else { return }
         // Later than before even within a millisecond, so that older cookies of this session can be told apart.
         times.rotated = max(issued, times.rotated + .milliseconds(1))
