@@ -34,14 +34,6 @@ let package = Package(
             ]
         ),
         .executableTarget(
-            name: "redis-throughput",
-            dependencies: [
-                .product(name: "Hiredis", package: "swift-sessions"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ]
-        ),
-        .executableTarget(
             name: "replicated-costs",
             dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
         ),
