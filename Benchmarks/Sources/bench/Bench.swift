@@ -24,6 +24,12 @@ struct Bench: AsyncParsableCommand {
         help: "What is measured: client, stores, peers, growth; all when left out."
     )
     var parts = Part.allCases
+    @Option(
+        parsing: .upToNextOption,
+        help:
+            "The stores over HTTP: \(BenchPlan.allStores.joined(separator: ", ")); those of the plan when left out."
+    )
+    var stores: [String] = []
     @Option(help: "The folder that Benchmarks/Peers/install.sh has filled.") var peers: String?
     @Option(
         parsing: .unconditionalSingleValue,
@@ -33,6 +39,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Where the page goes; the Markdown file goes beside it.") var output = "bench-report.html"
 
     func validate() throws {
+        if let unknown = stores.first(where: { !BenchPlan.allStores.contains($0) }) {
+            throw ValidationError("There is no store \(unknown).")
+        }
         var isFolder: ObjCBool = false
         let folder = URL(fileURLWithPath: output).deletingLastPathComponent()
         guard FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue
@@ -40,7 +49,7 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let plan = BenchPlan(isQuick: quick)
+        let plan = BenchPlan(isQuick: quick, stores: stores)
         let workplace = try Workplace("bench")
         defer { workplace.remove() }
         let progress = Progress()

@@ -3,6 +3,18 @@
 /// How much is measured: everything within 20 minutes on two cores, or the most important part within 5.
 struct BenchPlan: Sendable {
     let isQuick: Bool
+    /// The stores that are measured over HTTP.
+    let stores: [String]
+
+    static let allStores = ["redis", "memory", "sealed", "sealed-revocable", "sealed-tiered", "replicated"]
+
+    /// - Parameters:
+    ///   - isQuick: whether to measure the most important part only.
+    ///   - stores: the stores to measure; empty for those that belong to the plan.
+    init(isQuick: Bool, stores: [String] = []) {
+        self.isQuick = isQuick
+        self.stores = !stores.isEmpty ? stores : isQuick ? ["redis", "memory"] : Self.allStores
+    }
 
     var clientRounds: Int { isQuick ? 5 : 7 }
     /// How long one case of the client runs in each round.
@@ -14,11 +26,6 @@ struct BenchPlan: Sendable {
     /// `wrk` takes whole seconds.
     var wrkSeconds: Int { 1 }
     let connections = [1, 64, 256]
-    var stores: [String] {
-        isQuick
-            ? ["redis", "memory"]
-            : ["redis", "memory", "sealed", "sealed-revocable", "sealed-tiered", "replicated"]
-    }
     /// Sessions whose cookies `wrk` sends, one after the other.
     let sessions = 200
 
