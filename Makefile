@@ -4,11 +4,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare benchmarks test check docs format lint layers footprint hiredis build packages
+.PHONY: help demo compare bench benchmarks test check docs format lint layers footprint hiredis build packages
 
-# What the library needs to build, what the demo runs, what the tests start. Debian's names.
+# What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
+BENCH_PACKAGES := $(BUILD_PACKAGES) redis-server redis-tools wrk openssl
 TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream chromium openssl iproute2
 
 SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snippets)
@@ -22,11 +23,13 @@ STRATEGY ?= redis
 STRATEGIES := redis memory sealed replicated hybrid
 # The port of the demo's balancer; empty: a free one.
 PORT ?=
-# Options of `make compare`: --visitors 100 --strategies redis,memory; --help lists them.
+# Options of `make compare`: --visitors 100 --strategies redis,memory; of `make bench`: --parts client; --help lists them.
 ARGS ?=
+# 1: `make bench` measures the most important part, within 5 minutes.
+QUICK ?=
 
 help: ## This list.
-	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name] [ARGS=\"--visitors 100\"]"
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name] [QUICK=1] [ARGS=\"--visitors 100\"]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
@@ -42,10 +45,19 @@ compare: ## All strategies under one workload and one plan of faults: tables, an
 	@FIXTURE_APP="$$(swift build -c $(CONFIG) --show-bin-path)/fixture-app" \
 		"$$(swift build --package-path Benchmarks -c $(CONFIG) --show-bin-path)/compare" --output .build/compare-report.html $(ARGS)
 
+bench: ## The client, sessions over HTTP, peers and growth, measured in one run: ratios, tables and plots; QUICK=1: in 5 minutes.
+	@Scripts/install.sh $(BENCH_PACKAGES)
+	@Benchmarks/Peers/install.sh .build/peers
+	swift build -c $(CONFIG) --product fixture-app
+	swift build --package-path Benchmarks -c $(CONFIG) --product bench
+	@FIXTURE_APP="$$(swift build -c $(CONFIG) --show-bin-path)/fixture-app" \
+		"$$(swift build --package-path Benchmarks -c $(CONFIG) --show-bin-path)/bench" \
+		--peers .build/peers --output .build/bench-report.html $(if $(QUICK),--quick) $(ARGS)
+
 # Not part of `make test`: the package in Benchmarks has a build folder of its own.
-benchmarks: packages ## Builds the package in Benchmarks and tests compare.
+benchmarks: packages ## Builds the package in Benchmarks and tests compare and bench.
 	swift build --product fixture-app
-	swift test --package-path Benchmarks --filter '^CompareTests\.'
+	swift test --package-path Benchmarks --filter '^(CompareTests|BenchTests)\.'
 
 # One suite after the other: the client's and the servers' tests watch deadlines and would take each other's processor time.
 test: build ## Every test; FILTER=name for some.

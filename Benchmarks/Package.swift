@@ -15,25 +15,32 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "compare",
+            name: "bench",
             dependencies: [
-                "TestSupport",
+                "CAllocationCount", "Reporting", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]
-        ),
-        .executableTarget(
-            name: "redis-throughput",
-            dependencies: [
                 .product(name: "Hiredis", package: "swift-sessions"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "RedisSessions", package: "swift-sessions"),
+            ]
+        ),
+        .target(name: "CAllocationCount"),
+        .executableTarget(
+            name: "compare",
+            dependencies: [
+                "Reporting", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
         .executableTarget(
             name: "replicated-costs",
             dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
         ),
-        .testTarget(name: "CompareTests", dependencies: ["compare", "TestSupport"]),
+        // Tables, plots and the look of all pages.
+        .target(name: "Reporting", dependencies: ["TestSupport"]),
+        .testTarget(name: "BenchTests", dependencies: ["bench", "Reporting"]),
+        .testTarget(name: "CompareTests", dependencies: ["compare", "Reporting", "TestSupport"]),
 
         // A link to the folder in the root package, which does not offer it to other packages.
         .target(
@@ -50,7 +57,7 @@ let package = Package(
     ]
 )
 
-for target in package.targets {
+for target in package.targets where target.name != "CAllocationCount" {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),

@@ -116,6 +116,8 @@ struct FixtureApp: AsyncParsableCommand {
         )
         let router = Router(context: BasicSessionsRequestContext.self)
         router.add(middleware: InstanceHeader(name: instance))
+        // Middleware works for the routes that come after it: a handler without sessions, for benchmarks.
+        router.get("/bare") { _, _ in json(["ok": .bool(true)]) }
         router.add(middleware: SessionsMiddleware(sessions))
         let drain = GracefulDrain(notice: .seconds(noticeSeconds))
         addRoutes(to: router, limits: sessions.limits, drain: drain, hold: backend.hold)

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Reporting
 
 /// The same workload and the same faults for all strategies; prints tables and writes one HTML report.
 @main
@@ -76,7 +77,7 @@ struct Compare: AsyncParsableCommand {
             faultSeconds: faultSeconds,
             seed: seed
         )
-        let workplace = try Workplace()
+        let workplace = try Workplace("compare")
         defer { workplace.remove() }
         let progress = Progress()
         let chosen = try chosen
@@ -97,7 +98,9 @@ struct Compare: AsyncParsableCommand {
         let report = Report(
             plan: plan,
             entries: entries,
-            machine: await Machine.current(),
+            machine: Machine.current(),
+            redisVersion: await Machine.redisVersion(),
+            balancerVersion: await Balancer.version(),
             seconds: (ContinuousClock.now - start).seconds
         )
         try report.html.write(to: file, atomically: true, encoding: .utf8)

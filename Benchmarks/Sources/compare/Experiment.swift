@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Reporting
 import TestSupport
 
 /// The phases that every strategy goes through, in the same order and with the same sizes.

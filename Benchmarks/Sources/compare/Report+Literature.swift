@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 extension Report {
     /// The named cost of each strategy beside what was measured.
     var literature: String {

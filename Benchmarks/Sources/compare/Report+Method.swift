@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 extension Report {
     /// How it was measured, on what, and what the numbers cannot say.
     var method: String {
-        section("How it was measured", "The same program runs everything, and stops it again.", steps)
-            + section("What the numbers cannot say", "Limits of a measurement on one machine.", limits)
-            + section("Machine", "Read at the end of the run.", facts)
+        HTML.section("How it was measured", "The same program runs everything, and stops it again.", steps)
+            + HTML.section("What the numbers cannot say", "Limits of a measurement on one machine.", limits)
+            + HTML.section("Machine", "Read at the end of the run.", facts)
     }
 
     private var steps: String {
-        list([
+        HTML.sentences([
             "For each strategy: a Redis, \(plan.instances) instances and HAProxy, all fresh, all on loopback. Round robin, so that nearly every request lands on another instance than the one before; memory and hybrid are pinned by a route cookie that the balancer inserts.",
             "\(plan.visitors) visitors with cookie jars: a fifth never stores anything, two fifths store without signing in, two fifths sign in. Of their requests 35 % leave the session alone, 35 % read all of it, 30 % change it: append to a list, count up, set \(plan.payloadBytes) bytes. Now and then somebody signs out and in.",
             "Full load: \(plan.concurrency) visitors at a time, as fast as they are answered, for \(Text.number(plan.seconds)) s after a warm-up. Bytes are those of HAProxy's HTTP/1 layer and of Redis' own counters; processor time is the system's; commands are counted by MONITOR in a sample of its own, with what the instances do in the background.",
@@ -20,7 +22,7 @@ extension Report {
     }
 
     private var limits: String {
-        list([
+        HTML.sentences([
             "Client, balancer, instances and Redis share \(machine.cores) cores and one memory: requests per second say how much work all of them have together, not what any of them could do alone. Compare the bars with each other, and take processor time per part for what you would pay.",
             "Loopback has no distance. On a network every trip to Redis costs its way as well; the number of commands says how often.",
             "No TLS. It would cost all strategies the same between client and balancer.",
@@ -30,22 +32,13 @@ extension Report {
     }
 
     private var facts: String {
-        let list = [
+        HTML.facts([
             ("processor", "\(machine.processor), \(machine.cores) cores"),
             ("memory", Text.bytes(machine.memoryBytes)),
             ("kernel", machine.kernel),
-            ("Redis", machine.redis), ("HAProxy", machine.balancer),
+            ("Redis", redisVersion), ("HAProxy", balancerVersion),
             ("build", Machine.isDebugBuild ? "debug" : "release"),
             ("date", machine.date), ("the run took", "\(Text.number(seconds)) s"), ("seed", "\(plan.seed)"),
-        ]
-        return HTML.element(
-            "dl",
-            [:],
-            list.map { HTML.element("dt", [:], $0.0) + HTML.element("dd", [:], HTML.text($0.1)) }
-        )
-    }
-
-    private func list(_ sentences: [String]) -> String {
-        HTML.element("ul", ["class": "method"], sentences.map { HTML.element("li", [:], HTML.text($0)) })
+        ])
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 extension Report {
     /// One card of bars for each measure.
     var plots: String {

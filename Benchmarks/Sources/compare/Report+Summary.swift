@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 extension Report {
     /// The few numbers that one would tell a colleague.
-    var summary: String { HTML.element("ul", ["class": "short"], facts.map(item)) }
+    var summary: String { HTML.summary(facts) }
 
-    private var facts: [(String, String)] {
-        var facts: [(String, String)] = []
+    private var facts: [(number: String, meaning: String)] {
+        var facts: [(number: String, meaning: String)] = []
         if let fast = results.max(by: { $0.steady.rate < $1.steady.rate }),
             let slow = results.min(by: { $0.steady.rate < $1.steady.rate }),
             results.count > 1
@@ -48,15 +50,6 @@ extension Report {
             )
         }
         return facts
-    }
-
-    private func item(_ fact: (String, String)) -> String {
-        HTML.element(
-            "li",
-            [:],
-            HTML.element("b", [:], HTML.text(fact.0)),
-            HTML.element("span", [:], HTML.text(fact.1))
-        )
     }
 
     private func names(_ results: [StrategyResult]) -> String {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 extension Report {
     /// What each strategy lost or kept: one row each, coloured.
     var verdicts: String {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 /// What the run prints at its end: what each strategy costs, and what it loses.
 enum Tables {
     static func all(_ entries: [Entry]) -> [TextTable] { [costs(entries), bytes(entries), faults(entries)] }

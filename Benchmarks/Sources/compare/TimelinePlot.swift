@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 /// What one strategy's visitors got while things broke: answers per second over time, with the faults marked,
 /// in SVG.
 struct TimelinePlot: Sendable {

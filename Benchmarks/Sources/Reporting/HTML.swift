@@ -3,9 +3,9 @@
 import Foundation
 
 /// Writes HTML and SVG that is also well-formed XML.
-enum HTML {
+package enum HTML {
     /// An element with ready-made content; one without content closes itself.
-    static func element(
+    package static func element(
         _ name: String,
         _ attributes: KeyValuePairs<String, String> = [:],
         _ content: String...
@@ -14,7 +14,7 @@ enum HTML {
     }
 
     /// An element with ready-made pieces of content.
-    static func element(
+    package static func element(
         _ name: String,
         _ attributes: KeyValuePairs<String, String> = [:],
         _ content: [String]
@@ -24,19 +24,19 @@ enum HTML {
     }
 
     /// Text in which nothing is markup.
-    static func text(_ text: String) -> String {
+    package static func text(_ text: String) -> String {
         text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
             .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
     }
 
     /// A coordinate: two decimals at most.
-    static func coordinate(_ value: Double) -> String {
+    package static func coordinate(_ value: Double) -> String {
         let rounded = (value * 100).rounded() / 100
         return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
     }
 
     /// A table that can be scrolled sideways on a small screen.
-    static func table(heads: [String], rows: [[String]], style: String = "") -> String {
+    package static func table(heads: [String], rows: [[String]], style: String = "") -> String {
         let head = element(
             "thead",
             [:],

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
-import Foundation
+package import Foundation
 
 /// A private folder for everything that the run and its children write, gone when the run ends, also when it
 /// is interrupted.
-final class Workplace {
-    private let folder: URL
+package final class Workplace {
+    package let folder: URL
     private let signals: [any DispatchSourceSignal]
 
     /// Makes the folder the place for temporary files of this process and its children.
-    init() throws {
+    package init(_ name: String) throws {
         let folder = FileManager.default.temporaryDirectory.appending(
-            path: "compare-\(UUID().uuidString.prefix(8))"
+            path: "\(name)-\(UUID().uuidString.prefix(8))"
         )
         try FileManager.default.createDirectory(
             at: folder,
@@ -34,5 +34,5 @@ final class Workplace {
         }
     }
 
-    func remove() { try? FileManager.default.removeItem(at: folder) }
+    package func remove() { try? FileManager.default.removeItem(at: folder) }
 }

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A table of aligned columns for a terminal.
-struct TextTable: Sendable {
+package struct TextTable: Sendable {
     /// One cell; a loss stands out.
-    struct Cell: Sendable, ExpressibleByStringLiteral {
-        var text: String
-        var isLoss = false
+    package struct Cell: Sendable, ExpressibleByStringLiteral {
+        package var text: String
+        package var isLoss = false
 
-        init(_ text: String, isLoss: Bool = false) {
+        package init(_ text: String, isLoss: Bool = false) {
             self.text = text
             self.isLoss = isLoss
         }
 
-        init(stringLiteral text: String) { self.init(text) }
+        package init(stringLiteral text: String) { self.init(text) }
     }
 
-    let title: String
+    package let title: String
     /// Each may have several lines.
-    let heads: [[String]]
-    private(set) var rows: [(cells: [Cell], note: String?)] = []
+    package let heads: [[String]]
+    package private(set) var rows: [(cells: [Cell], note: String?)] = []
 
-    init(title: String, heads: [[String]]) {
+    package init(title: String, heads: [[String]]) {
         self.title = title
         self.heads = heads
     }
 
-    mutating func add(_ cells: [Cell]) { rows.append((cells, nil)) }
+    package mutating func add(_ cells: [Cell]) { rows.append((cells, nil)) }
 
     /// A row that has a sentence instead of numbers.
-    mutating func add(_ name: String, note: String) { rows.append(([Cell(name)], note)) }
+    package mutating func add(_ name: String, note: String) { rows.append(([Cell(name)], note)) }
 
     /// The lines of the table: the first column to the left, the others to the right.
     ///
     /// A loss is bold in a terminal and marked with `!` in every case, so that it also shows in a file.
-    func lines(isTerminal: Bool) -> [String] {
+    package func lines(isTerminal: Bool) -> [String] {
         let marked = rows.map { row in
             (row.cells.map { ($0.isLoss ? "!" : "") + $0.text }, row.cells.map(\.isLoss), row.note)
         }

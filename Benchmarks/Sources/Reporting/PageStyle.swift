@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-extension Report {
+/// The look of every page that a program of this package writes.
+package enum PageStyle {
     /// The one style sheet: light and dark, wide and narrow.
-    static let style = """
+    package static let style = """
         :root { color-scheme: light dark; --text: #1d2328; --soft: #57616a; --line: #d9dee2; --back: #fbfcfc; --card: #fff; --tint: #f1f4f5; --loss: #b3261e; --loss-back: #fbe9e7; --fine: #0b6b57; --fine-back: #e6f4ef; --wary: #8a5a00; --wary-back: #fdf3dd; --backend: #2f6fde; --mapping: #c27a0e; --client: #8250c4; --synchronization: #12876a; --part-a: #9aa7b1; --part-b: #5f8fb0; --part-c: #2d6a8f; --part-d: #d0603c }
         @media (prefers-color-scheme: dark) { :root { --text: #e6eaed; --soft: #9aa5ae; --line: #333b42; --back: #121518; --card: #1a1f23; --tint: #20262b; --loss: #ff9b8f; --loss-back: #3d1d1a; --fine: #63cfae; --fine-back: #15302a; --wary: #eabf66; --wary-back: #362b12; --backend: #6c9df2; --mapping: #e0a64a; --client: #b08be8; --synchronization: #46b897; --part-a: #68757f; --part-b: #6fa3c7; --part-c: #4a8fbb; --part-d: #e5835f } }
         * { box-sizing: border-box }

@@ -4,16 +4,22 @@ import Foundation
 import TestSupport
 
 /// What the numbers were measured on; no host name, no path.
-struct Machine: Sendable {
-    var processor: String
-    var cores: Int
-    var memoryBytes: Double
-    var kernel: String
-    var redis: String
-    var balancer: String
-    var date: String
+package struct Machine: Sendable {
+    package var processor: String
+    package var cores: Int
+    package var memoryBytes: Double
+    package var kernel: String
+    package var date: String
 
-    static func current() async -> Machine {
+    package init(processor: String, cores: Int, memoryBytes: Double, kernel: String, date: String) {
+        self.processor = processor
+        self.cores = cores
+        self.memoryBytes = memoryBytes
+        self.kernel = kernel
+        self.date = date
+    }
+
+    package static func current() -> Machine {
         func field(_ file: String, _ name: String) -> String? {
             (try? String(contentsOfFile: file, encoding: .utf8))?.split(separator: "\n").first {
                 $0.hasPrefix(name)
@@ -22,21 +28,24 @@ struct Machine: Sendable {
         }
         let kernel = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8)) ?? "unknown"
         let kilobytes = field("/proc/meminfo", "MemTotal").flatMap { Double($0.prefix { $0.isNumber }) } ?? 0
-        let redis = (try? await TestSupport.run("redis-server", ["--version"])) ?? ""
         return Machine(
             processor: field("/proc/cpuinfo", "model name") ?? "unknown processor",
             cores: ProcessInfo.processInfo.activeProcessorCount,
             memoryBytes: kilobytes * 1024,
             kernel: kernel.trimmingCharacters(in: .whitespacesAndNewlines),
-            redis: redis.split(separator: " ").first { $0.hasPrefix("v=") }.map { String($0.dropFirst(2)) }
-                ?? "unknown",
-            balancer: await Balancer.version(),
             date: String(Date.now.formatted(.iso8601).prefix(10))
         )
     }
 
+    /// The version of the installed Redis.
+    package static func redisVersion() async -> String {
+        let text = (try? await TestSupport.run("redis-server", ["--version"])) ?? ""
+        return text.split(separator: " ").first { $0.hasPrefix("v=") }.map { String($0.dropFirst(2)) }
+            ?? "unknown"
+    }
+
     /// Debug builds are several times slower; their numbers compare nothing.
-    static var isDebugBuild: Bool {
+    package static var isDebugBuild: Bool {
         #if DEBUG
             true
         #else

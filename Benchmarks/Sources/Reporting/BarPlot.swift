@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One measure of all strategies as horizontal bars, in SVG.
-struct BarPlot: Sendable {
-    struct Row: Sendable {
+package struct BarPlot: Sendable {
+    package struct Row: Sendable {
         var label: String
         /// The style class of the bar when there is only one part.
         var style: String
@@ -10,6 +10,13 @@ struct BarPlot: Sendable {
         var parts: [Double]
         /// What stands beside the bar.
         var text: String
+
+        package init(label: String, style: String, parts: [Double], text: String) {
+            self.label = label
+            self.style = style
+            self.parts = parts
+            self.text = text
+        }
     }
 
     var title: String
@@ -19,12 +26,24 @@ struct BarPlot: Sendable {
     var legend: [(name: String, style: String)] = []
     var rows: [Row]
 
+    package init(
+        title: String,
+        note: String,
+        legend: [(name: String, style: String)] = [],
+        rows: [Row]
+    ) {
+        self.title = title
+        self.note = note
+        self.legend = legend
+        self.rows = rows
+    }
+
     private static let width = 380.0
     private static let labelWidth = 104.0
     private static let textWidth = 112.0
     private static let rowHeight = 26.0
 
-    var html: String {
+    package var html: String {
         HTML.element(
             "figure",
             ["class": "card"],
@@ -39,7 +58,7 @@ struct BarPlot: Sendable {
         )
     }
 
-    static func legend(_ parts: [(name: String, style: String)]) -> String {
+    package static func legend(_ parts: [(name: String, style: String)]) -> String {
         HTML.element(
             "p",
             ["class": "legend"],

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Runs tasks on one event loop, which SwiftNIO has no executor for.
+final class LoopExecutor: TaskExecutor {
+    private let loop: any EventLoop
+
+    init(_ loop: any EventLoop) { self.loop = loop }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+}
