@@ -69,6 +69,10 @@ struct Storefront: AsyncParsableCommand {
         )
         app.logger.logLevel = .notice
         app.addServices(services)
+        // Says at the start what the store lacks, such as a right in Redis; /readyz goes on asking.
+        app.beforeServerStarts { [logger = app.logger] in
+            do { try await sessions.store.check() } catch { logger.error("not ready: \(error)") }
+        }
         // Told to stop, a group stops its last service first: requests are served until the balancer looks
         // elsewhere.
         let group = ServiceGroup(

@@ -19,7 +19,7 @@ struct RedisRecord {
     let now: SessionInstant
     private let family: SecretFamily
     private let attributes: [String: [UInt8]]
-    private let fields: [RedisSchema.Field: [UInt8]]
+    private let fields: RecordFields
 
     /// Reads a record.
     ///
@@ -34,11 +34,11 @@ struct RedisRecord {
         guard hash.kind == .array else { return .absent(.unreadable) }
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }
         var attributes: [String: [UInt8]] = [:]
-        var fields: [RedisSchema.Field: [UInt8]] = [:]
+        var fields = RecordFields()
         unsafe hash.forEachPair { field, value in
             if let name = unsafe RedisSchema.attribute(field) {
                 attributes[name] = unsafe Array(value)
-            } else if let field = unsafe RedisSchema.Field(rawValue: String(decoding: field, as: UTF8.self)) {
+            } else if let field = unsafe RedisSchema.Field(field) {
                 fields[field] = unsafe Array(value)
             }
         }
@@ -53,7 +53,7 @@ struct RedisRecord {
 
     private init?(
         _ attributes: [String: [UInt8]],
-        _ fields: [RedisSchema.Field: [UInt8]],
+        _ fields: RecordFields,
         ttl: Int,
         time: SessionInstant?
     ) {
@@ -197,5 +197,17 @@ struct RedisRecord {
 
     private static func instant(_ bytes: [UInt8]?) -> SessionInstant? {
         bytes.flatMap(SessionCodec.integer).map { SessionInstant(milliseconds: Int64($0)) }
+    }
+}
+
+/// The record's own fields: so few that looking through them is faster than hashing.
+private struct RecordFields {
+    private var entries: [(field: RedisSchema.Field, value: [UInt8])] = []
+
+    init() { entries.reserveCapacity(RedisSchema.Field.allCases.count) }
+
+    subscript(field: RedisSchema.Field) -> [UInt8]? {
+        get { entries.first { $0.field == field }?.value }
+        set { if let newValue { entries.append((field, newValue)) } }
     }
 }

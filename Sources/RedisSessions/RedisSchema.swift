@@ -23,8 +23,8 @@ import Sessions
 /// | create | `create.lua`: `TIME`, `EXISTS`, `HSET`, `PEXPIRE`, `DEL` (only if the time to live is refused) |
 /// | commit | `commit.lua`: `TIME`, `HMGET`, `PTTL`, `HGETALL` (only in a conflict), `HKEYS`, `HGET`, `HSET`, `PEXPIRE`, `HDEL`, `HINCRBY` |
 /// | sign-in | `index.lua` on `u:{USER}`: `TIME`, `ZSCORE`, `ZADD`, `ZREMRANGEBYSCORE`, `ZRANGE`, `PEXPIREAT`, `ZREM` (only if that is refused) |
-/// | | when it has answered, create or commit; for a user who has too many sessions with `HMGET s:{ID} @format @user @authenticated` of each |
-/// | | end of those that are too many |
+/// | | when it has answered, create or commit; with it `ZRANGE u:{USER}` |
+/// | | for a user who has too many sessions `HMGET s:{ID} @format @user @authenticated` of each, then the end of those that are too many |
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET`; for a user with `index.lua`, also beside a commit |
 /// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
 /// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZSCORE`, `ZREM` |
@@ -155,5 +155,19 @@ struct RedisSchema: Sendable {
 
     private static func text(_ bytes: [UInt8]) -> String {
         String(decoding: Base64URL.encode(bytes), as: UTF8.self)
+    }
+}
+
+extension RedisSchema.Field {
+    private static let names = allCases.map { (field: $0, bytes: Array($0.rawValue.utf8)) }
+
+    /// Returns the field of this name without making a string of it; nil for any other name.
+    init?(_ name: UnsafeRawBufferPointer) {
+        for candidate in Self.names
+        where unsafe candidate.bytes.count == name.count && candidate.bytes.elementsEqual(name) {
+            self = candidate.field
+            return
+        }
+        return nil
     }
 }

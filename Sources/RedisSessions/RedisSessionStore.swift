@@ -85,12 +85,12 @@ public struct RedisSessionStore: SessionStore {
         let family = SecretFamily()
         let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let hash = crypto.hash(token)
-        var list: UserList?
+        var entry: ListedSignIn?
         if let principal = draft.principal {
-            list = try await enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
-            if list == nil { return .gone(.ended(.revocation)) }
+            entry = try await enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
+            if entry == nil { return .gone(.ended(.revocation)) }
         }
-        let replies = try await redis.writeAll(before: list?.signInLimit) { notAfter in
+        let replies = try await redis.writeAll(before: entry?.signInLimit) { notAfter in
             var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
             command.append(Int(notAfter.milliseconds))
             command.append(hash)
@@ -105,11 +105,15 @@ public struct RedisSessionStore: SessionStore {
                 command.append(RedisSchema.field(name))
                 command.append(value)
             }
-            return [command] + askOwners(list)
+            return [command] + (entry.map(askMembers) ?? [])
         }
         let presented = PresentedToken(token, hash: hash, family: family)
         let result = try SessionCommitResult(replies[0], presented: presented, fresh: token, crypto)
-        if let list, case .committed = result { try await endSurplus(in: list, replies.dropFirst()) }
+        if let entry, case .committed = result,
+            try await !endSurplus(entry, replies.dropFirst().first)
+        {
+            return .gone(.ended(.revocation))
+        }
         return result
     }
 
@@ -124,22 +128,26 @@ public struct RedisSessionStore: SessionStore {
             in: presented.family,
             generation: presented.family.generation + 1
         )
-        var list: UserList?
+        var entry: ListedSignIn?
         if case .signIn(let principal, _) = change.rotation {
-            list = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
-            if list == nil { return .gone(.ended(.revocation)) }
+            entry = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
+            if entry == nil { return .gone(.ended(.revocation)) }
         } else {
             let isDue = change.policy.isTouchDue(record.times, now: record.now, jitter: 0)
             if isDue { renewEntry(record, presented) }
         }
-        let replies = try await redis.writeAll(before: list?.signInLimit) { notAfter in
+        let replies = try await redis.writeAll(before: entry?.signInLimit) { notAfter in
             var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
             CommitArguments(change, to: record, presented, fresh: fresh, notAfter: notAfter, crypto)
                 .append(to: &command)
-            return [command] + askOwners(list)
+            return [command] + (entry.map(askMembers) ?? [])
         }
         let result = try SessionCommitResult(replies[0], presented: presented, fresh: fresh, crypto)
-        if let list, case .committed = result { try await endSurplus(in: list, replies.dropFirst()) }
+        if let entry, case .committed = result,
+            try await !endSurplus(entry, replies.dropFirst().first)
+        {
+            return .gone(.ended(.revocation))
+        }
         return result
     }
 

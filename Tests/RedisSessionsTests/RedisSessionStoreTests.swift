@@ -323,7 +323,7 @@ struct RedisFixture: Sendable {
         await monitor.stop()
         #expect(isSeen)
         let add = try #require(monitor.text.range(of: "\"ZADD\"")).lowerBound
-        let write = try #require(monitor.text.range(of: "\"HINCRBY\"")).lowerBound
+        let write = try #require(monitor.text.range(of: "\"HSET\"")).lowerBound
         #expect(add < write)
     }
 

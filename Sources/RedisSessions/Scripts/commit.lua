@@ -33,8 +33,16 @@ if conflict then return {'conflict', redis.call('HGETALL', key), ttl} end
 
 -- All reads come before the first write, and each kind of write is used once before the record changes, so that a missing right
 -- or a full Redis stops the script before it has changed anything but the last use.
-local principal, generation = unpack(redis.call('HMGET', key, '@principal', '@generation'))
-local dropped, before = {}, {}
+local sets, dropped, added, before = {}, {}, {}, {}
+for i = first, #ARGV, 3 do
+    if ARGV[i] == 's' then
+        sets[#sets + 1], sets[#sets + 2] = ARGV[i + 1], ARGV[i + 2]
+    elseif ARGV[i] == 'r' then
+        dropped[#dropped + 1] = ARGV[i + 1]
+    else
+        added[#added + 1] = i
+    end
+end
 if rotation == 'signin' then
     local keep = {}
     for i = 15, first - 1 do keep[ARGV[i]] = true end
@@ -42,36 +50,32 @@ if rotation == 'signin' then
         if string.sub(field, 1, 1) ~= '@' and not keep[field] then dropped[#dropped + 1] = field end
     end
 end
-for i = first, #ARGV, 3 do
-    if ARGV[i] == 'i' then before[ARGV[i + 1]] = redis.call('HGET', key, ARGV[i + 1]) end
+if #added > 1 then
+    for _, i in ipairs(added) do before[ARGV[i + 1]] = redis.call('HGET', key, ARGV[i + 1]) end
 end
 local old_idle = idle
 idle = tonumber(idle_timeout) or idle
 -- The first write is one that a full Redis refuses: it does not ask again once a script has written.
 redis.call('HSET', key, '@used', last_use, '@idle', idle)
 redis.call('PEXPIRE', key, math.min(last_use + idle, deadline) - now)
-redis.call('HDEL', key, '')
-version = redis.call('HINCRBY', key, '@version', 1)
+if #dropped > 0 or #added > 1 or rotation ~= '' then redis.call('HDEL', key, '') end
 -- Additions alone can fail from here on; what was changed before the failure is put back.
-for i = first, #ARGV, 3 do
-    if ARGV[i] == 'i' then
-        local sum = redis.pcall('HINCRBY', key, ARGV[i + 1], ARGV[i + 2])
-        if type(sum) == 'table' and sum.err then
-            redis.call('HSET', key, '@used', used_text, '@idle', old_idle)
-            redis.call('HINCRBY', key, '@version', -1)
-            for field, old in pairs(before) do
-                if old then redis.call('HSET', key, field, old) else redis.call('HDEL', key, field) end
-            end
-            if string.find(sum.err, 'not an integer') or string.find(sum.err, 'overflow') then return {'invalid'} end
-            return sum
+for _, i in ipairs(added) do
+    local sum = redis.pcall('HINCRBY', key, ARGV[i + 1], ARGV[i + 2])
+    if type(sum) == 'table' and sum.err then
+        redis.call('HSET', key, '@used', used_text, '@idle', old_idle)
+        for field, old in pairs(before) do
+            if old then redis.call('HSET', key, field, old) else redis.call('HDEL', key, field) end
         end
+        if string.find(sum.err, 'not an integer') or string.find(sum.err, 'overflow') then return {'invalid'} end
+        return sum
     end
 end
 for _, field in ipairs(dropped) do redis.call('HDEL', key, field) end
-for i = first, #ARGV, 3 do
-    if ARGV[i] == 's' then redis.call('HSET', key, ARGV[i + 1], ARGV[i + 2]) end
-    if ARGV[i] == 'r' then redis.call('HDEL', key, ARGV[i + 1]) end
-end
+version = version + 1
+sets[#sets + 1], sets[#sets + 2] = '@version', string.format('%.0f', version)
+-- Lua passes some thousand arguments at a time.
+for i = 1, #sets, 1000 do redis.call('HSET', key, unpack(sets, i, math.min(i + 999, #sets))) end
 local rotated = 0
 if rotation == 'signin' or rotation == 'elevate' or (rotation == 'renew' and is_current) then
     rotated = 1

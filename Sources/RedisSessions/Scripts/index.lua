@@ -3,10 +3,9 @@
 -- KEYS 1 list (sorted set: session ID by absolute deadline; '@new:' and an ID by the time until which its sign-in may arrive;
 --      '@revoked': see revoked.lua)
 -- ARGV 1 session ID   2 lifetime ms of a sign-in, or deadline ms   3 how many ms ago the user's rights were checked, or ''
---      4 ms for which a sign-in may be on its way, or ''   5 how many sessions the user may have, or ''
+--      4 ms for which a sign-in may be on its way, or ''
 -- Drops entries past their deadline; the list lives as long as its longest entry.
--- Returns {server's time, the list's members, the first deadline first, if there are more sessions than that}, or 0 if all sessions
--- of the user have been ended since the check: then nothing is done. Repeat-safe.
+-- Returns the server's time in ms, or 0 if all sessions of the user have been ended since the check: then nothing is done. Repeat-safe.
 local key, id, time, is_sign_in = KEYS[1], ARGV[1], redis.call('TIME'), ARGV[4] ~= ''
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local revoked = ARGV[3] ~= '' and tonumber(redis.call('ZSCORE', key, '@revoked') or nil)
@@ -23,11 +22,4 @@ if type(expires) == 'table' and expires.err then
 end
 if is_sign_in then redis.call('ZADD', key, string.format('%.0f', now + ARGV[4]), '@new:' .. id) end
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-local maximum, answer = tonumber(ARGV[5]), {now}
-if not maximum or #redis.call('ZRANGE', key, maximum, maximum) == 0 then return answer end
-local members, count = redis.call('ZRANGE', key, 0, -1), 0
-for i, member in ipairs(members) do
-    answer[i + 1] = member
-    if string.sub(member, 1, 1) ~= '@' then count = count + 1 end
-end
-return count > maximum and answer or {now}
+return now

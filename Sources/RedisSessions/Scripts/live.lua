@@ -5,8 +5,9 @@ local key, presented, not_after = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if not_after and now > not_after then return {'late', now} end
-local format, gone, version, hash, old_hash, old_until, deadline, idle, used_text, user = unpack(redis.call('HMGET', key, '@format',
-    '@gone', '@version', '@digest', '@old-digest', '@old-until', '@deadline', '@idle', '@used', '@user'))
+local format, gone, version, hash, old_hash, old_until, deadline, idle, used_text, user, principal, generation =
+    unpack(redis.call('HMGET', key, '@format', '@gone', '@version', '@digest', '@old-digest', '@old-until', '@deadline', '@idle',
+    '@used', '@user', '@principal', '@generation'))
 deadline, idle = tonumber(deadline), tonumber(idle)
 local used, ttl = tonumber(used_text), redis.call('PTTL', key)
 -- Why there is no session in the record; nil when there is one.
