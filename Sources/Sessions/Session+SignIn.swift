@@ -49,6 +49,17 @@ extension Session {
         try signIn(principal, Set(keys.map(\.name)), terms, since)
     }
 
+    /// Replaces the secret at once, because the user's rights change: a role is gained or dropped, the user acts as
+    /// another one (impersonation), or a step-up has succeeded.
+    ///
+    /// As at a sign-in, the old secret is invalid at once for every holder: parallel requests that still carry it are
+    /// answered 409 if they write. The user, the deadlines, the values and `authenticatedAt` stay. Nothing happens
+    /// for a session that is not stored, and after a sign-in in the same request.
+    ///
+    /// - Throws: `.closed` after the commit. At the commit `.noSession` if the response cannot carry a cookie, and
+    ///   `.sessionChanged` if the session is over or another request has replaced the secret: nothing is stored then.
+    public func elevate() throws(SessionError) { try writeChecked(.elevate) }
+
     private func signIn(
         _ principal: String,
         _ names: Set<String>,

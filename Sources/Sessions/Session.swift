@@ -225,17 +225,6 @@ public final class Session: Sendable {
     /// - Throws: `.closed` after the commit.
     public func renew() throws(SessionError) { try writeChecked(.renew) }
 
-    /// Replaces the secret at once, because the user's rights change: a role is gained or dropped, the user acts as
-    /// another one (impersonation), or a step-up has succeeded.
-    ///
-    /// As at a sign-in, the old secret is invalid at once for every holder: parallel requests that still carry it are
-    /// answered 409 if they write. The user, the deadlines, the values and `authenticatedAt` stay. Nothing happens
-    /// for a session that is not stored, and after a sign-in in the same request.
-    ///
-    /// - Throws: `.closed` after the commit. At the commit `.noSession` if the response cannot carry a cookie, and
-    ///   `.sessionChanged` if the session is over or another request has replaced the secret: nothing is stored then.
-    public func elevate() throws(SessionError) { try writeChecked(.elevate) }
-
     /// Commits what this request changes even if its handler throws.
     ///
     /// For what must survive an error, such as a count of failed sign-ins before a 401. Without it a handler that

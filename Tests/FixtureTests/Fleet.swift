@@ -295,3 +295,11 @@ extension Reply {
         return self
     }
 }
+
+/// Waits until a handler of an instance pauses in the middle of its work; not for longer than a few seconds.
+func untilPausing(_ server: FixtureApp) async {
+    _ = await poll(seconds: 3) {
+        guard let count = try? await Browser().get("/pausing", on: server).json["count"] else { return false }
+        return count != .number(0)
+    }
+}

@@ -104,6 +104,7 @@ extension SharedFleet {
                 let (browser, other) = (fleet.browser(), fleet.browser())
                 try await browser.post("/set", ["k": "k", "v": "v"], on: servers[0])
                 async let slow = browser.post("/login", ["user": user, "ms": "700"], on: servers[0])
+                // Not a wait for something: what overlaps by less than a command takes to the store counts as before.
                 try await Task.sleep(for: .milliseconds(250))
                 try await other.post("/change-password", ["user": user], on: place)
                 let reply = try await slow

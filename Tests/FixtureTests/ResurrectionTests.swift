@@ -67,7 +67,7 @@ extension SharedFleet {
                 let value = "late-\(randomTicketText(bytes: 9))"
                 let query: KeyValuePairs = ["ms": "\(milliseconds)", "k": "k", "v": value]
                 async let slow = tab.post("/slow", query, on: servers[1]).counted("over", in: tally)
-                try await Task.sleep(for: .milliseconds(milliseconds / 3))
+                await untilPausing(servers[1])
                 let ended = try await end(how, browser, by: device, user: user, on: servers[2])
                 let wasUnderWay = tally["over"] == 0
                 let late = try await slow

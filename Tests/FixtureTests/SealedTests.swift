@@ -228,7 +228,7 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
         }
     }
 
-    @Test func `of a signed-out browser stay open to whoever copied them, as it is said`() async throws {
+    @Test func `of a signed-out browser stay valid for anyone who copied them, as documented`() async throws {
         try await instances { one, two in
             let browser = Browser()
             try await browser.post("/login", ["user": "ann"], on: one)

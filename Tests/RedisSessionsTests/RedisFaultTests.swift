@@ -55,7 +55,7 @@ import Testing
                   end
                   contents[#contents + 1] = key
                   contents[#contents + 1] = redis.sha1hex(table.concat(texts, ' '))
-                    .. (redis.call('PTTL', key) == -1 and ' for ever' or '')
+                    .. (redis.call('PTTL', key) == -1 and ' without end' or '')
                 end
                 return contents
                 """
@@ -63,7 +63,7 @@ import Testing
             var contents: [String: String] = [:]
             for index in stride(from: 0, to: reply.count, by: 2) {
                 let key = reply[index].string ?? ""
-                #expect(reply[index + 1].string?.hasSuffix("for ever") == false, "\(key) has no time to live")
+                #expect(reply[index + 1].string?.hasSuffix("without end") == false, "\(key) has no time to live")
                 if !key.hasPrefix("shop:u:") { contents[key] = reply[index + 1].string }
             }
             return contents

@@ -102,7 +102,7 @@ private struct Path {
     var events: [SessionEvent.Kind] = []
     var steps: [String] = []
     var wasEnded = false
-    /// The record of a sign-out is over, whoever ended it.
+    /// The record of a sign-out is over, no matter what ended it.
     var isOver = false
     var absence: SessionAbsence?
 

@@ -5,6 +5,7 @@ import GracefulDrain
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
+import Synchronization
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
 func addRoutes(
@@ -78,13 +79,14 @@ private func addIdentityRoutes(to router: Router<BasicSessionsRequestContext>) {
             "version": .number(session.version), "values": .object(Dictionary(uniqueKeysWithValues: values)),
         ])
     }
+    router.get("/pausing") { _, _ in json(["count": .number(pausing.withLock { $0 })]) }
     router.post("/login") { request, context in
         let user = try request.parameter("user")
         let names = (request.uri.queryParameters.get("keep") ?? "").split(separator: ",")
         let kept = names.compactMap { try? SessionKey<JSON>(validating: String($0)) }
         let session = try await context.session()
         // As long as checking a password takes.
-        try await Task.sleep(for: .milliseconds(try request.integer("ms", default: 0)))
+        try await pause(try request.integer("ms", default: 0))
         let isRemembered = request.uri.queryParameters.get("remember") == "1"
         try session.signIn(as: user, keeping: kept, terms: isRemembered ? .fortnight : nil)
         return json(["ok": .bool(true)])
@@ -154,7 +156,7 @@ private func addOddRoutes(to router: Router<BasicSessionsRequestContext>, limits
                 ? (try request.key(String.self), try request.parameter("v", orEmpty: true)) : nil
             let session = try await context.session()
             let before = display(key.flatMap { session[$0] })
-            try await Task.sleep(for: .milliseconds(milliseconds))
+            try await pause(milliseconds)
             if let (key, value) = write { try session.set(key, value) }
             return json(["ok": .bool(true), "before": before, "principal": .optional(session.principal)])
         }
@@ -254,4 +256,13 @@ private func display(_ value: JSON?) -> JSON {
 
 private func timestamp(_ instant: SessionInstant) -> String {
     instant.date.formatted(.iso8601)
+}
+
+/// How many handlers pause now: so a test knows that its request is under way.
+private let pausing = Mutex(0)
+
+private func pause(_ milliseconds: Int) async throws {
+    pausing.withLock { $0 += 1 }
+    defer { pausing.withLock { $0 -= 1 } }
+    try await Task.sleep(for: .milliseconds(milliseconds))
 }

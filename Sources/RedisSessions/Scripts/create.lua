@@ -16,7 +16,7 @@ if ARGV[8] ~= '' then redis.call('HSET', key, '@persistence', ARGV[8]) end
 for i = 9, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 local expires = redis.pcall('PEXPIRE', key, math.min(idle, lifetime))
 if type(expires) == 'table' and expires.err then
-    -- Nothing may stay for ever.
+    -- No key may be left without a time to live.
     redis.call('DEL', key)
     return expires
 end

@@ -31,7 +31,7 @@ local entries = mode == 'new' and redis.call('HGETALL', key) or {}
 redis.call('HSET', key, id, table.concat({created, used, deadline, idle, authenticated}, ':'))
 local expires = redis.pcall('PEXPIREAT', key, longest)
 if type(expires) == 'table' and expires.err then
-    -- Nothing may stay for ever, and no device that has not signed in.
+    -- No key may be left without a time to live, and no entry for a device that has not signed in.
     if entry then redis.call('HSET', key, id, entry) else redis.call('HDEL', key, id) end
     return expires
 end

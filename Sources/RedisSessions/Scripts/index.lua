@@ -16,7 +16,7 @@ local longest = math.max(deadline, tonumber(redis.call('ZRANGE', key, -1, -1, 'W
 redis.call('ZADD', key, string.format('%.0f', deadline), id)
 local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', longest))
 if type(expires) == 'table' and expires.err then
-    -- Nothing may stay for ever.
+    -- No key may be left without a time to live.
     redis.call('ZREM', key, id)
     return expires
 end

@@ -9,7 +9,7 @@ redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 redis.call('ZADD', key, string.format('%.0f', now + 300000), '@revoked')
 local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', longest))
 if type(expires) == 'table' and expires.err then
-    -- Nothing may stay for ever.
+    -- No key may be left without a time to live.
     redis.call('ZREM', key, '@revoked')
     return expires
 end
