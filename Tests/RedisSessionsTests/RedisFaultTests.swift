@@ -63,8 +63,9 @@ import Testing
             var contents: [String: String] = [:]
             for index in stride(from: 0, to: reply.count, by: 2) {
                 let key = reply[index].string ?? ""
-                #expect(reply[index + 1].string?.hasSuffix("without end") == false, "\(key) has no time to live")
-                if !key.hasPrefix("shop:u:") { contents[key] = reply[index + 1].string }
+                let content = reply[index + 1].string
+                #expect(content?.hasSuffix("without end") == false, "\(key) has no time to live")
+                if !key.hasPrefix("shop:u:") { contents[key] = content }
             }
             return contents
         }
