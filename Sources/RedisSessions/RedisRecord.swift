@@ -34,18 +34,19 @@ struct RedisRecord {
         guard hash.kind == .array else { return .absent(.unreadable) }
         guard hash.count > 0, ttl != -2 else { return .absent(.unknown) }
         var attributes: [String: [UInt8]] = [:]
+        attributes.reserveCapacity(max(0, hash.count / 2 - RecordFields.fewest))
         var fields = RecordFields()
         unsafe hash.forEachPair { field, value in
             if let name = unsafe RedisSchema.attribute(field) {
                 attributes[name] = unsafe Array(value)
             } else if let field = unsafe RedisSchema.Field(field) {
-                fields[field] = unsafe Array(value)
+                unsafe fields.set(field, value)
             }
         }
-        if let reason = fields[.gone] {
+        if let reason = fields.gone {
             return .absent(.ended(reason == Array("signed-out".utf8) ? .signOut : .revocation))
         }
-        guard fields[.format] == [UInt8(ascii: "1")], ttl >= 0,
+        guard fields.format == 1, ttl >= 0,
             let record = RedisRecord(attributes, fields, ttl: ttl, time: time)
         else { return .absent(.unreadable) }
         return record.now < record.times.expiry ? .live(record) : .absent(.unknown)
@@ -57,21 +58,17 @@ struct RedisRecord {
         ttl: Int,
         time: SessionInstant?
     ) {
-        func instant(_ field: RedisSchema.Field) -> SessionInstant? { Self.instant(fields[field]) }
-        guard let version = fields[.version].flatMap(SessionCodec.integer),
-            (0..<1_000_000_000_000_000).contains(version),
-            let created = instant(.created), let lastUsed = instant(.lastUsed),
-            let rotated = instant(.rotated), let deadline = instant(.deadline),
-            let idle = fields[.idleTimeout].flatMap(SessionCodec.integer), idle > 0,
-            fields[.secretHash]?.count == 32, let family = fields[.family], family.count == 16,
-            let generation = fields[.generation].map(SessionCodec.integer) ?? 0,
-            let trustedFrom = fields[.trustedFrom].map(SessionCodec.integer) ?? 0,
+        guard let version = fields.version, (0..<1_000_000_000_000_000).contains(version),
+            let created = fields.created, let lastUsed = fields.lastUsed, let rotated = fields.rotated,
+            let deadline = fields.deadline, let idle = fields.idleTimeout, idle > 0,
+            fields.secretHash?.count == 32, let family = fields.family, family.count == 16,
+            let generation = fields.generation, let trustedFrom = fields.trustedFrom,
             generation >= 0, trustedFrom >= 0
         else { return nil }
         self.family = SecretFamily(key: family, generation: generation, trustedFrom: trustedFrom)
         self.version = version
         var persistence: CookiePersistence?
-        if let bytes = fields[.persistence] {
+        if let bytes = fields.persistence {
             guard let stored = CookiePersistence(stored: bytes) else { return nil }
             persistence = stored
         }
@@ -79,7 +76,7 @@ struct RedisRecord {
             created: created,
             lastUsed: lastUsed,
             rotated: rotated,
-            authenticated: instant(.authenticated),
+            authenticated: fields.authenticated,
             deadline: deadline,
             idleTimeout: .milliseconds(idle),
             persistence: persistence
@@ -105,24 +102,24 @@ struct RedisRecord {
     /// - Returns: the session, or why there is none for this token.
     func open(_ token: SessionToken, _ crypto: RecordCrypto) -> SessionLoadResult {
         for hash in crypto.hashes(token) {
-            if RecordCrypto.areEqual(hash, fields[.secretHash] ?? []) {
+            if RecordCrypto.areEqual(hash, fields.secretHash ?? []) {
                 return found(
                     PresentedToken(token, hash: hash, family: family),
                     .current,
-                    fields[.principal],
+                    fields.principal,
                     crypto
                 )
             }
-            guard let previous = fields[.previousSecretHash], RecordCrypto.areEqual(hash, previous) else {
+            guard let previous = fields.previousSecretHash, RecordCrypto.areEqual(hash, previous) else {
                 continue
             }
-            guard Self.instant(fields[.previousValidUntil]).map({ now < $0 }) ?? false else {
+            guard fields.previousValidUntil.map({ now < $0 }) ?? false else {
                 return .absent(.superseded(token.id, replaced(family.generation - 1)))
             }
             return found(
                 PresentedToken(token, hash: hash, family: family),
                 .previous,
-                fields[.previousPrincipal],
+                fields.previousPrincipal,
                 crypto
             )
         }
@@ -133,7 +130,7 @@ struct RedisRecord {
     }
 
     private func replaced(_ generation: Int) -> ReplacedSecret {
-        let isReplay = Self.instant(fields[.previousIsReplayFrom]).map { now >= $0 } ?? true
+        let isReplay = fields.previousIsReplayFrom.map { now >= $0 } ?? true
         return family.replaced(generation, since: times.rotated, isReplay: isReplay, at: now)
     }
 
@@ -147,12 +144,12 @@ struct RedisRecord {
         if let encrypted {
             principal = crypto.decryptPrincipal(encrypted, with: presented.token)
             // Changed by someone with write access to Redis: nothing of the record can be trusted.
-            guard let principal, let hash = fields[.principalHash],
+            guard let principal, let hash = fields.principalHash,
                 crypto.hashes(principal: principal).contains(hash)
             else { return .absent(.unreadable) }
         }
         var presented = presented
-        presented.userHash = fields[.principalHash]
+        presented.userHash = fields.principalHash
         return .found(record(presented, status, principal))
     }
 
@@ -173,7 +170,7 @@ struct RedisRecord {
 
     /// Returns the session for a caller who holds no secret, if it is this user's.
     func open(_ id: SessionID, of principal: String, _ crypto: RecordCrypto) -> SessionLoadResult {
-        guard let hash = fields[.principalHash], crypto.hashes(principal: principal).contains(hash) else {
+        guard let hash = fields.principalHash, crypto.hashes(principal: principal).contains(hash) else {
             return .absent(.unknown)
         }
         return .found(
@@ -182,7 +179,7 @@ struct RedisRecord {
     }
 
     /// Whether the record is a session of the user with this hash.
-    func belongs(to principalHash: [UInt8]) -> Bool { fields[.principalHash] == principalHash }
+    func belongs(to principalHash: [UInt8]) -> Bool { fields.principalHash == principalHash }
 
     /// Returns the record's entry in a list.
     func summary(_ id: SessionID) -> SessionSummary {
@@ -194,20 +191,60 @@ struct RedisRecord {
             attributes: attributes
         )
     }
-
-    private static func instant(_ bytes: [UInt8]?) -> SessionInstant? {
-        bytes.flatMap(SessionCodec.integer).map { SessionInstant(milliseconds: Int64($0)) }
-    }
 }
 
-/// The record's own fields: so few that looking through them is faster than hashing.
+/// The record's own fields, as far as they are there and numbers are numbers.
 private struct RecordFields {
-    private var entries: [(field: RedisSchema.Field, value: [UInt8])] = []
+    /// How many a record has at least.
+    static let fewest = 9
 
-    init() { entries.reserveCapacity(RedisSchema.Field.allCases.count) }
+    var format: Int?
+    var version: Int?
+    var created: SessionInstant?
+    var lastUsed: SessionInstant?
+    var rotated: SessionInstant?
+    var authenticated: SessionInstant?
+    var deadline: SessionInstant?
+    var idleTimeout: Int?
+    var persistence: [UInt8]?
+    var family: [UInt8]?
+    /// Missing means 0; nil what is no number.
+    var generation: Int? = 0
+    var trustedFrom: Int? = 0
+    var secretHash: [UInt8]?
+    var principal: [UInt8]?
+    var principalHash: [UInt8]?
+    var previousSecretHash: [UInt8]?
+    var previousValidUntil: SessionInstant?
+    var previousIsReplayFrom: SessionInstant?
+    var previousPrincipal: [UInt8]?
+    var gone: [UInt8]?
 
-    subscript(field: RedisSchema.Field) -> [UInt8]? {
-        get { entries.first { $0.field == field }?.value }
-        set { if let newValue { entries.append((field, newValue)) } }
+    mutating func set(_ field: RedisSchema.Field, _ value: UnsafeRawBufferPointer) {
+        var number: Int? { unsafe SessionCodec.integer(value) }
+        var instant: SessionInstant? { number.map { SessionInstant(milliseconds: Int64($0)) } }
+        var bytes: [UInt8] { unsafe Array(value) }
+        switch field {
+        case .format: format = number
+        case .version: version = number
+        case .created: created = instant
+        case .lastUsed: lastUsed = instant
+        case .rotated: rotated = instant
+        case .authenticated: authenticated = instant
+        case .deadline: deadline = instant
+        case .idleTimeout: idleTimeout = number
+        case .persistence: persistence = bytes
+        case .family: family = bytes
+        case .generation: generation = number
+        case .trustedFrom: trustedFrom = number
+        case .secretHash: secretHash = bytes
+        case .principal: principal = bytes
+        case .principalHash: principalHash = bytes
+        case .previousSecretHash: previousSecretHash = bytes
+        case .previousValidUntil: previousValidUntil = instant
+        case .previousIsReplayFrom: previousIsReplayFrom = instant
+        case .previousPrincipal: previousPrincipal = bytes
+        case .gone: gone = bytes
+        }
     }
 }

@@ -123,11 +123,7 @@ public struct RedisSessionStore: SessionStore {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
         try presented.check(change)
-        let fresh = crypto.token(
-            for: record.id,
-            in: presented.family,
-            generation: presented.family.generation + 1
-        )
+        let fresh = crypto.token(after: change.rotation, of: presented)
         var entry: ListedSignIn?
         if case .signIn(let principal, _) = change.rotation {
             entry = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)

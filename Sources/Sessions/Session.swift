@@ -51,15 +51,19 @@ public final class Session: Sendable {
         _ load: SessionLoadResult?,
         credential: SessionCredential?,
         commits: CommitLoop,
+        events: SessionEventSink,
         uses: SessionUses? = nil
     ) {
         let work = UncommittedSession(load)
-        state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
-        coder = AttributeCoder(id: work.record?.id, limits: commits.limits, events: commits.events)
+        coder = AttributeCoder(id: work.record?.id, limits: commits.limits, events: events)
         self.commits = commits
         self.uses = uses
         use = work.record.map { SessionUse($0, in: commits.store) }
+        state = Mutex(State(work: work, credential: work.record == nil ? nil : credential))
     }
+
+    /// Reports about the session's client.
+    var events: SessionEventSink { coder.events }
 
     deinit { endUse() }
 
@@ -70,7 +74,7 @@ public final class Session: Sendable {
     /// After `update` that is what this request would store if no other one commits first. A stored value that does
     /// not decode as `Value` reads as nil, is reported as an event and stays stored.
     public subscript<Value>(key: SessionKey<Value>) -> Value? {
-        get { work.changes[key.name].flatMap { coder.decode(key, $0) } }
+        get { read { $0.changes[key.name] }.flatMap { coder.decode(key, $0) } }
         @available(
             *,
             unavailable,
@@ -80,25 +84,25 @@ public final class Session: Sendable {
     }
 
     /// Whether the session has a value under this name, of whatever type.
-    public func has<Value>(_ key: SessionKey<Value>) -> Bool { work.changes[key.name] != nil }
+    public func has<Value>(_ key: SessionKey<Value>) -> Bool { read { $0.changes[key.name] != nil } }
 
     /// The names of all attributes, sorted; without flash messages.
     public var names: [String] {
-        work.changes.attributes.keys.filter { $0 != SessionKey<[String]>.flash.name }.sorted()
+        read { $0.changes.attributes }.keys.filter { $0 != SessionKey<[String]>.flash.name }.sorted()
     }
 
     /// The signed-in user; nil for an anonymous session.
-    public var principal: String? { work.principal }
+    public var principal: String? { read(\.principal) }
 
     /// The session's ID, safe to show and log; nil while nothing is stored and nothing is to be.
     ///
     /// In the request that makes the session, for example by a sign-in, it is known from the first change on. The
     /// record gets another one only if the commit finds the session of the request ended, or moves it to another store
     /// (`TieredSessionStore`, `DrainingSessionStore`); the event of the sign-in always has the right one.
-    public var id: SessionID? { work.id }
+    public var id: SessionID? { read(\.id) }
 
     /// How often the session was changed before this request; 0 while nothing is stored.
-    public var version: Int { work.record?.version ?? 0 }
+    public var version: Int { read { $0.record?.version ?? 0 } }
 
     /// The value of the session's cookie; nil while nothing is stored, and for a session that was loaded by its ID.
     ///
@@ -108,17 +112,17 @@ public final class Session: Sendable {
     public var credential: SessionCredential? { state.withLock { $0.credential } }
 
     /// When the session was created, by the store's clock; nil while nothing is stored.
-    public var created: SessionInstant? { work.record?.times.created }
+    public var created: SessionInstant? { read { $0.record?.times.created } }
 
     /// The store's time when this request read the session; the system's time while nothing is stored.
-    public var now: SessionInstant { work.record?.now ?? .now }
+    public var now: SessionInstant { read { $0.record?.now } ?? .now }
 
     /// When the user signed in last, by the store's clock; nil for an anonymous session and in the request that signs
     /// in.
     ///
     /// Renewals do not change it.
     public var authenticatedAt: SessionInstant? {
-        work.changes.isSignIn ? nil : work.record?.times.authenticated
+        read { $0.changes.isSignIn ? nil : $0.record?.times.authenticated }
     }
 
     /// Returns whether the user signed in within the given time: for a step-up before what is sensitive.
@@ -126,16 +130,21 @@ public final class Session: Sendable {
     /// - Parameter time: how long ago at most.
     /// - Returns: false for an anonymous session; true in the request that signs in.
     public func isAuthenticated(within time: Duration) -> Bool {
-        let work = work
-        if work.changes.isSignIn { return true }
-        guard let record = work.record, let authenticated = record.times.authenticated else { return false }
-        return record.now - authenticated <= time
+        read { work in
+            if work.changes.isSignIn { return true }
+            guard let record = work.record, let authenticated = record.times.authenticated else {
+                return false
+            }
+            return record.now - authenticated <= time
+        }
     }
 
     /// How long the session stays valid if this request is its last use; nil while nothing is stored.
     public var expiresIn: Duration? {
-        guard let record = work.record else { return nil }
-        return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now
+        read { work in
+            guard let record = work.record else { return nil }
+            return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now
+        }
     }
 
     // MARK: Writing
@@ -285,7 +294,8 @@ public final class Session: Sendable {
             of: name,
             after: entries,
             to: record,
-            credential: credential
+            credential: credential,
+            events: events
         )
         do { try mutate { try $0.settle(committed) } } catch let error as SessionError
             where error.code == .closed
@@ -295,18 +305,36 @@ public final class Session: Sendable {
     }
 
     /// Whether the attribute is as this request sees it: stored so, or to be stored so in any case.
-    func isSettled(_ name: String) -> Bool { work.changes.entries(dependentOn: name)?.isEmpty ?? true }
+    func isSettled(_ name: String) -> Bool { read { $0.changes.entries(dependentOn: name)?.isEmpty ?? true } }
 
     /// Whether the handler signed out, whatever there was to end.
-    var isSignOut: Bool { work.isSignOut }
+    var isSignOut: Bool { read(\.isSignOut) }
 
     /// Puts messages back that were taken to be shown: the response shows nothing.
     ///
     /// - Throws: what the closures of updates throw.
     func keepUnshown() throws {
-        var work = self.work
+        var work = read { $0 }
         guard try work.keepUnshown() else { return }
         state.withLock { $0.work = work }
+    }
+
+    /// Takes no change from now on, if there is none to store.
+    ///
+    /// - Parameter policy: may want the secret renewed.
+    /// - Returns: the record, and whether reading it was no use of the session; nil if there is something to store, to
+    ///   end or to send, or no record.
+    func closeUnchanged(_ policy: SessionPolicy) -> (record: SessionRecord, isPassive: Bool)? {
+        let unchanged: (record: SessionRecord, isPassive: Bool)? = state.withLock { state in
+            guard !state.work.isChanged, let record = state.work.record,
+                !policy.isRenewalDue(record.times, now: record.now)
+            else { return nil }
+            state.isClosed = true
+            return (record, state.isPassive)
+        }
+        guard let unchanged else { return nil }
+        endUse()
+        return (use?.kept(unchanged.record) ?? unchanged.record, unchanged.isPassive)
     }
 
     /// Takes no change from now on, and returns what was done.
@@ -338,7 +366,8 @@ public final class Session: Sendable {
     ///   - since: by the clock of `now`, when the user's rights were checked.
     func noteSignIn(_ terms: SessionTerms?, since: SessionInstant?) {
         let clock = ContinuousClock.now
-        let age = since.map { now - $0 + (work.record == nil ? .zero : clock - loaded) }
+        let isStored = read { $0.record != nil }
+        let age = since.map { now - $0 + (isStored ? clock - loaded : .zero) }
         state.withLock { state in
             state.work.signIn = .init(time: clock, terms: terms, checked: age.map { clock - $0 })
             state.generation += 1
@@ -346,12 +375,15 @@ public final class Session: Sendable {
     }
 
     /// Whether the handler signed in or elevated the session: without a new secret that is not done.
-    var isDecisive: Bool { work.changes.isDecisive }
+    var isDecisive: Bool { read(\.changes.isDecisive) }
 
     /// Records the credential that the commit sends to the client.
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }
 
-    private var work: UncommittedSession { state.withLock { $0.work } }
+    /// Looks at the uncommitted session where it is; a copy of it costs more.
+    private func read<Result>(_ look: (borrowing UncommittedSession) -> Result) -> Result {
+        state.withLock { look($0.work) }
+    }
 
     /// Adds an entry to the pending changes.
     private func write(_ entry: PendingChanges.Entry) throws { try mutate { try $0.changes.append(entry) } }
@@ -384,7 +416,13 @@ public final class Session: Sendable {
 
     /// `write` for entries that run no code of the application: they can only fail with a `SessionError`.
     func writeChecked(_ entry: PendingChanges.Entry) throws(SessionError) {
-        do { try write(entry) } catch let error as SessionError { throw error } catch {
+        do {
+            try state.withLock { state in
+                try state.checkOpen()
+                try state.work.changes.append(entry)
+                state.generation += 1
+            }
+        } catch let error as SessionError { throw error } catch {
             throw SessionError(.invalidValue, "The value could not be changed.")
         }
     }

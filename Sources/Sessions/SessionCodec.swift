@@ -100,15 +100,25 @@ package enum SessionCodec {
     }
 
     /// Returns the integer that canonical decimal text stands for, the form in which increments are kept.
-    package static func integer(_ bytes: [UInt8]) -> Int? { integer(bytes[...]) }
+    package static func integer(_ bytes: [UInt8]) -> Int? {
+        unsafe bytes.withUnsafeBytes { unsafe integer($0) }
+    }
 
     /// The same for a part of an array.
     package static func integer(_ bytes: ArraySlice<UInt8>) -> Int? {
-        let isNegative = bytes.first == UInt8(ascii: "-")
-        let digits = isNegative ? bytes.dropFirst() : bytes
-        guard let first = digits.first, first != UInt8(ascii: "0") || bytes.count == 1 else { return nil }
+        unsafe bytes.withUnsafeBytes { unsafe integer($0) }
+    }
+
+    /// The same for bytes that are valid during the call.
+    package static func integer(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        let isNegative = unsafe bytes.first == UInt8(ascii: "-")
+        let start = isNegative ? 1 : 0
+        guard bytes.count > start, unsafe bytes[start] != UInt8(ascii: "0") || bytes.count == 1 else {
+            return nil
+        }
         var number = 0
-        for digit in digits {
+        for index in start..<bytes.count {
+            let digit = unsafe bytes[index]
             guard case 0...9 = digit &- UInt8(ascii: "0") else { return nil }
             let (shifted, isLong) = number.multipliedReportingOverflow(by: 10)
             let value = Int(digit - UInt8(ascii: "0"))

@@ -61,7 +61,6 @@ public final class SessionManager: Sendable {
             policy: policy,
             limits: limits,
             queue: CommitQueue(),
-            events: events,
             mayCreate: mayCreate
         )
         if !cookie.isSecure {
@@ -115,7 +114,7 @@ public final class SessionManager: Sendable {
         let load = try await administer { directory throws(SessionError) in
             try await directory.load(id, of: principal)
         }
-        return try await run(Session(load, credential: nil, commits: commits), body)
+        return try await run(Session(load, credential: nil, commits: commits, events: events), body)
     }
 
     /// Changes the session of a request whose response is already on its way, for example from a streaming
@@ -258,12 +257,12 @@ public final class SessionManager: Sendable {
                 try await endStolen(id, events)
             }
         }
-        return Session(load, credential: credential, commits: commits.reporting(to: events), uses: uses)
+        return Session(load, credential: credential, commits: commits, events: events, uses: uses)
     }
 
     /// Returns the session of a client without a credential.
     func anonymous(_ events: SessionEventSink) -> Session {
-        Session(nil, credential: nil, commits: commits.reporting(to: events))
+        Session(nil, credential: nil, commits: commits, events: events)
     }
 
     /// Closes a session and stores what the handler changed; see `CommitLoop.run`.
@@ -285,7 +284,21 @@ public final class SessionManager: Sendable {
             work,
             credential: session.credential,
             canSetCookie: canSetCookie,
-            mayFollowRevocation: mayFollowRevocation
+            mayFollowRevocation: mayFollowRevocation,
+            events: session.events
+        )
+        if case .send(let credential, _, _) = action { session.committed(credential) }
+        return action
+    }
+
+    /// Closes a session that the handler only read, and restarts its idle timeout if that is due; nil for any other.
+    func commitUnchanged(_ session: Session, canSetCookie: Bool) async -> CookieAction? {
+        guard let (record, isPassive) = session.closeUnchanged(policy) else { return nil }
+        let action = await commits.finish(
+            record,
+            isPassive: isPassive,
+            canSetCookie: canSetCookie,
+            events: session.events
         )
         if case .send(let credential, _, _) = action { session.committed(credential) }
         return action

@@ -135,13 +135,17 @@ public struct SessionPolicy: Hashable, Sendable {
     ///   - times: the session's times.
     ///   - now: the store's time at the read.
     ///   - jitter: 0..<1, so that instances do not touch at the same instant: shortens the wait by up to a
-    ///     quarter.
+    ///     quarter. Drawn only when it matters.
     /// - Returns: false where a touch would be useless because the absolute deadline is nearer anyway.
-    package func isTouchDue(_ times: SessionTimes, now: SessionInstant, jitter: Double) -> Bool {
+    package func isTouchDue(
+        _ times: SessionTimes,
+        now: SessionInstant,
+        jitter: @autoclosure () -> Double
+    ) -> Bool {
         guard times.expiry < times.deadline else { return false }
-        let idle = Double(times.idleTimeout.wholeMilliseconds)
-        let passed = Double((now - times.lastUsed).wholeMilliseconds)
-        return passed >= idle * touchFraction * (1 - jitter / 4)
+        let wait = Double(times.idleTimeout.wholeMilliseconds) * touchFraction
+        let passed = Double(now.milliseconds) - Double(times.lastUsed.milliseconds)
+        return passed >= wait * 0.75 && passed >= wait * (1 - jitter() / 4)
     }
 
     /// Returns whether the secret is old enough to be replaced.

@@ -29,8 +29,7 @@ import Testing
             store: store,
             policy: SessionPolicy(),
             limits: SessionLimits(),
-            queue: queue,
-            events: SessionEventSink(logger: recorder.logger) { [recorder] in recorder.note($0) }
+            queue: queue
         )
         var work = UncommittedSession(record.map { .found($0) })
         try handler(&work)
@@ -38,7 +37,8 @@ import Testing
             work,
             credential: nil,
             canSetCookie: canSetCookie,
-            mayFollowRevocation: false
+            mayFollowRevocation: false,
+            events: SessionEventSink(logger: recorder.logger) { [recorder] in recorder.note($0) }
         )
     }
 

@@ -191,11 +191,7 @@ public struct ReplicatedSessionStore: SessionStore {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(Context.self).presented
         try presented.check(change)
-        let fresh = crypto.token(
-            for: record.id,
-            in: presented.family,
-            generation: presented.family.generation + 1
-        )
+        let fresh = crypto.token(after: change.rotation, of: presented)
         let hashed = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             crypto.encrypt(principal: $0, for: fresh)
         }

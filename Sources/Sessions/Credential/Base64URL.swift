@@ -17,6 +17,7 @@ package enum Base64URL {
     package static func encode(_ bytes: some Collection<UInt8>) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count * 4 + 2) / 3)
+        let alphabet = Self.alphabet
         var buffer: UInt32 = 0
         var bits = 0
         for byte in bytes {
@@ -36,6 +37,7 @@ package enum Base64URL {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count * 3 / 4)
+        let values = Self.values
         var buffer: UInt32 = 0
         var bits = 0
         for letter in text {

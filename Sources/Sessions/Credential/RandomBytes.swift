@@ -16,8 +16,15 @@ enum RandomBytes {
         return key.allSatisfy { $0 == key[0] } ? "all its bytes are the same; use 32 random bytes" : nil
     }
 
-    /// Returns the 8 bytes of a word, the most significant first.
-    static func bytes(of word: UInt64) -> [UInt8] {
-        unsafe withUnsafeBytes(of: word.bigEndian) { unsafe Array($0) }
+    /// Returns the 8 bytes of each word, the most significant first.
+    static func bytes(of words: UInt64...) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(8 * words.count)
+        for word in words {
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+            }
+        }
+        return bytes
     }
 }

@@ -106,6 +106,16 @@ package struct RecordCrypto: Sendable {
         return SessionToken(id: id, secret: random + RandomBytes.bytes(of: tail))
     }
 
+    /// Returns the token of a session after a change: with a new secret only if the change replaces it.
+    package func token(
+        after rotation: SessionChange.Rotation,
+        of presented: PresentedToken
+    ) -> SessionToken {
+        guard rotation != .none else { return presented.token }
+        let (id, family) = (presented.token.id, presented.family)
+        return token(for: id, in: family, generation: family.generation + 1)
+    }
+
     /// Returns the generation of a secret that a record of this family has or had; nil for any other.
     ///
     /// A guess passes once in 2^48 times, which reports a theft that was none and opens nothing.
@@ -119,12 +129,7 @@ package struct RecordCrypto: Sendable {
     }
 
     private func mask(_ random: [UInt8], _ id: SessionID, _ key: [UInt8], _ mac: HMAC<SHA256>) -> UInt64 {
-        var mac = mac
-        mac.update(data: Array("family".utf8))
-        mac.update(data: key)
-        mac.update(data: id.bytes)
-        mac.update(data: random)
-        return mac.finalize().prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        Self.code("family", [key, id.bytes, random], mac)[..<8].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// Returns what stands in the store for a user: 32 bytes.
@@ -176,32 +181,31 @@ package struct RecordCrypto: Sendable {
 
     /// With the secret alone, a writer to the store could encrypt another user's name for a cookie of their own.
     private func principalKey(_ token: SessionToken, _ mac: HMAC<SHA256>) -> SymmetricKey {
-        var mac = mac
-        mac.update(data: Array("name".utf8))
-        mac.update(data: token.secret)
-        return SymmetricKey(data: Array(mac.finalize()))
+        SymmetricKey(data: Self.code("name", [token.secret], mac))
     }
 
     private func hash(_ token: SessionToken, _ mac: HMAC<SHA256>) -> [UInt8] {
-        var mac = mac
-        mac.update(data: Array("token".utf8))
-        mac.update(data: token.id.bytes)
-        mac.update(data: token.secret)
-        return Array(mac.finalize())
+        Self.code("token", [token.id.bytes, token.secret], mac)
     }
 
     private func hash(_ principal: String, _ mac: HMAC<SHA256>) -> [UInt8] {
-        var mac = mac
-        mac.update(data: Array("principal".utf8))
-        mac.update(data: Array(principal.utf8))
-        return Array(mac.finalize())
+        Self.code("principal", [Array(principal.utf8)], mac)
     }
 
     private func tag(_ bytes: [UInt8], _ use: String, _ mac: HMAC<SHA256>) -> [UInt8] {
+        Array(Self.code("log", [Array(use.utf8), [0], bytes], mac)[..<16])
+    }
+
+    /// Returns the code of `use` and the parts, one after the other; what is made for one use fits no other.
+    ///
+    /// Each call into the generic `HMAC` costs as much as hashing a block, so the parts go in at once.
+    private static func code(_ use: String, _ parts: [[UInt8]], _ mac: HMAC<SHA256>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(parts.reduce(use.utf8.count) { $0 + $1.count })
+        bytes += use.utf8
+        for part in parts { bytes += part }
         var mac = mac
-        mac.update(data: Array("log".utf8))
-        mac.update(data: Array(use.utf8) + [0])
         mac.update(data: bytes)
-        return Array(mac.finalize().prefix(16))
+        return unsafe mac.finalize().withUnsafeBytes { unsafe Array($0) }
     }
 }

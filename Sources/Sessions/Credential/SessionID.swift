@@ -25,7 +25,7 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The 16 bytes.
-    package var bytes: [UInt8] { RandomBytes.bytes(of: high) + RandomBytes.bytes(of: low) }
+    package var bytes: [UInt8] { RandomBytes.bytes(of: high, low) }
 
     /// Creates the ID of 16 bytes; nil for any other number of them.
     package init?(bytes: [UInt8]) {

@@ -34,20 +34,19 @@ package struct SessionToken: Sendable, CustomStringConvertible, CustomDebugStrin
 
     /// Reads a cookie value; nil for anything but the exact form, decided before any I/O (R04).
     package init?(_ credential: SessionCredential) {
-        let text = credential.value.utf8
-        guard text.count <= 96 else { return nil }
-        let parts = Array(text).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard (2...3).contains(parts.count), parts[0].count == 22, parts[1].count == 43,
-            let id = Base64URL.decode(parts[0]).flatMap({ SessionID(bytes: $0) }),
-            let secret = Base64URL.decode(parts[1])
+        guard (66...96).contains(credential.value.utf8.count) else { return nil }
+        let text = Array(credential.value.utf8)
+        let dot = UInt8(ascii: ".")
+        guard text[22] == dot, let id = Base64URL.decode(text[..<22]).flatMap({ SessionID(bytes: $0) }),
+            let secret = Base64URL.decode(text[23..<66])
         else { return nil }
-        guard parts.count == 3 else {
+        guard text.count > 66 else {
             self.init(id: id, secret: secret, version: nil)
             return
         }
-        let digits = parts[2]
-        guard (1...18).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }),
-            digits.count == 1 || digits.first != 0x30
+        let digits = text[67...]
+        guard text[66] == dot, (1...18).contains(digits.count),
+            digits.allSatisfy({ (0x30...0x39).contains($0) }), digits.count == 1 || digits.first != 0x30
         else { return nil }
         self.init(id: id, secret: secret, version: digits.reduce(0) { $0 * 10 + Int($1 - 0x30) })
     }

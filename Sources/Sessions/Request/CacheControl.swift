@@ -14,6 +14,14 @@ package enum CacheControl {
         case touched
         /// The response sets or deletes the session cookie, shows a signed-in user, or answers a sign-out.
         case cookieSet
+
+        /// What a response that says nothing itself tells caches.
+        fileprivate var directives: [String] {
+            switch self {
+            case .touched: ["private", "no-cache"]
+            case .cookieSet: ["no-store"]
+            }
+        }
     }
 
     /// Makes the response as private as its exposure demands; a second application changes nothing.
@@ -23,14 +31,23 @@ package enum CacheControl {
     /// handler gave a date, because caches of HTTP/1.0 read nothing else (RFC 9111 §5.3: already expired).
     /// Fields that overrule `Cache-Control` for some caches are removed.
     package static func apply(to headers: inout HTTPFields, exposure: Exposure) {
-        headers.removeAll { overrulesCacheControl($0.name) }
+        if headers.contains(where: { overrulesCacheControl($0.name) }) {
+            headers.removeAll { overrulesCacheControl($0.name) }
+        }
         if headers.contains(.expires) { headers[.expires] = "0" }
-        headers[.vary] = vary(headers[.vary])
-        headers[.cacheControl] = cacheControl(headers[.cacheControl], exposure: exposure)
+        if let existing = headers[.vary] {
+            headers[.vary] = vary(existing)
+        } else {
+            headers.append(HTTPField(name: .vary, value: "Cookie"))
+        }
+        if let existing = headers[.cacheControl] {
+            headers[.cacheControl] = cacheControl(existing, exposure: exposure)
+        } else {
+            headers.append(HTTPField(name: .cacheControl, value: exposure.directives.joined(separator: ", ")))
+        }
     }
 
-    private static func vary(_ existing: String?) -> String {
-        guard let existing else { return "Cookie" }
+    private static func vary(_ existing: String) -> String {
         var isEmpty = true
         for member in members(of: existing) {
             if member == "*" || member == "cookie" { return existing }
@@ -43,13 +60,9 @@ package enum CacheControl {
     ///
     /// Splitting at each comma ignores quoted strings. That is safe here: the worst it does is to find a
     /// restriction in one.
-    private static func cacheControl(_ existing: String?, exposure: Exposure) -> String {
-        var directives =
-            switch exposure {
-            case .touched: ["private", "no-cache"]
-            case .cookieSet: ["no-store"]
-            }
-        for member in members(of: existing ?? "") {
+    private static func cacheControl(_ existing: String, exposure: Exposure) -> String {
+        var directives = exposure.directives
+        for member in members(of: existing) {
             let name = String(decoding: member.utf8.prefix { $0 != UInt8(ascii: "=") }.trimmed, as: UTF8.self)
             if restrictions.contains(name), !directives.contains(name) { directives.append(name) }
         }
@@ -95,7 +108,8 @@ package enum CacheControl {
     /// `Surrogate-Control` (Varnish, Fastly), `Edge-Control` (Akamai), `X-Accel-Expires` (nginx).
     private static func overrulesCacheControl(_ name: HTTPField.Name) -> Bool {
         let name = name.canonicalName
-        return name.hasSuffix("-cache-control")
-            || ["surrogate-control", "edge-control", "x-accel-expires"].contains(name)
+        guard name.utf8.count >= 12 else { return false }
+        return name.hasSuffix("-cache-control") || name == "surrogate-control" || name == "edge-control"
+            || name == "x-accel-expires"
     }
 }

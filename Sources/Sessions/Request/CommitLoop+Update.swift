@@ -12,6 +12,7 @@ extension CommitLoop {
     ///   - entries: what the request has done to the attribute before.
     ///   - record: the session as it was read.
     ///   - credential: what the client presented.
+    ///   - events: reports about the client.
     /// - Returns: what was committed.
     /// - Throws: `.sessionChanged` when the session is over, `.storeUnavailable`, `.conflict`, `.tooLarge`, and what
     ///   `update` throws.
@@ -20,7 +21,8 @@ extension CommitLoop {
         of name: String,
         after entries: [PendingChanges.Entry],
         to record: SessionRecord,
-        credential: SessionCredential?
+        credential: SessionCredential?,
+        events: SessionEventSink
     ) async throws -> CommittedUpdate {
         let value = LastRun<[UInt8]?>()
         var changes = PendingChanges(base: record.attributes)
@@ -62,7 +64,7 @@ extension CommitLoop {
                 remaining: remaining
             )
         } catch {
-            report(error, record.id)
+            report(error, record.id, events)
             throw error
         }
     }

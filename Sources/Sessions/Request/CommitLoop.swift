@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Stores what a handler changed: carries out the steps that a `CommitAttempt` decides on.
-struct CommitLoop: Sendable {
+final class CommitLoop: Sendable {
     let store: any SessionStore
     let policy: SessionPolicy
     let limits: SessionLimits
     let queue: CommitQueue
-    var events: SessionEventSink
-    var mayCreate: (@Sendable (NewSession) async -> Bool)?
+    private let mayCreate: (@Sendable (NewSession) async -> Bool)?
 
-    /// Returns the same for a session about whose client is reported.
-    func reporting(to events: SessionEventSink) -> Self {
-        var loop = self
-        loop.events = events
-        return loop
+    init(
+        store: any SessionStore,
+        policy: SessionPolicy,
+        limits: SessionLimits,
+        queue: CommitQueue,
+        mayCreate: (@Sendable (NewSession) async -> Bool)? = nil
+    ) {
+        self.store = store
+        self.policy = policy
+        self.limits = limits
+        self.queue = queue
+        self.mayCreate = mayCreate
     }
 
     /// Commits and returns what the response must do about the cookie.
@@ -27,6 +33,7 @@ struct CommitLoop: Sendable {
     ///   - credential: what the client presented, if the session was loaded.
     ///   - canSetCookie: false when the response cannot carry a cookie (1xx, 304, already sent).
     ///   - mayFollowRevocation: whether a sign-in came after the revocation that ended the session.
+    ///   - events: reports about the client.
     /// - Returns: what to do about the cookie.
     /// - Throws: `.storeUnavailable`, `.conflict`, `.tooLarge`, `.invalidValue`, `.unsupported`, `.creationRefused`,
     ///   `.noSession`, and what the closures of the handler's updates throw.
@@ -34,7 +41,8 @@ struct CommitLoop: Sendable {
         _ work: UncommittedSession,
         credential: SessionCredential?,
         canSetCookie: Bool,
-        mayFollowRevocation: Bool
+        mayFollowRevocation: Bool,
+        events: SessionEventSink
     ) async throws -> CookieAction {
         var attempt = CommitAttempt(
             work,
@@ -71,26 +79,58 @@ struct CommitLoop: Sendable {
                         in: CommitQueue.Line(record, credential)
                     )
                     step = try attempt.answered(answer, isShared: isShared)
-                case .touch(let record, let isDue): step = attempt.touched(await touch(record, isDue: isDue))
+                case .touch(let record, let isDue):
+                    step = attempt.touched(await touch(record, isDue: isDue, events))
                 case .finish(let action): return action
                 }
             }
         } catch {
             attempt.takeEvents().forEach(events.emit)
-            report(error, attempt.id)
+            report(error, attempt.id, events)
             throw error
         }
     }
 
+    /// Ends a request that changed nothing: what `run` comes to then, without a copy of the session.
+    ///
+    /// One round trip when a touch is due, none otherwise.
+    ///
+    /// - Parameters:
+    ///   - record: the session as it was read.
+    ///   - isPassive: whether the request was no use of the session.
+    ///   - canSetCookie: false when the response cannot carry a cookie.
+    ///   - events: reports about the client.
+    /// - Returns: what to do about the cookie.
+    func finish(
+        _ record: SessionRecord,
+        isPassive: Bool,
+        canSetCookie: Bool,
+        events: SessionEventSink
+    ) async -> CookieAction {
+        guard canSetCookie || record.residence == .server else { return .keep }
+        let isDue =
+            !isPassive && policy.isTouchDue(record.times, now: record.now, jitter: .random(in: 0..<1))
+        guard let credential = await touch(record, isDue: isDue, events), canSetCookie else { return .keep }
+        return .send(
+            credential,
+            remaining: record.times.deadline - record.now,
+            record.times.persistence
+        )
+    }
+
     /// Reports why nothing was committed, unless the reason is the application's own.
-    func report(_ error: any Error, _ id: SessionID?) {
+    func report(_ error: any Error, _ id: SessionID?, _ events: SessionEventSink) {
         guard let error = error as? SessionError, error.code != .sessionChanged else { return }
         let isOutage = [.storeUnavailable, .storeFull].contains(error.code)
         events.emit(SessionEvent(isOutage ? .storeFailed : .refused, id, detail: "commit: \(error)"))
     }
 
     /// Touches the session; a failure is reported as an event and does not fail the request.
-    private func touch(_ record: SessionRecord, isDue: Bool) async -> SessionCredential? {
+    private func touch(
+        _ record: SessionRecord,
+        isDue: Bool,
+        _ events: SessionEventSink
+    ) async -> SessionCredential? {
         do { return try await store.touch(record, isDue: isDue) } catch {
             events.emit(SessionEvent(.touchFailed, record.id, detail: "\(error)"))
             return nil
@@ -129,7 +169,7 @@ struct CommitAttempt: Sendable {
     private let canSetCookie: Bool
     /// Whether the sign-in came after the last end of all the user's sessions that this process knows of.
     private let mayFollowRevocation: Bool
-    private var jitter = 0.0
+    private var jitter: @Sendable () -> Double = { 0 }
     private var attempts = 0
     /// Whether the cookie is to be deleted, if no other is sent.
     private var deletesCookie = false
@@ -160,7 +200,7 @@ struct CommitAttempt: Sendable {
     }
 
     /// Returns the first step; for `jitter` see `SessionPolicy.isTouchDue`.
-    mutating func started(jitter: Double) throws -> Step {
+    mutating func started(jitter: @autoclosure @escaping @Sendable () -> Double) throws -> Step {
         self.jitter = jitter
         guard let record = work.signedOut else {
             // Nothing of this client is alive, or there is a newer cookie on its way, whose session must not go on.
@@ -289,7 +329,7 @@ struct CommitAttempt: Sendable {
 
     private func touch(_ record: SessionRecord) -> Step {
         guard canSetCookie || record.residence == .server else { return .finish(.keep) }
-        let isDue = !work.isPassive && policy.isTouchDue(record.times, now: record.now, jitter: jitter)
+        let isDue = !work.isPassive && policy.isTouchDue(record.times, now: record.now, jitter: jitter())
         return .touch(record, isDue: isDue)
     }
 

@@ -228,6 +228,9 @@ struct UncommittedSession: Sendable {
         if record == nil { freshID = SessionID() }
     }
 
+    /// Whether there is anything to store, to end or to send.
+    var isChanged: Bool { !changes.isEmpty || isSignOut || signedOut != nil || unsent != nil }
+
     /// The user who is signed in, as this request sees it.
     var principal: String? {
         if case .signIn(let principal, _) = changes.rotation { return principal }

@@ -7,8 +7,10 @@ struct RequestIdentity: Sendable {
     /// The request that the current task works for, if its adapter says so.
     @TaskLocal static var current: RequestIdentity?
 
+    private static let last = Atomic<UInt64>(0)
+
     /// Nil where the adapter does not say which tasks work for it.
-    var number: UInt64? = UInt64.random(in: .min ... .max)
+    var number: UInt64? = last.wrappingAdd(1, ordering: .relaxed).newValue
     let began = ContinuousClock.now
 }
 

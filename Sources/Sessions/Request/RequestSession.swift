@@ -18,12 +18,12 @@ public final class RequestSession: Sendable {
     /// The manager behind this request, for lists and revocations.
     public let manager: SessionManager
     private let request: HTTPRequest
-    private let cookies: SessionCookie.Lookup
     private let events: SessionEventSink
     private let state = Mutex(State())
     private let announced = RequestIdentity()
 
     private struct State {
+        var cookies: SessionCookie.Lookup?
         var session: Session?
         /// The handler asked for the session, even if the store could not be reached.
         var isTouched = false
@@ -32,7 +32,7 @@ public final class RequestSession: Sendable {
         var isAnnounced = false
     }
 
-    /// Reads the session cookie of a request and nothing else: no I/O until the handler asks for the session.
+    /// Reads nothing until the handler asks for the session.
     ///
     /// Host and path tell which other cookies of the session's name the browser may hold, the method whether
     /// a change may be dropped and whether the response shows anything, and the scheme whether a `Secure` cookie can
@@ -51,7 +51,16 @@ public final class RequestSession: Sendable {
         self.manager = manager
         self.request = request
         events = manager.events.about(client)
-        cookies = manager.cookie.read(request.headerFields, isDivided: manager.store.dividesCookie)
+    }
+
+    /// What the request says about the session cookie, read once.
+    private var cookies: SessionCookie.Lookup {
+        state.withLock { state in
+            if let known = state.cookies { return known }
+            let cookies = manager.cookie.read(request.headerFields, isDivided: manager.store.dividesCookie)
+            state.cookies = cookies
+            return cookies
+        }
     }
 
     /// The method promises to change nothing.
@@ -155,7 +164,13 @@ public final class RequestSession: Sendable {
             return
         }
         if !isShown(response.status) { try session.keepUnshown() }
-        let action = try await commit(session, response.status)
+        let canSetCookie = SessionCookie.isPermitted(on: response.status)
+        let action: CookieAction
+        if let unchanged = await manager.commitUnchanged(session, canSetCookie: canSetCookie) {
+            action = unchanged
+        } else {
+            action = try await commit(session, canSetCookie: canSetCookie)
+        }
         if case .dropped = action, !isSafe || session.isDecisive { throw SessionError.sessionChanged }
         write(try fields(for: action), of: action, session, to: &response)
     }
@@ -219,8 +234,7 @@ public final class RequestSession: Sendable {
             && request.method != .head
     }
 
-    private func commit(_ session: Session, _ status: HTTPResponse.Status) async throws -> CookieAction {
-        let canSetCookie = SessionCookie.isPermitted(on: status)
+    private func commit(_ session: Session, canSetCookie: Bool) async throws -> CookieAction {
         do {
             return try await manager.commit(session, canSetCookie: canSetCookie, of: identity) ?? .keep
         } catch let error as SessionError
@@ -246,6 +260,7 @@ public final class RequestSession: Sendable {
     }
 
     private func load() async throws(SessionError) -> Session {
+        let cookies = cookies
         switch cookies.value {
         case .absent: break
         case .value(let value): return try await manager.load(SessionCredential(value), events)
@@ -258,6 +273,7 @@ public final class RequestSession: Sendable {
     }
 
     private func fields(for action: CookieAction) throws(SessionError) -> [String] {
+        let cookies = cookies
         let fields: [String]
         switch action {
         case .keep, .dropped:

@@ -17,6 +17,11 @@ final class SessionUse: Sendable {
 
     var record: SessionRecord { state.withLock { $0.record } }
 
+    /// How long the session lives from the moment at which it was read, if it is not used again.
+    var millisecondsLeft: Int64 {
+        state.withLock { $0.record.times.expiry.milliseconds - $0.record.now.milliseconds }
+    }
+
     /// Restarts the idle timeout; see `Session.keepAlive`.
     func keepAlive() async throws(SessionError) {
         let record = record
@@ -29,8 +34,8 @@ final class SessionUse: Sendable {
 
     /// Returns the record of this use as a store has to see it after that.
     func kept(_ record: SessionRecord) -> SessionRecord {
-        let kept = state.withLock { $0 }
-        guard record.id == kept.record.id, let context = kept.context else { return record }
+        let context = state.withLock { $0.record.id == record.id ? $0.context : nil }
+        guard let context else { return record }
         var record = record
         record.storeContext = context
         return record
@@ -60,12 +65,16 @@ final class SessionUses: Sendable {
 
     /// Begins to keep a session alive until `end`.
     func begin(_ use: SessionUse) {
-        let record = use.record
-        let left = record.times.expiry - record.now
+        let left = use.millisecondsLeft
         let now = ContinuousClock.now
+        let due = now + .milliseconds(left / 2)
         state.withLock { state in
-            state.entries[ObjectIdentifier(use)] = Entry(use: use, expires: now + left, due: now + left / 2)
-            schedule(now + left / 2, &state)
+            state.entries[ObjectIdentifier(use)] = Entry(
+                use: use,
+                expires: now + .milliseconds(left),
+                due: due
+            )
+            schedule(due, &state)
         }
     }
 

@@ -10,6 +10,8 @@ final class TransportCheck: Sendable {
     private struct Said {
         var development = false
         var dropped = false
+        /// The last authority that is this machine, so that it is not taken apart for each request.
+        var loopback: String?
     }
 
     private let events: SessionEventSink
@@ -25,9 +27,11 @@ final class TransportCheck: Sendable {
     ///   - isSent: whether the response carries the cookie.
     func note(_ request: HTTPRequest, _ cookie: SessionCookie, isSent: Bool) {
         if !cookie.isSecure {
-            guard !said.withLock({ $0.development }), let host = Self.host(request),
-                !Self.isLoopback(host)
-            else { return }
+            let isChecked = said.withLock { said in
+                said.development || said.loopback != nil && said.loopback == request.authority
+            }
+            guard !isChecked, let host = Self.host(request) else { return }
+            guard !Self.isLoopback(host) else { return said.withLock { $0.loopback = request.authority } }
             once(
                 \.development,
                 "the session cookie is not Secure and a request came to a host other than loopback: anyone on the network can take over its sessions; use the default cookie and TLS"

@@ -126,11 +126,7 @@ public final class MemorySessionStore: SessionDirectory {
         let presented = try record.context(PresentedToken.self)
         try presented.check(change)
         let now = now()
-        let fresh = crypto.token(
-            for: record.id,
-            in: presented.family,
-            generation: presented.family.generation + 1
-        )
+        let fresh = crypto.token(after: change.rotation, of: presented)
         let since = change.notRevokedSince
         let change = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             Array($0.utf8)
