@@ -123,7 +123,7 @@ public struct RedisSessionStore: SessionStore {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
         try presented.check(change)
-        let fresh = crypto.token(after: change.rotation, of: presented)
+        let fresh = crypto.token(of: presented, isReplaced: change.rotation != .none)
         var entry: ListedSignIn?
         if case .signIn(let principal, _) = change.rotation {
             entry = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)

@@ -118,6 +118,7 @@ struct FixtureApp: AsyncParsableCommand {
         router.add(middleware: InstanceHeader(name: instance))
         // Middleware works for the routes that come after it: a handler without sessions, for benchmarks.
         router.get("/bare") { _, _ in json(["ok": .bool(true)]) }
+        if let redis = backend.redis { addUnmanagedRead(to: router, redis, prefix: prefix) }
         router.add(middleware: SessionsMiddleware(sessions))
         let drain = GracefulDrain(notice: .seconds(noticeSeconds))
         addRoutes(to: router, limits: sessions.limits, drain: drain, hold: backend.hold)

@@ -5,6 +5,7 @@ import GracefulDrain
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
+import RedisSessions
 import Synchronization
 
 /// The routes that test programs rely on: parameters in the query, JSON in the answer.
@@ -26,6 +27,19 @@ func addRoutes(
         guard let hold else { throw SessionError(.unsupported, "This store has no local copies.") }
         try await hold(.milliseconds(try request.integer("ms")))
         return json(["ok": .bool(true)])
+    }
+}
+
+/// Sends what a read of the session sends, without the session: what of a read's cost is the client's, for benchmarks.
+func addUnmanagedRead(to router: Router<BasicSessionsRequestContext>, _ redis: RedisClient, prefix: String) {
+    router.get("/unmanaged") { request, _ in
+        let cookie = request.headers[.cookie] ?? ""
+        let id = cookie.split(separator: "=").last?.split(separator: ".").first ?? ""
+        let key = "\(prefix):s:{\(id)}"
+        let replies = try await redis.send([
+            RedisCommand("HGETALL", key, readOnly: true), RedisCommand("PTTL", key, readOnly: true),
+        ])
+        return json(["has": .bool(replies[0].count > 0)])
     }
 }
 

@@ -11,6 +11,8 @@ import ServiceLifecycle
 struct Backend {
     let store: any SessionStore
     var services: [any Service] = []
+    /// The client, where the store keeps the sessions in Redis alone.
+    var redis: RedisClient?
     /// Makes an instance with local copies hear of nothing for a while; nil for other stores.
     var hold: (@Sendable (Duration) async throws -> Void)?
 
@@ -21,6 +23,7 @@ struct Backend {
         case .redis:
             let redis = try Self.client(app, logger)
             services = [redis]
+            self.redis = redis
             store = try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
         case .sealedRevocable:
             let redis = try Self.client(app, logger)

@@ -191,7 +191,7 @@ public struct ReplicatedSessionStore: SessionStore {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(Context.self).presented
         try presented.check(change)
-        let fresh = crypto.token(after: change.rotation, of: presented)
+        let fresh = crypto.token(of: presented, isReplaced: change.rotation != .none)
         let hashed = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             crypto.encrypt(principal: $0, for: fresh)
         }

@@ -5,7 +5,10 @@ enum RandomBytes {
     /// Draws `8 * words` bytes.
     static func draw(words: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<words).flatMap { _ in bytes(of: generator.next()) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(8 * words)
+        for _ in 0..<words { append(generator.next(), to: &bytes) }
+        return bytes
     }
 
     /// Returns what shows that a key did not come from a random generator; nil when nothing does (R62).
@@ -16,15 +19,10 @@ enum RandomBytes {
         return key.allSatisfy { $0 == key[0] } ? "all its bytes are the same; use 32 random bytes" : nil
     }
 
-    /// Returns the 8 bytes of each word, the most significant first.
-    static func bytes(of words: UInt64...) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(8 * words.count)
-        for word in words {
-            for shift in stride(from: 56, through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
-            }
+    /// Appends the 8 bytes of a word, the most significant first.
+    static func append(_ word: UInt64, to bytes: inout [UInt8]) {
+        for shift in stride(from: 56, through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
         }
-        return bytes
     }
 }

@@ -101,17 +101,14 @@ package struct RecordCrypto: Sendable {
         in family: SecretFamily,
         generation: Int
     ) -> SessionToken {
-        let random = RandomBytes.draw(words: 3)
-        let tail = mask(random, id, family.key, macs[0]) ^ UInt64(generation)
-        return SessionToken(id: id, secret: random + RandomBytes.bytes(of: tail))
+        var secret = RandomBytes.draw(words: 3)
+        RandomBytes.append(mask(secret, id, family.key, macs[0]) ^ UInt64(generation), to: &secret)
+        return SessionToken(id: id, secret: secret)
     }
 
-    /// Returns the token of a session after a change: with a new secret only if the change replaces it.
-    package func token(
-        after rotation: SessionChange.Rotation,
-        of presented: PresentedToken
-    ) -> SessionToken {
-        guard rotation != .none else { return presented.token }
+    /// Returns the token of a session after a change: with a new secret if that is to be replaced.
+    package func token(of presented: PresentedToken, isReplaced: Bool) -> SessionToken {
+        guard isReplaced else { return presented.token }
         let (id, family) = (presented.token.id, presented.family)
         return token(for: id, in: family, generation: family.generation + 1)
     }
@@ -129,7 +126,7 @@ package struct RecordCrypto: Sendable {
     }
 
     private func mask(_ random: [UInt8], _ id: SessionID, _ key: [UInt8], _ mac: HMAC<SHA256>) -> UInt64 {
-        Self.code("family", [key, id.bytes, random], mac)[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        Self.code("family", key, id, random, mac)[..<8].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// Returns what stands in the store for a user: 32 bytes.
@@ -181,29 +178,37 @@ package struct RecordCrypto: Sendable {
 
     /// With the secret alone, a writer to the store could encrypt another user's name for a cookie of their own.
     private func principalKey(_ token: SessionToken, _ mac: HMAC<SHA256>) -> SymmetricKey {
-        SymmetricKey(data: Self.code("name", [token.secret], mac))
+        SymmetricKey(data: Self.code("name", [], nil, token.secret, mac))
     }
 
     private func hash(_ token: SessionToken, _ mac: HMAC<SHA256>) -> [UInt8] {
-        Self.code("token", [token.id.bytes, token.secret], mac)
+        Self.code("token", [], token.id, token.secret, mac)
     }
 
     private func hash(_ principal: String, _ mac: HMAC<SHA256>) -> [UInt8] {
-        Self.code("principal", [Array(principal.utf8)], mac)
+        Self.code("principal", [], nil, Array(principal.utf8), mac)
     }
 
     private func tag(_ bytes: [UInt8], _ use: String, _ mac: HMAC<SHA256>) -> [UInt8] {
-        Array(Self.code("log", [Array(use.utf8), [0], bytes], mac)[..<16])
+        Array(Self.code("log", Array(use.utf8) + [0], nil, bytes, mac)[..<16])
     }
 
-    /// Returns the code of `use` and the parts, one after the other; what is made for one use fits no other.
+    /// Returns the code of the parts, one after the other; what is made for one use fits no other.
     ///
     /// Each call into the generic `HMAC` costs as much as hashing a block, so the parts go in at once.
-    private static func code(_ use: String, _ parts: [[UInt8]], _ mac: HMAC<SHA256>) -> [UInt8] {
+    private static func code(
+        _ use: String,
+        _ context: [UInt8],
+        _ id: SessionID?,
+        _ content: [UInt8],
+        _ mac: HMAC<SHA256>
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(parts.reduce(use.utf8.count) { $0 + $1.count })
+        bytes.reserveCapacity(use.utf8.count + context.count + 16 + content.count)
         bytes += use.utf8
-        for part in parts { bytes += part }
+        bytes += context
+        id?.append(to: &bytes)
+        bytes += content
         var mac = mac
         mac.update(data: bytes)
         return unsafe mac.finalize().withUnsafeBytes { unsafe Array($0) }

@@ -25,7 +25,18 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The 16 bytes.
-    package var bytes: [UInt8] { RandomBytes.bytes(of: high, low) }
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        append(to: &bytes)
+        return bytes
+    }
+
+    /// Appends the 16 bytes.
+    package func append(to bytes: inout [UInt8]) {
+        RandomBytes.append(high, to: &bytes)
+        RandomBytes.append(low, to: &bytes)
+    }
 
     /// Creates the ID of 16 bytes; nil for any other number of them.
     package init?(bytes: [UInt8]) {

@@ -126,7 +126,7 @@ public final class MemorySessionStore: SessionDirectory {
         let presented = try record.context(PresentedToken.self)
         try presented.check(change)
         let now = now()
-        let fresh = crypto.token(after: change.rotation, of: presented)
+        let fresh = crypto.token(of: presented, isReplaced: change.rotation != .none)
         let since = change.notRevokedSince
         let change = HashedChange(change, fresh: fresh, principal: record.principal, crypto) {
             Array($0.utf8)
