@@ -64,8 +64,8 @@ test: build ## Every test; FILTER=name for some.
 ifdef FILTER
 	swift test --skip-build --filter '$(FILTER)'
 else
-	swift test --skip-build --skip '^(HiredisTests|FixtureTests)\.'
-	swift test --skip-build --filter '^HiredisTests\.'
+	swift test --skip-build --skip '^(AllocationTests|HiredisTests|FixtureTests)\.'
+	swift test --skip-build --filter '^(AllocationTests|HiredisTests)\.'
 	swift test --skip-build --filter '^FixtureTests\.'
 endif
 

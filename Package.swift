@@ -151,9 +151,16 @@ let package = Package(
         ),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
+            name: "AllocationTests",
+            dependencies: [
+                "AllocationCounter", "RedisSessions", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]
+        ),
+        .testTarget(
             name: "HiredisTests",
             dependencies: [
-                "AllocationCounter", "Hiredis", "TestSupport",
+                "Hiredis", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

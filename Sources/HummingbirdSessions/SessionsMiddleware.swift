@@ -21,7 +21,7 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
     ///   - context: the type of the context.
     ///   - client: returns the client's address, for events and `SessionManager.mayCreate`: behind a proxy that you
     ///     trust, what it says in a field such as `X-Forwarded-For`. By default the other end of the connection, where
-    ///     the context is a `RemoteAddressRequestContext` (`BasicSessionsRequestContext` is one).
+    ///     the context keeps that (`BasicSessionsRequestContext` and every `RemoteAddressRequestContext` do).
     public init(
         _ sessions: SessionManager,
         context: Context.Type = Context.self,
@@ -47,7 +47,7 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
             let address = client(request, context)
             requestSession = RequestSession(request.head, manager: sessions, client: address)
         } else {
-            let address = (context as? any RemoteAddressRequestContext)?.remoteAddress
+            let address = context.remoteAddress
             requestSession = RequestSession(request.head, manager: sessions, client: address?.ipAddress)
         }
         var context = context

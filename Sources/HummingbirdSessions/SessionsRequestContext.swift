@@ -11,6 +11,13 @@ public import Sessions
 public protocol SessionsRequestContext: RequestContext {
     /// Set by `SessionsMiddleware`; start with nil.
     var requestSession: RequestSession? { get set }
+    /// The other end of the connection, for events and `SessionManager.mayCreate`; nil, unless the context has it.
+    var remoteAddress: SocketAddress? { get }
+}
+
+extension SessionsRequestContext {
+    /// Nil: the context does not keep it.
+    public var remoteAddress: SocketAddress? { nil }
 }
 
 extension SessionsRequestContext {

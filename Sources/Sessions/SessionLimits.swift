@@ -39,6 +39,11 @@ public struct SessionLimits: Hashable, Sendable {
         }
     }
 
+    /// Whether so many attributes and bytes are allowed whatever was there before.
+    package func allow(_ size: (attributes: Int, bytes: Int)) -> Bool {
+        size.attributes <= attributes && size.bytes <= bytes
+    }
+
     package func check(_ attributes: [String: [UInt8]], replacing old: [String: [UInt8]]) throws(SessionError)
     {
         let count = Self.counted(attributes).count

@@ -10,7 +10,8 @@ public struct SessionPolicy: Hashable, Sendable {
     /// How long a session may lie unused; for a session that was made under a longer one, this one counts.
     ///
     /// Default 30 minutes. A mere read moves the deadline when a tenth of this has passed, so that reads cost no write; the
-    /// session may therefore end up to a tenth early, never late.
+    /// session may therefore end up to a tenth early, never late. With `RedisSessionStore` a write moves it when a
+    /// thousandth has passed.
     public var idleTimeout: Duration
     /// How long the session of a visitor may lie unused who stored something once.
     ///

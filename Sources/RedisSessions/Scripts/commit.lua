@@ -14,6 +14,7 @@ if absence then return {'gone', absence} end
 if not is_valid or (is_user and rotation ~= '') then return {'gone', 'superseded'} end
 -- A write without the secret is not a use.
 local last_use = is_user and used or now
+if rotation ~= '' then read_rest() end
 
 local first = 15 + tonumber(kept_count)
 local conflict = false
@@ -32,7 +33,7 @@ end
 if conflict then return {'conflict', redis.call('HGETALL', key), ttl} end
 
 -- All reads come before the first write, and each kind of write is used once before the record changes, so that a missing right
--- or a full Redis stops the script before it has changed anything but the last use.
+-- or a full Redis stops the script before it has changed anything that is not put back.
 local sets, dropped, added, before = {}, {}, {}, {}
 for i = first, #ARGV, 3 do
     if ARGV[i] == 's' then
@@ -53,17 +54,32 @@ end
 if #added > 1 then
     for _, i in ipairs(added) do before[ARGV[i + 1]] = redis.call('HGET', key, ARGV[i + 1]) end
 end
-local old_idle = idle
+local old_version, old_idle = version, idle
+version = string.format('%.0f', version + 1)
 idle = tonumber(idle_timeout) or idle
+local changed = {'@version', version}
+-- A use within a thousandth of the timeout after the last one moves nothing.
+local is_due = rotation ~= '' or idle ~= old_idle or last_use - used >= idle / 1000
+if is_due then changed = {'@version', version, '@used', last_use, '@idle', idle} end
 -- The first write is one that a full Redis refuses: it does not ask again once a script has written.
-redis.call('HSET', key, '@used', last_use, '@idle', idle)
-redis.call('PEXPIRE', key, math.min(last_use + idle, deadline) - now)
-if #dropped > 0 or #added > 1 or rotation ~= '' then redis.call('HDEL', key, '') end
--- Additions alone can fail from here on; what was changed before the failure is put back.
+redis.call('HSET', key, unpack(changed))
+-- What was changed before a failure is put back.
+local function failed(answer)
+    if type(answer) ~= 'table' or not answer.err then return false end
+    redis.call('HSET', key, '@version', old_version, '@used', used_text, '@idle', old_idle)
+    return true
+end
+if is_due then
+    local answer = redis.pcall('PEXPIRE', key, math.min(last_use + idle, deadline) - now)
+    if failed(answer) then return answer end
+end
+if #dropped > 0 or #added > 1 or rotation ~= '' then
+    local answer = redis.pcall('HDEL', key, '')
+    if failed(answer) then return answer end
+end
 for _, i in ipairs(added) do
     local sum = redis.pcall('HINCRBY', key, ARGV[i + 1], ARGV[i + 2])
-    if type(sum) == 'table' and sum.err then
-        redis.call('HSET', key, '@used', used_text, '@idle', old_idle)
+    if failed(sum) then
         for field, old in pairs(before) do
             if old then redis.call('HSET', key, field, old) else redis.call('HDEL', key, field) end
         end
@@ -72,8 +88,6 @@ for _, i in ipairs(added) do
     end
 end
 for _, field in ipairs(dropped) do redis.call('HDEL', key, field) end
-version = version + 1
-sets[#sets + 1], sets[#sets + 2] = '@version', string.format('%.0f', version)
 -- Lua passes some thousand arguments at a time.
 for i = 1, #sets, 1000 do redis.call('HSET', key, unpack(sets, i, math.min(i + 999, #sets))) end
 local rotated = 0
@@ -100,4 +114,4 @@ if rotation == 'signin' or rotation == 'elevate' or (rotation == 'renew' and is_
         if principal then redis.call('HSET', key, '@old-principal', principal, '@principal', new_principal) end
     end
 end
-return {'ok', version, rotated, deadline - now}
+return {'ok', tonumber(version), rotated, deadline - now}

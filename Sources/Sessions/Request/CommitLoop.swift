@@ -284,7 +284,9 @@ struct CommitAttempt: Sendable {
         let operations = work.changes.operations
         guard !operations.isEmpty || rotation != .none else { return touch(record) }
         guard canSetCookie || record.residence == .server else { throw unsupported("it was not changed") }
-        if !operations.isEmpty { try limits.check(work.changes.attributes, replacing: record.attributes) }
+        if !operations.isEmpty, !limits.allow(work.changes.bound) {
+            try limits.check(work.changes.attributes, replacing: record.attributes)
+        }
         var change = SessionChange(
             operations: operations,
             needsVersion: work.changes.dependsOnBase,

@@ -70,6 +70,20 @@ struct PendingChanges: Sendable {
         return all
     }
 
+    /// The most attributes and bytes that there may be, counted without putting them together.
+    var bound: (attributes: Int, bytes: Int) {
+        var bytes = SessionLimits.size(of: base)
+        for (name, operation) in operations {
+            switch operation {
+            case .set(let value): bytes += name.utf8.count + value.count
+            // Twenty characters hold every integer.
+            case .increment: bytes += name.utf8.count + 20
+            case .remove: break
+            }
+        }
+        return (base.count + operations.count, bytes)
+    }
+
     /// Applies an entry and records it; changes nothing when it throws.
     mutating func append(_ entry: Entry) throws {
         try apply(entry)
