@@ -133,7 +133,7 @@ extension BenchPage {
     var stores: String {
         guard !results.stores.cases.isEmpty else { return "" }
         let colours: [HTTPRoute: String] = [
-            .bare: "floor", .none: "part-client", .read: "backend", .write: "client",
+            .bare: "floor", .none: "part-client", .unmanaged: "floor", .read: "backend", .write: "client",
             .signIn: "synchronization",
         ]
         func bars(

@@ -10,10 +10,10 @@ struct BenchPlan: Sendable {
 
     /// - Parameters:
     ///   - isQuick: whether to measure the most important part only.
-    ///   - stores: the stores to measure; empty for those that belong to the plan.
+    ///   - stores: the stores to measure; empty for all.
     init(isQuick: Bool, stores: [String] = []) {
         self.isQuick = isQuick
-        self.stores = !stores.isEmpty ? stores : isQuick ? ["redis", "memory"] : Self.allStores
+        self.stores = stores.isEmpty ? Self.allStores : stores
     }
 
     var clientRounds: Int { isQuick ? 5 : 7 }
@@ -21,8 +21,11 @@ struct BenchPlan: Sendable {
     var clientSeconds: Double { isQuick ? 0.25 : 0.35 }
     let callers = [1, 16, 64, 256]
 
-    /// Two more at 64 connections.
-    var httpRounds: Int { isQuick ? 2 : 3 }
+    /// Rounds of the requests of one store; more at 64 connections, of which the ratios are taken.
+    func httpRounds(_ store: String, isPrincipal: Bool) -> Int {
+        if isQuick { return isPrincipal && store == "redis" ? 4 : 2 }
+        return isPrincipal ? 5 : 3
+    }
     /// `wrk` takes whole seconds.
     var wrkSeconds: Int { 1 }
     let connections = [1, 64, 256]
@@ -62,6 +65,7 @@ struct BenchPlan: Sendable {
         connections.flatMap { connections in
             HTTPRoute.allCases.compactMap { route in
                 let isExtra = connections != 64
+                if route == .unmanaged, isExtra || store != "redis" { return nil }
                 if isQuick, isExtra, store != "redis" || route == .signIn || route == .bare { return nil }
                 return HTTPCase(server: store, route: route, connections: connections)
             }

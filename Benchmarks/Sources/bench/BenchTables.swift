@@ -63,6 +63,19 @@ struct BenchTables: Sendable {
             [Self.micros(above(.read)), Self.micros(above(.write))]
         )
         add(
+            "the client's part of a read, and the session layer's",
+            [
+                Self.micros(above(.unmanaged)),
+                Self.micros(above(.read).flatMap { read in above(.unmanaged).map { read - $0 } }),
+            ]
+        )
+        add(
+            "a read without a session over /none",
+            [
+                Self.number(results.httpRatio("redis", .unmanaged, over: .none))
+            ]
+        )
+        add(
             "Redis CPU per request, read / read and write",
             [HTTPRoute.read, .write].map { Self.micros(results.http("redis", $0)?.median(\.redis)) }
         )

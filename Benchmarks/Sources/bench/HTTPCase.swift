@@ -6,6 +6,8 @@ enum HTTPRoute: String, Sendable, CaseIterable {
     case bare
     /// A handler under it that does not use the session.
     case none
+    /// A handler outside of it that sends the commands of a read: what of a read is the Redis client's.
+    case unmanaged = "read without a session"
     case read
     /// Reads the session and adds 1 to a counter.
     case write = "read and write"
@@ -55,6 +57,7 @@ struct Routes: Sendable {
 
     var bare = Route.get("/bare")
     var none = Route.get("/none")
+    var unmanaged = Route.get("/unmanaged")
     var read: Route
     var write: Route
     /// Has `%d` for the user's number.
@@ -70,6 +73,7 @@ struct Routes: Sendable {
         switch route {
         case .bare: bare
         case .none: none
+        case .unmanaged: unmanaged
         case .read: read
         case .write: write
         case .signIn: signIn

@@ -24,7 +24,7 @@ struct StoresBenchmark: Sendable {
                 let application = try await Fixture.start(store, arguments: arguments)
                 do {
                     let ready = try await application.prepared(sessions: plan.sessions, wrk)
-                    for route in HTTPRoute.allCases {
+                    for route in HTTPRoute.allCases where route != .unmanaged {
                         let item = HTTPCase(server: store, route: route, connections: 1)
                         result.sent[item] = try await ready.commandsSent(route)
                     }
@@ -34,7 +34,7 @@ struct StoresBenchmark: Sendable {
                         guard !cases.isEmpty else { continue }
                         result.cases += await interleaved(
                             cases,
-                            rounds: plan.httpRounds + (isPrincipal ? 2 : 0),
+                            rounds: plan.httpRounds(store, isPrincipal: isPrincipal),
                             "\(store)\(isPrincipal ? "" : ", 1 and 256 connections")",
                             progress
                         ) { item in
