@@ -222,6 +222,24 @@ extension Topologies {
             await server.close()
         }
 
+        @Test func `a released client closes its connections`() async throws {
+            let cluster = try await shared.value
+            var configuration = try RedisConfiguration(url: cluster.url)
+            configuration.clientName = "released"
+            var redis: RedisClient? = RedisClient(configuration)
+            _ = try await redis?.send(["a", "b", "c"].map { RedisCommand("GET", $0) })
+            #expect(redis?.statistics.connects == 6)
+            redis = nil
+            let isGone = await poll(seconds: 5) {
+                for node in cluster.primaries {
+                    guard let list = try? await node.admin("CLIENT", "LIST"), !list.contains("name=released")
+                    else { return false }
+                }
+                return true
+            }
+            #expect(isGone)
+        }
+
         @Test func `run connects to all primaries in advance`() async throws {
             try await withCluster(try await shared.value) { redis, _ in
                 let running = Task { try await redis.run() }

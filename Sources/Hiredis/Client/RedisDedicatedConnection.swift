@@ -115,7 +115,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
         if case .failure(let error) = answer, error.code == .cancelled { counters.abandoned.add() }
         let replies = try answer.get()
         for reply in replies.all where reply.isError("REDIRECT ") {
-            if let error = reply.error { connector.redirected(error) }
+            if let error = reply.error { connector.refused(error) }
         }
         return replies
     }

@@ -46,10 +46,9 @@ final class RedisNode: RequestSender {
     /// Replaces all connections, if the server is not at this address any more.
     func move(to address: RedisAddress) {
         guard connector.lastAddress != address else { return }
-        connector.peers.refused(
-            RedisError(.connection, .notSent, "the sentinels name another primary"),
-            by: nil
-        )
+        let error = RedisError(.connection, .notSent, "the sentinels name another primary")
+        connector.refused(error)
+        connector.peers.refused(error, by: nil)
     }
 
     /// Closes all connections after the replies to commands in flight; later commands fail with `closed`.

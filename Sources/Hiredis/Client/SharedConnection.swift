@@ -123,7 +123,7 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     }
 
     func refused(_ error: RedisError) {
-        connector.redirected(error)
+        connector.refused(error)
         guard let replacement = replace(error) else { return }
         connector.replaced(error, isFirst: replacement.isFirst)
         connector.peers.refused(error, by: self)

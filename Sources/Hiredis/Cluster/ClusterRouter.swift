@@ -193,11 +193,17 @@ final class ClusterRouter: NodeObserver {
             options.cancellation
         ) { waiter in
             waiter.park()
-            let isClosed = state.withLock { state in
+            let failure = state.withLock { state -> RedisError? in
+                if state.isClosed { return Self.closed }
+                state.waiters.removeAll(where: \.isFinished)
+                guard state.waiters.count < configuration.limits.waiters else {
+                    counters.overloaded.add()
+                    return RedisError(.overloaded, .notSent, "too many callers wait for the cluster")
+                }
                 state.waiters.append(waiter)
-                return state.isClosed
+                return nil
             }
-            if isClosed { waiter.finish(.failure(Self.closed)) } else { refresh() }
+            if let failure { waiter.finish(.failure(failure)) } else { refresh() }
         }
         try answer.get()
     }

@@ -164,13 +164,12 @@ final class Connector: Sendable {
     /// The address to which the last attempt to connect led.
     var lastAddress: RedisAddress? { last.withLock(\.self) }
 
-    /// Takes the address from the error of a replica that names its primary (`REDIRECT`), for the connections to
-    /// come; when it does not lead to a server, the next attempt uses the configuration again.
-    func redirected(_ error: RedisError) {
-        guard observer == nil, error.prefix == "REDIRECT", let text = error.serverMessage?.dropFirst(9),
-            let address = RedisAddress(text, announcedBy: configuration.address)
-        else { return }
-        named.withLock { $0 = address }
+    /// Notes that the server is the wrong one, for the connections to come: a replica may have named its primary
+    /// (`REDIRECT`). When that address does not lead to a server, the next attempt uses the configuration again.
+    func refused(_ error: RedisError) {
+        let text = error.prefix == "REDIRECT" ? error.serverMessage?.dropFirst("REDIRECT ".count) : nil
+        let address = text.flatMap { RedisAddress($0, announcedBy: configuration.address) }
+        named.withLock { $0 = observer == nil ? address : nil }
     }
 
     private func context(on eventLoop: any EventLoop) -> EventLoopFuture<NIOSSLContext?> {
