@@ -164,8 +164,9 @@ final class Connector: Sendable {
     /// The address to which the last attempt to connect led.
     var lastAddress: RedisAddress? { last.withLock(\.self) }
 
-    /// Notes that the server is the wrong one, for the connections to come: a replica may have named its primary
-    /// (`REDIRECT`). When that address does not lead to a server, the next attempt uses the configuration again.
+    /// Notes that the server is the wrong one, and the primary that a replica has named (`REDIRECT`).
+    ///
+    /// The next connections lead there. When one of them fails, the next attempt uses the configuration again.
     func refused(_ error: RedisError) {
         let text = error.prefix == "REDIRECT" ? error.serverMessage?.dropFirst("REDIRECT ".count) : nil
         let address = text.flatMap { RedisAddress($0, announcedBy: configuration.address) }
