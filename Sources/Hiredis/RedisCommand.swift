@@ -108,6 +108,25 @@ extension RedisCommand {
         return script == nil ? Array(texts.dropFirst()) : texts
     }
 
+    /// An argument after the name, decoded from what is sent; nil when there are fewer.
+    func argument(_ position: Int) -> ArraySlice<UInt8>? {
+        var skipped = script == nil ? position + 1 : position
+        var start = arguments.startIndex
+        while start < arguments.endIndex {
+            var end = start + 1
+            var length = 0
+            while arguments[end] != 13 {
+                length = length * 10 + Int(arguments[end]) - 48
+                end += 1
+            }
+            start = end + 2
+            if skipped == 0 { return arguments[start..<start + length] }
+            skipped -= 1
+            start += length + 2
+        }
+        return nil
+    }
+
     /// The encoded size in bytes, rounded up.
     func size(_ form: RedisScript.Form = .digest) -> Int {
         12 + (script?.head(form).count ?? 0) + arguments.count

@@ -7,12 +7,21 @@ extension RedisConfiguration {
     /// characters of user name and password are percent-encoded; a password may contain `:` and `@` as they
     /// are.
     ///
+    /// A cluster: `redis-cluster://[user[:password]@]host[:port][,host[:port]…]`, or `rediss-cluster://…`.
+    ///
+    /// A primary that sentinels watch: `redis-sentinel://[user[:password]@]host[:port][,host[:port]…]/NAME[/db]`, or
+    /// `rediss-sentinel://…` with TLS to sentinels and servers. Hosts and ports are those of the sentinels (26379 where
+    /// there is no port), `NAME` is the primary's, user name and password are those of the servers; those of the
+    /// sentinels are set in `topology`.
+    ///
     /// - Parameter url: The URL.
     /// - Throws: `configuration`; the message names the wrong part and quotes nothing, because it could be the
     ///   password.
     public init(url: String) throws(RedisError) {
         guard let colon = url.firstRange(of: "://") else {
-            throw Self.wrong("must begin with redis://, rediss:// or unix://")
+            throw Self.wrong(
+                "must begin with redis://, rediss://, redis-cluster://, redis-sentinel:// or unix://"
+            )
         }
         let scheme = url[..<colon.lowerBound].lowercased()
         var rest = url[colon.upperBound...]
@@ -50,6 +59,27 @@ extension RedisConfiguration {
             if scheme == "rediss" { tls = RedisTLS() }
             guard query.isEmpty else { throw Self.wrong("has a query, which only unix: accepts") }
             if path.count > 1 { database = try Self.number(path.dropFirst(), "database", in: 0...65535) }
+        case "redis-cluster", "rediss-cluster":
+            self.init(cluster: try Self.hostsAndPorts(rest, or: 6379))
+            if scheme.hasPrefix("rediss") { tls = RedisTLS() }
+            guard query.isEmpty else { throw Self.wrong("has a query, which only unix: accepts") }
+            guard path.count <= 1 else { throw Self.wrong("has a database, but a cluster has only one") }
+        case "redis-sentinel", "rediss-sentinel":
+            let parts = path.dropFirst().split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = parts.first, !name.isEmpty else {
+                throw Self.wrong("needs the name of the primary: redis-sentinel://host:port/NAME")
+            }
+            guard query.isEmpty else { throw Self.wrong("has a query, which only unix: accepts") }
+            var sentinels = RedisSentinels(
+                addresses: try Self.hostsAndPorts(rest, or: 26379),
+                primaryName: try Self.decoded(name, "name of the primary")
+            )
+            if scheme.hasPrefix("rediss") { sentinels.tls = RedisTLS() }
+            self.init(sentinels: sentinels)
+            tls = sentinels.tls
+            if parts.count > 1, !parts[1].isEmpty {
+                database = try Self.number(parts[1], "database", in: 0...65535)
+            }
         case "unix", "redis+unix":
             guard rest.isEmpty, path.count > 1 else { throw Self.wrong("needs a path: unix:///path") }
             self.init(address: .unix(path: try Self.decoded(path, "path")))
@@ -60,12 +90,24 @@ extension RedisConfiguration {
                 database = try Self.number(query.dropFirst(3), "database", in: 0...65535)
             }
         default:
-            throw Self.wrong("has an unknown scheme; redis, rediss and unix are known")
+            throw Self.wrong(
+                "has an unknown scheme; redis, rediss, redis-cluster, redis-sentinel and unix are known"
+            )
         }
         (self.username, self.password) = (username, password)
     }
 
-    private static func hostAndPort(_ text: Substring) throws(RedisError) -> RedisAddress {
+    private static func hostsAndPorts(_ text: Substring, or port: Int) throws(RedisError) -> [RedisAddress] {
+        var addresses: [RedisAddress] = []
+        for host in text.split(separator: ",", omittingEmptySubsequences: false) {
+            addresses.append(try hostAndPort(host, or: port))
+        }
+        return addresses
+    }
+
+    private static func hostAndPort(_ text: Substring, or usual: Int = 6379) throws(RedisError)
+        -> RedisAddress
+    {
         var host = text
         var port: Substring?
         if text.hasPrefix("[") {
@@ -82,7 +124,7 @@ extension RedisConfiguration {
         return .tcp(
             host: String(host),
             port: try port.map { (port) throws(RedisError) in try number(port, "port", in: 1...65535) }
-                ?? 6379
+                ?? usual
         )
     }
 

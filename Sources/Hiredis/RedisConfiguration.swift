@@ -6,8 +6,10 @@ import NIOCore
 ///
 /// Descriptions and dumps do not show user name and password.
 public struct RedisConfiguration: Sendable {
-    /// The address of the server.
+    /// The address of the server; in a cluster and with sentinels, the first of those that are asked.
     public var address: RedisAddress
+    /// How the server that owns a key is found.
+    public var topology = RedisTopology.standalone
     /// The ACL user; the default user when nil.
     public var username: String?
     /// The password; no `AUTH` is sent when nil.
@@ -18,7 +20,7 @@ public struct RedisConfiguration: Sendable {
     /// May be called by several connections at a time. When it throws, or has not returned after ten seconds,
     /// the attempt to connect fails with `authentication` and is repeated later.
     public var credentials: (@Sendable () async throws -> RedisCredentials)?
-    /// The logical database, chosen by `SELECT` when it is not 0.
+    /// The logical database, chosen by `SELECT` when it is not 0; a cluster has only 0.
     public var database = 0
     /// The name of the connections in `CLIENT LIST`.
     public var clientName: String?
@@ -47,11 +49,38 @@ public struct RedisConfiguration: Sendable {
     ///
     /// - Parameter address: The address of the server.
     public init(address: RedisAddress) { self.address = address }
+
+    /// Creates a configuration of a Redis Cluster with the default settings.
+    ///
+    /// - Parameter seeds: The addresses of some of its nodes, at least one: they are asked for the others, and again
+    ///   when none of the others answers.
+    public init(cluster seeds: [RedisAddress]) {
+        precondition(!seeds.isEmpty, "a cluster needs a seed")
+        address = seeds[0]
+        topology = .cluster(seeds: seeds)
+    }
+
+    /// Creates a configuration of a primary that sentinels watch, with the default settings.
+    ///
+    /// - Parameter sentinels: The sentinels, at least one.
+    public init(sentinels: RedisSentinels) {
+        precondition(!sentinels.addresses.isEmpty, "a primary needs a sentinel")
+        address = sentinels.addresses[0]
+        topology = .sentinel(sentinels)
+    }
 }
 
 extension RedisConfiguration: CustomStringConvertible, CustomReflectable {
-    /// The address, without user name and password.
-    public var description: String { "\(address)\(tls == nil ? "" : " (TLS)"), database \(database)" }
+    /// The addresses, without user name and password.
+    public var description: String {
+        let servers =
+            switch topology {
+            case .standalone: "\(address)"
+            case .cluster(let seeds): "cluster \(seeds.map(\.description).joined(separator: ", "))"
+            case .sentinel(let sentinels): "\(sentinels)"
+            }
+        return "\(servers)\(tls == nil ? "" : " (TLS)"), database \(database)"
+    }
     /// The same facts as `description`.
     public var customMirror: Mirror { Mirror(self, children: ["address": address, "database": database]) }
 }

@@ -61,6 +61,8 @@ public struct RedisError: Error, Sendable {
     let reason: String
     /// Whether an immediate retry may succeed: the connection was lost, and no reconnection has failed yet.
     var isTransient = false
+    /// Whether it is `notPrimary`.
+    var isNotPrimary = false
 
     init(_ code: Code, _ outcome: Outcome, _ reason: String) {
         self.code = code

@@ -30,6 +30,10 @@ public struct RedisStatistics: Sendable, Hashable {
     public var retries = 0
     /// Failures of `submit`.
     public var submitErrors = 0
+    /// Commands, and transactions, that a node of a cluster has sent to another one (`MOVED`, `ASK`).
+    public var redirects = 0
+    /// How often the slots of a cluster were read.
+    public var slotRefreshes = 0
 }
 
 /// The live counters behind `RedisStatistics`.
@@ -46,6 +50,8 @@ final class Counters: Sendable {
     let overloaded = Atomic(0)
     let retries = Atomic(0)
     let submitErrors = Atomic(0)
+    let redirects = Atomic(0)
+    let slotRefreshes = Atomic(0)
 
     var snapshot: RedisStatistics {
         var statistics = RedisStatistics()
@@ -61,6 +67,8 @@ final class Counters: Sendable {
         statistics.overloaded = overloaded.load(ordering: .relaxed)
         statistics.retries = retries.load(ordering: .relaxed)
         statistics.submitErrors = submitErrors.load(ordering: .relaxed)
+        statistics.redirects = redirects.load(ordering: .relaxed)
+        statistics.slotRefreshes = slotRefreshes.load(ordering: .relaxed)
         return statistics
     }
 }

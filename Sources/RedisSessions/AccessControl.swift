@@ -28,7 +28,8 @@ extension RedisSessionStore {
     /// Returns the least rights that the store needs, for `ACL SETUSER NAME on >PASSWORD …`.
     ///
     /// Where an operator loads `scripts`, `+eval +script|load` can be left out. Redis before 6.2 does not know
-    /// `resetchannels`; leave it out there.
+    /// `resetchannels`; leave it out there. A cluster needs `+cluster|slots +asking` in addition. With sentinels, `+role`
+    /// lets the client recognise a server that is no primary before its first write.
     ///
     /// - Parameter application: the name that is given to the store.
     /// - Returns: the rules, separated by spaces: keys of this application and the commands the store uses.

@@ -17,6 +17,10 @@ import Testing
         ("rediss://h/", "h:6379 0 - - tls"),
         ("unix:///run/redis.sock", "/run/redis.sock 0 - -"),
         ("unix://u:p@/run/my%20redis?db=4", "/run/my redis 4 u p"),
+        ("redis-cluster://h", "h:6379 0 - - cluster h:6379"),
+        ("rediss-cluster://u:p@h:1,[::1]:2,g/", "h:1 0 u p tls cluster h:1 ::1:2 g:6379"),
+        ("redis-sentinel://h/main", "h:26379 0 - - sentinel main h:26379"),
+        ("rediss-sentinel://:p@h:1,g:2/my%20main/3", "h:1 3 - p tls sentinel my main tls h:1 g:2"),
     ])
     func `a URL is parsed into address, database and credentials`(_ url: String, _ meaning: String) throws {
         let configuration = try RedisConfiguration(url: url)
@@ -26,10 +30,16 @@ import Testing
             case .unix(let path): path
             }
         let login = "\(configuration.username ?? "-") \(configuration.password ?? "-")"
-        #expect(
-            "\(address) \(configuration.database) \(login)\(configuration.tls == nil ? "" : " tls")"
-                == meaning
-        )
+        let topology =
+            switch configuration.topology {
+            case .standalone: ""
+            case .cluster(let seeds): " cluster \(seeds.map(\.description).joined(separator: " "))"
+            case .sentinel(let all):
+                " sentinel \(all.primaryName)\(all.tls == nil ? "" : " tls") "
+                    + all.addresses.map(\.description).joined(separator: " ")
+            }
+        let tls = configuration.tls == nil ? "" : " tls"
+        #expect("\(address) \(configuration.database) \(login)\(tls)\(topology)" == meaning)
     }
 
     @Test(arguments: [
@@ -39,7 +49,12 @@ import Testing
         "redis://u:%4@h",
         "redis://u:%+1@h", "redis://u:%ff@h", "redis://h?db=1", "redis://[::1", "redis://[::1]x", "unix://",
         "unix://host/path",
-        "unix:///p?database=1", "unix:///p?db=-1",
+        "unix:///p?database=1", "unix:///p?db=-1", "redis-cluster://", "redis-cluster://h,",
+        "redis-cluster://:secret@h:0", "redis-cluster://h:1,:2", "redis-cluster://h/1",
+        "redis-cluster://h?db=1",
+        "redis-sentinel://h", "redis-sentinel://:secret@h/", "redis-sentinel://h/m/x",
+        "redis-sentinel://h/m?db=1",
+        "redis-sentinel://h/%zz", "redis-sentinel:///m",
     ])
     func `a malformed URL is refused without quoting it`(_ url: String) {
         let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: url) }
@@ -72,6 +87,17 @@ import Testing
         var text = "\(configuration) \(String(reflecting: configuration)) \(RedisClient(configuration))"
         dump(configuration, to: &text)
         dump(RedisClient(configuration), to: &text, maxDepth: 4)
+        var sentinels = RedisSentinels(addresses: [.tcp(host: "s", port: 1)], primaryName: "main")
+        (sentinels.username, sentinels.password) = ("name", "hunter2")
+        var watched = RedisConfiguration(sentinels: sentinels)
+        watched.password = "hunter2"
+        text += "\(watched) \(String(reflecting: watched.topology)) \(RedisClient(watched))"
+        dump(watched, to: &text)
+        dump(watched.topology, to: &text)
+        dump(RedisClient(watched), to: &text, maxDepth: 4)
+        let cluster = try RedisConfiguration(url: "redis-cluster://name:hunter2@h:1,g:2")
+        dump(RedisClient(cluster), to: &text, maxDepth: 4)
+        #expect("\(cluster)".contains("g:2"))
         #expect(!text.contains("hunter2"))
         #expect(text.contains("h:6379"))
     }

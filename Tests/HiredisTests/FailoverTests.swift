@@ -106,7 +106,7 @@ import Testing
                 }
                 #expect(error?.prefix == "READONLY" && error?.outcome == .rejected)
             }
-            #expect(proxy.connections <= 16)
+            #expect(proxy.connections <= 24)
             try await first.admin("REPLICAOF", "NO", "ONE")
             #expect(try await redis.number(RedisCommand("INCR", "n")) == 1)
         }

@@ -31,7 +31,9 @@ final class HostileServer: Sendable {
 
     /// Starts to listen; `react` receives the number of the connection, from 1, and its input.
     init(
-        login: @escaping React = { _, _ in .bytes("+PONG\r\n") },
+        login: @escaping React = { _, input in
+            .bytes(String(repeating: "+PONG\r\n", count: input.split(separator: "*").count))
+        },
         _ react: @escaping React
     ) async throws {
         let accepted = Accepted()

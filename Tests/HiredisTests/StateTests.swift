@@ -224,10 +224,14 @@ import Testing
         )
     }
 
-    private func verdict(_ replies: [RedisReply]) -> String {
+    private func verdict(_ replies: [RedisReply], needsPrimary: Bool = false) -> String {
         var configuration = RedisConfiguration(address: .unix(path: "/x"))
         (configuration.database, configuration.clientName) = (2, "n")
-        var handshake = Handshake(configuration, RedisCredentials(password: "pw"))
+        var handshake = Handshake(
+            configuration,
+            RedisCredentials(password: "pw"),
+            needsPrimary: needsPrimary
+        )
         for reply in replies {
             switch handshake.received(reply) {
             case .pending: continue
@@ -240,15 +244,18 @@ import Testing
 
     @Test func `the login ends with the last successful reply or the first fatal one`() {
         let ok = status("OK")
-        #expect(verdict([ok, ok, ok]) == "pending")
-        #expect(verdict([ok, ok, ok, status("PONG")]) == "ready")
-        #expect(verdict([ok, ok, status("NOPERM x", .error), status("NOPERM x", .error)]) == "ready")
+        #expect(verdict([ok, ok, ok, ok]) == "pending")
+        #expect(verdict([ok, ok, ok, ok, status("PONG")]) == "ready")
+        let refused = status("NOPERM x", .error)
+        #expect(verdict([ok, ok, refused, refused, refused]) == "ready")
         #expect(verdict([status("WRONGPASS x", .error)]) == "authentication")
         #expect(
             verdict([status("ERR AUTH <password> called without any password", .error)]) == "authentication"
         )
         #expect(verdict([ok, status("ERR DB index is out of range", .error)]) == "configuration")
-        #expect(verdict([ok, ok, ok, status("LOADING x", .error)]) == "connection")
+        #expect(verdict([ok, ok, ok, ok, status("LOADING x", .error)]) == "connection")
         #expect(verdict([status("ERR max number of clients reached", .error)]) == "connection")
+        // Without the right to ask for the role, the server is used.
+        #expect(verdict([ok, ok, refused, ok, ok, ok], needsPrimary: true) == "ready")
     }
 }

@@ -39,6 +39,7 @@ final class ReplicaFleet: Sendable {
     init(
         _ count: Int,
         on server: RedisServer,
+        url: String? = nil,
         peppers: [SessionPepper] = [],
         options adjust: (inout LogOptions) -> Void = { _ in }
     ) async throws {
@@ -47,7 +48,7 @@ final class ReplicaFleet: Sendable {
         options.time = { [jumps] in jumps.map($0) }
         adjust(&options)
         members = try (0..<count).map { [prefix] _ in
-            try Self.member(server.url, prefix, peppers: peppers, options: options)
+            try Self.member(url ?? server.url, prefix, peppers: peppers, options: options)
         }
         for store in stores { try await store.ready() }
     }

@@ -29,8 +29,11 @@ public final class RedisServer: Sendable {
     ///     "…"]`.
     ///   - adminAuth: what `redis-cli` needs to get in, for example `["-a", "x", "--no-auth-warning"]`.
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
+    ///   - isSentinel: whether it is a sentinel, which watches nothing yet.
     /// - Throws: `ChildProcess.Failure` when it does not start, and errors of the file system.
-    public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil) async throws {
+    public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil, isSentinel: Bool = false)
+        async throws
+    {
         directory = FileManager.default.temporaryDirectory.appending(
             path: "redis-\(UUID().uuidString.prefix(8))"
         )
@@ -51,6 +54,12 @@ public final class RedisServer: Sendable {
             arguments += ["--tls-key-file", tls.appending(path: "server.key").path]
         } else {
             tlsPort = nil
+        }
+        if isSentinel {
+            // It writes what it learns into its configuration, and does not start without one.
+            let configuration = directory.appending(path: "sentinel.conf")
+            try Data().write(to: configuration)
+            arguments = [configuration.path] + arguments + ["--sentinel"]
         }
         self.arguments = arguments + extra
         self.adminAuth = adminAuth
@@ -127,6 +136,20 @@ public final class RedisServer: Sendable {
         let started = try ChildProcess("redis-server", arguments)
         child.withLock { $0 = started }
         try await ready()
+    }
+
+    /// Waits until a replica has all that this primary has executed by now.
+    public func replicated(to replica: RedisServer) async throws {
+        let offset = try await replicationOffset("master_repl_offset:")
+        let isThere = await poll(seconds: 10) {
+            (try? await replica.replicationOffset("slave_repl_offset:")) ?? 0 >= offset
+        }
+        guard isThere else { throw ChildProcess.Failure(description: "the replica does not follow") }
+    }
+
+    private func replicationOffset(_ field: String) async throws -> Int {
+        let lines = try await admin("INFO", "replication").split(whereSeparator: \.isNewline)
+        return lines.first { $0.hasPrefix(field) }.flatMap { Int($0.dropFirst(field.count)) } ?? 0
     }
 
     private func ready() async throws {

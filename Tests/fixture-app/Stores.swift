@@ -84,6 +84,10 @@ struct Backend {
                 throw ValidationError("--redis-ca needs a rediss:// address.")
             }
             configuration.tls?.caFile = redisCa
+            if case .sentinel(var sentinels) = configuration.topology {
+                sentinels.tls?.caFile = redisCa
+                configuration.topology = .sentinel(sentinels)
+            }
         }
         return RedisClient(configuration, logger: logger)
     }

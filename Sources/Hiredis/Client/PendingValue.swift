@@ -29,18 +29,20 @@ final class PendingValue<Value: Sendable>: Sendable {
     /// Notes that a cancellation has the outcome `notSent`.
     func park() { pending.park() }
 
-    /// Calls `begin` and waits for the result until a deadline, or until the caller's task is cancelled.
+    /// Calls `begin` and waits for the result until a deadline; a cancellation of the caller's task ends the wait
+    /// unless it is ignored.
     ///
     /// Has a timer for each wait, which is gone afterwards: for waits that are few.
     static func wait(
         until deadline: NIODeadline,
         on eventLoop: any EventLoop,
         orFail error: RedisError,
+        _ cancellation: RedisCancellation = .abandon,
         begin: (PendingValue) -> Void
     ) async -> Answer {
         var timer: Scheduled<Void>?
         let waiting = PendingValue()
-        let answer = await waiting.pending.wait(.abandon) {
+        let answer = await waiting.pending.wait(cancellation) {
             begin(waiting)
             guard !waiting.isFinished else { return }
             timer = eventLoop.scheduleTask(deadline: deadline) { _ = waiting.finish(.failure(error)) }

@@ -2,11 +2,9 @@
 
 public import Logging
 import NIOCore
-import NIOPosix
 public import ServiceLifecycle
-import Synchronization
 
-/// A client for one Redis server, shared by the whole process.
+/// A client for one Redis server, the primary that sentinels name, or a Redis Cluster; shared by the whole process.
 ///
 /// All callers share two connections, one for what only reads and one for everything else; commands of
 /// concurrent callers are written together and answered in order. Callers that run on an event loop of NIO's
@@ -20,16 +18,23 @@ import Synchronization
 /// two seconds while the answer stays the same. Idle connections are sent a `PING` every 15 seconds.
 ///
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
-public final class RedisClient: Service, Sendable, RequestSender {
+///
+/// In a cluster, all this holds for each of its primaries. A command is sent to the node that owns its first key, and
+/// again where a node says (`MOVED`, `ASK`, `TRYAGAIN`, `CLUSTERDOWN`) or when the node has left, until its deadline.
+/// Commands without a key go to any primary. With sentinels, the primary is looked up for each new connection.
+public final class RedisClient: Service, Sendable {
+    /// What commands are sent to.
+    private enum Servers {
+        case one(RedisNode)
+        case cluster(ClusterRouter)
+    }
+
     package let configuration: RedisConfiguration
     private let logger: Logger
     let counters = Counters()
-    let library = ScriptLibrary()
-    /// For each event loop, its connections: a caller that runs on it is served without another thread.
-    private let lanes: [Lane]
-    /// For all other callers: two connections of the lanes, on different event loops if there are several.
-    private let main: Lane
-    private let pool: DedicatedPool
+    private let library = ScriptLibrary()
+    private let servers: Servers
+    private let discovery: SentinelDiscovery?
 
     /// Creates a client; does no I/O.
     ///
@@ -40,45 +45,73 @@ public final class RedisClient: Service, Sendable, RequestSender {
     public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
         self.logger = logger
-        let group = MultiThreadedEventLoopGroup.singleton
-        let connector = Connector(configuration, counters: counters, library: library, logger: logger)
-        pool = DedicatedPool(connector, on: group.next())
-        let lanes = group.makeIterator().map { eventLoop in
-            let connections = [Connector.Purpose.shared, .reads].prefix(configuration.sharedConnections).map {
-                SharedConnection(connector, on: eventLoop, for: $0)
-            }
-            return Lane(eventLoop: eventLoop, writes: connections[0], reads: connections.last!)
+        switch configuration.topology {
+        case .standalone:
+            servers = .one(
+                RedisNode(Connector(configuration, counters: counters, library: library, logger: logger))
+            )
+            discovery = nil
+        case .cluster(let seeds):
+            servers = .cluster(
+                ClusterRouter(
+                    configuration,
+                    seeds: seeds,
+                    counters: counters,
+                    library: library,
+                    logger: logger
+                )
+            )
+            discovery = nil
+        case .sentinel(let sentinels):
+            let discovery = SentinelDiscovery(sentinels, configuration, logger: logger)
+            self.discovery = discovery
+            servers = .one(
+                RedisNode(
+                    Connector(
+                        configuration,
+                        counters: counters,
+                        library: library,
+                        logger: logger,
+                        findPrimary: { () async throws(RedisError) in try await discovery.primary() }
+                    )
+                )
+            )
         }
-        let (first, second) = (group.next(), group.next())
-        main = Lane(
-            eventLoop: first,
-            writes: lanes.first { $0.eventLoop === first }!.writes,
-            reads: lanes.first { $0.eventLoop === (configuration.sharedConnections > 1 ? second : first) }!
-                .reads
-        )
-        self.lanes = lanes
-        connector.peers.joined(all: lanes.flatMap(\.connections), main: main.connections)
     }
 
-    deinit {
-        pool.shutdown()
-        for connection in lanes.flatMap(\.connections) { _ = connection.shutdown() }
-    }
+    deinit { close() }
 
     /// Connects, then waits for graceful shutdown or cancellation and closes the connections.
     ///
     /// Returns normally also when Redis cannot be reached: the client keeps trying, and its callers receive
     /// the errors.
     public func run() async throws {
-        for connection in main.connections { connection.start() }
-        try? await gracefulShutdown()
+        switch servers {
+        case .one(let node):
+            node.start()
+            await withTaskGroup { tasks in
+                if let discovery { tasks.addTask { await discovery.watch { node.move(to: $0) } } }
+                try? await gracefulShutdown()
+                tasks.cancelAll()
+            }
+        case .cluster(let cluster):
+            cluster.start()
+            try? await gracefulShutdown()
+        }
         await shutdown()
     }
 
     /// Closes all connections after the replies to commands in flight; later commands fail with `closed`.
     public func shutdown() async {
-        pool.shutdown()
-        for closed in lanes.flatMap(\.connections).map({ $0.shutdown() }) { try? await closed.get() }
+        for closed in close() { try? await closed.get() }
+    }
+
+    @discardableResult
+    private func close() -> [EventLoopFuture<Void>] {
+        switch servers {
+        case .one(let node): node.close()
+        case .cluster(let cluster): cluster.close()
+        }
     }
 
     /// Sends a command and returns its reply.
@@ -100,12 +133,17 @@ public final class RedisClient: Service, Sendable, RequestSender {
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> RedisReply {
         try command.checkShared()
-        return try await reply(to: command, SendOptions(deadline: deadline, cancellation: cancellation))
+        let options = SendOptions(deadline: deadline, cancellation: cancellation)
+        switch servers {
+        case .one(let node): return try await node.reply(to: command, options)
+        case .cluster(let cluster): return try await cluster.reply(to: command, options)
+        }
     }
 
     /// Sends several commands in one write on one connection and returns their replies.
     ///
-    /// One round trip. No other caller's command comes between them. Scripts that Redis does not have are
+    /// One round trip. No other caller's command comes between them. In a cluster, they are split by node and sent at the
+    /// same time; commands without a key go where the first one with a key goes. Scripts that Redis does not have are
     /// sent once more after the other commands have been answered; with a transaction among the commands,
     /// scripts are sent as `EVAL` at once.
     ///
@@ -114,13 +152,18 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///     from `MULTI` to `EXEC` or `DISCARD`, may be among them.
     ///   - cancellation: The behaviour when the caller's task is cancelled.
     /// - Returns: One reply for each command; error replies are among them.
-    /// - Throws: An error of the connection, which concerns all commands.
+    /// - Throws: An error of the connection, which concerns all commands; in a cluster with the outcome `unknown` if some
+    ///   of them may have been executed. `configuration` for a transaction on several slots of a cluster.
     public func send(
         _ commands: [RedisCommand],
         cancellation: RedisCancellation = .abandon
     ) async throws(RedisError) -> [RedisReply] {
         try commands.checkShared()
-        return try await replies(to: commands, SendOptions(deadline: deadline, cancellation: cancellation))
+        let options = SendOptions(deadline: deadline, cancellation: cancellation)
+        switch servers {
+        case .one(let node): return try await node.replies(to: commands, options)
+        case .cluster(let cluster): return try await cluster.replies(to: commands, options)
+        }
     }
 
     /// Registers scripts that are loaded on each new connection before callers use it.
@@ -138,13 +181,15 @@ public final class RedisClient: Service, Sendable, RequestSender {
     ///
     /// Returns at once, without a task or suspension. A failure is counted in `statistics.submitErrors` and
     /// reported nowhere else. Later commands of the caller may overtake it, once its task has changed to another
-    /// event loop.
+    /// event loop. In a cluster it follows its slot once; what is on its way to another node (`ASK`) fails.
     ///
     /// - Parameter command: A command that neither blocks nor changes the state of the connection.
     public func submit(_ command: RedisCommand) {
         guard command.connectionEffect == .none else { return counters.submitErrors.add() }
-        let request = Request(command)
-        pick(request).send(request, for: .ignored(command, .digest), deadline: deadline)
+        switch servers {
+        case .one(let node): node.submit(command)
+        case .cluster(let cluster): cluster.submit(command)
+        }
     }
 
     /// Calls `body` with a connection that has no other user, for commands that block or change its state.
@@ -153,77 +198,24 @@ public final class RedisClient: Service, Sendable, RequestSender {
     /// ends at the command timeout. A connection that was idle for a second is pinged first; one whose state
     /// was changed is closed afterwards.
     ///
-    /// - Parameter body: Uses the connection; runs in the isolation of the caller.
+    /// - Parameters:
+    ///   - key: Any key that `body` will use: in a cluster, the connection leads to the node that owns it, and its
+    ///     commands are not sent elsewhere when that changes. Required in a cluster, else ignored.
+    ///   - body: Uses the connection; runs in the isolation of the caller.
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws, or an error of the connection.
     public func withDedicatedConnection<Value>(
+        for key: String? = nil,
         _ body: (RedisDedicatedConnection) async throws -> Value
     ) async throws -> Value {
-        let connection = try await pool.lease()
-        do {
-            let result = try await body(connection)
-            await pool.release(connection)
-            return result
-        } catch {
-            await pool.release(connection)
-            throw error
+        switch servers {
+        case .one(let node): return try await node.withDedicatedConnection(body)
+        case .cluster(let cluster): return try await cluster.withDedicatedConnection(for: key, body)
         }
     }
 
     /// The current counters.
     public var statistics: RedisStatistics { counters.snapshot }
 
-    // MARK: Private
-
     private var deadline: NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
-
-    /// Returns the connection for a request: `CLIENT PAUSE WRITE` and slow writes do not delay reads.
-    private func pick(_ request: Request) -> SharedConnection {
-        let own = MultiThreadedEventLoopGroup.currentEventLoop
-        let lane = own.flatMap { own in lanes.firstIndex { $0.eventLoop === own } }.map { lanes[$0] } ?? main
-        return request.isRead ? lane.reads : lane.writes
-    }
-
-    func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
-        let connection = pick(request)
-        var resends = 0
-        var repeats = 0
-        var isLast = false
-        while true {
-            let replacements = connection.replacements
-            let pending = PendingReply()
-            let answer = await pending.wait(options.cancellation) {
-                connection.send(request, for: .caller(pending), deadline: options.deadline)
-            }
-            switch answer {
-            case .success(let replies):
-                guard !isLast, request.isRefused(replies), connection.replacements != replacements,
-                    NIODeadline.now() < options.deadline
-                else { return replies }
-                isLast = true
-            case .failure(let error):
-                if error.code == .cancelled { counters.abandoned.add() }
-                guard NIODeadline.now() < options.deadline else { throw error }
-                if error.isTransient, resends < 3 {
-                    resends += 1
-                } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable,
-                    repeats == 0
-                {
-                    repeats += 1
-                } else {
-                    throw error
-                }
-            }
-            counters.retries.add()
-        }
-    }
-}
-
-/// Connections that callers share: one for what only reads, one for everything else.
-private struct Lane {
-    let eventLoop: any EventLoop
-    let writes: SharedConnection
-    let reads: SharedConnection
-
-    var connections: [SharedConnection] { reads === writes ? [writes] : [writes, reads] }
 }

@@ -13,7 +13,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     let connection: ConnectionRef
     let counters: Counters
     let library: ScriptLibrary
-    private let configuration: RedisConfiguration
+    private let connector: Connector
     /// Whether the next user of the connection would observe what was sent.
     private let isTainted = Atomic(false)
     /// Set and read on the event loop.
@@ -23,7 +23,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
         self.connection = connection
         counters = connector.counters
         library = connector.library
-        configuration = connector.configuration
+        self.connector = connector
     }
 
     /// Sends a command and returns its reply.
@@ -113,7 +113,11 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
             }
         }
         if case .failure(let error) = answer, error.code == .cancelled { counters.abandoned.add() }
-        return try answer.get()
+        let replies = try answer.get()
+        for reply in replies.all where reply.isError("REDIRECT ") {
+            if let error = reply.error { connector.refused(error) }
+        }
+        return replies
     }
 
     /// Refuses a command whose replies cannot be assigned; notes one that the next user would observe.
@@ -124,7 +128,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
 
     private func options(_ timeout: Duration?) -> SendOptions {
         SendOptions(
-            deadline: .now() + TimeAmount(timeout ?? configuration.commandTimeout),
+            deadline: .now() + TimeAmount(timeout ?? connector.configuration.commandTimeout),
             cancellation: .abandon
         )
     }

@@ -123,6 +123,7 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     }
 
     func refused(_ error: RedisError) {
+        connector.refused(error)
         guard let replacement = replace(error) else { return }
         connector.replaced(error, isFirst: replacement.isFirst)
         connector.peers.refused(error, by: self)
@@ -202,5 +203,9 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
         connector.counters.retries.add()
         let deadline = NIODeadline.now() + TimeAmount(connector.configuration.commandTimeout)
         send(Request(command, .source), for: .ignored(command, .source), deadline: deadline)
+    }
+
+    func redirected(_ command: RedisCommand, _ error: RedisError) {
+        connector.observer?.redirected(command, error, by: connector.configuration.address)
     }
 }

@@ -8,6 +8,8 @@ protocol ConnectionDelegate: AnyObject, Sendable {
     func settled(commands: Int, bytes: Int)
     /// Redis does not have the script of a command whose reply is ignored.
     func unknownScript(_ command: RedisCommand)
+    /// A node of a cluster has sent a command elsewhere whose reply is ignored.
+    func redirected(_ command: RedisCommand, _ error: RedisError)
     /// The server does not serve this client now; another one may.
     func refused(_ error: RedisError)
     /// The connection is closed.
@@ -32,6 +34,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let silence: TimeAmount
     /// A request that blocks on the server cannot be skipped: when one is overdue, the connection is closed.
     private let isDedicated: Bool
+    private let isInCluster: Bool
     private var context: ChannelHandlerContext?
     private var parser: ReplyParser
     private var queue = ReplyQueue()
@@ -61,6 +64,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     ) {
         self.counters = counters
         self.isDedicated = isDedicated
+        isInCluster = if case .cluster = configuration.topology { true } else { false }
         self.ready = ready
         connectTimeout = TimeAmount(configuration.connectTimeout)
         commandTimeout = TimeAmount(configuration.commandTimeout)
@@ -234,6 +238,10 @@ final class ConnectionHandler: ChannelInboundHandler {
             guard case .one(let reply) = replies, reply.kind == .error else { return }
             if form == .digest, command.script != nil, reply.isError("NOSCRIPT") {
                 delegate?.unknownScript(command)
+            } else if form == .digest, isInCluster, reply.isError("MOVED ") || reply.isError("ASK "),
+                let delegate, let error = reply.error
+            {
+                delegate.redirected(command, error)
             } else {
                 counters.submitErrors.add()
             }
@@ -241,8 +249,12 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     /// Notes an error reply that concerns the connection.
+    ///
+    /// The nodes of a cluster tell where a command belongs, and a new connection would not change that.
     private func examine(_ reply: RedisReply) {
-        guard reply.isFromWrongServer, let error = reply.error else { return }
+        guard isInCluster ? reply.isError("NOAUTH ") : reply.isFromWrongServer, let error = reply.error else {
+            return
+        }
         isRefused = true
         delegate?.refused(error)
     }

@@ -62,7 +62,7 @@ final class ConnectionPeers: Sendable {
 
     /// Makes the other connections replace themselves, and closes the dedicated ones: those in use are of no
     /// use to their callers either.
-    func refused(_ error: RedisError, by sender: any ConnectionPeer) {
+    func refused(_ error: RedisError, by sender: (any ConnectionPeer)?) {
         for peer in others(than: sender) { peer.peerRefused(error) }
         for connection in state.withLock({ Array($0.dedicated.values) }) { connection.close() }
     }
@@ -70,7 +70,7 @@ final class ConnectionPeers: Sendable {
     /// Makes the other connections examine themselves.
     func lost(by sender: any ConnectionPeer) { for peer in others(than: sender) { peer.peerLost() } }
 
-    private func others(than sender: any ConnectionPeer) -> [any ConnectionPeer] {
+    private func others(than sender: (any ConnectionPeer)?) -> [any ConnectionPeer] {
         state.withLock(\.members).filter { $0 !== sender }
     }
 }

@@ -6,9 +6,17 @@ import NIOPosix
 import NIOSSL
 import Synchronization
 
+/// What else wants to know of one node of a cluster.
+protocol NodeObserver: AnyObject, Sendable {
+    /// A connection to the node was lost, or could not be made.
+    func unreachable(_ node: RedisAddress)
+    /// The node has sent a command elsewhere whose reply is ignored.
+    func redirected(_ command: RedisCommand, _ error: RedisError, by node: RedisAddress)
+}
+
 /// Makes connections that are ready for commands: credentials, TCP or unix socket, TLS, login.
 ///
-/// Host name, TLS files and credentials are looked up anew each time.
+/// Host name, TLS files and credentials are looked up anew each time, and the primary where sentinels know it.
 final class Connector: Sendable {
     /// The purpose of a connection.
     enum Purpose { case reads, shared, dedicated }
@@ -17,18 +25,38 @@ final class Connector: Sendable {
     private static let credentialsTimeout = TimeAmount.seconds(10)
     /// The system gives up a connection whose peer does not acknowledge what was sent, in milliseconds.
     private static let userTimeout = 10_000
+    /// Between questions to the sentinels while the server that they name is no primary.
+    private static let pause = TimeAmount.milliseconds(100)
 
     let configuration: RedisConfiguration
     let counters: Counters
     let library: ScriptLibrary
     let peers = ConnectionPeers()
+    /// Present for a node of a cluster; refers to the connector, too, until the node is closed.
+    let observer: (any NodeObserver)?
+    private let findPrimary: PrimaryFinder?
+    /// The server that the one before has named as the primary.
+    private let named = Mutex<RedisAddress?>(nil)
+    private let last = Mutex<RedisAddress?>(nil)
     private let logger: Logger
     private let isUnavailable = Atomic(false)
 
-    init(_ configuration: RedisConfiguration, counters: Counters, library: ScriptLibrary, logger: Logger) {
+    typealias PrimaryFinder = @Sendable () async throws(RedisError) -> RedisAddress
+
+    /// Creates a connector; with `findPrimary`, to the server that it returns if that says it is a primary.
+    init(
+        _ configuration: RedisConfiguration,
+        counters: Counters,
+        library: ScriptLibrary,
+        logger: Logger,
+        observer: (any NodeObserver)? = nil,
+        findPrimary: PrimaryFinder? = nil
+    ) {
         self.configuration = configuration
         self.counters = counters
         self.library = library
+        self.observer = observer
+        self.findPrimary = findPrimary
         var logger = logger
         logger[metadataKey: "address"] = "\(configuration.address)"
         self.logger = logger
@@ -36,9 +64,30 @@ final class Connector: Sendable {
 
     /// Connects and logs in; the future fails with a `RedisError`.
     ///
+    /// While sentinels name a server that is no primary, they are asked again, for as long as connecting may take.
+    func connect(on eventLoop: any EventLoop, for purpose: Purpose) -> EventLoopFuture<ConnectionRef> {
+        connect(on: eventLoop, for: purpose, until: .now() + TimeAmount(configuration.connectTimeout))
+    }
+
+    private func connect(on eventLoop: any EventLoop, for purpose: Purpose, until deadline: NIODeadline)
+        -> EventLoopFuture<ConnectionRef>
+    {
+        logIn(on: eventLoop, for: purpose).flatMapError { [self] error in
+            named.withLock { $0 = nil }
+            observer?.unreachable(configuration.address)
+            guard (error as? RedisError)?.isNotPrimary == true, NIODeadline.now() + Self.pause < deadline
+            else {
+                return eventLoop.makeFailedFuture(RedisError(transport: error))
+            }
+            return eventLoop.flatScheduleTask(in: Self.pause) { [self] in
+                connect(on: eventLoop, for: purpose, until: deadline)
+            }.futureResult
+        }
+    }
+
     /// A peer that closes the connection during the login may be a proxy that does not know `CLIENT` or
     /// `SCRIPT`: tried once more without them, and if that works, they are not sent again.
-    func connect(on eventLoop: any EventLoop, for purpose: Purpose) -> EventLoopFuture<ConnectionRef> {
+    private func logIn(on eventLoop: any EventLoop, for purpose: Purpose) -> EventLoopFuture<ConnectionRef> {
         let isBrief = library.isRefused
         return attempt(on: eventLoop, for: purpose, isBrief: isBrief)
             .flatMapError { [self] error in
@@ -49,20 +98,23 @@ final class Connector: Sendable {
                     return connection
                 }
             }
-            .flatMapErrorThrowing { throw RedisError(transport: $0) }
     }
 
     private func attempt(on eventLoop: any EventLoop, for purpose: Purpose, isBrief: Bool)
         -> EventLoopFuture<ConnectionRef>
     {
-        credentials(on: eventLoop).and(context(on: eventLoop)).flatMap { [self] credentials, context in
+        let secrets = credentials(on: eventLoop).and(context(on: eventLoop))
+        return secrets.and(address(on: eventLoop)).flatMap { [self] secrets, address in
+            let (credentials, context) = secrets
+            last.withLock { $0 = address }
             let handshake = Handshake(
                 configuration,
                 credentials,
                 scripts: purpose == .reads ? [] : library.loads,
-                isBrief: isBrief
+                isBrief: isBrief,
+                needsPrimary: findPrimary != nil
             )
-            return open(context, on: eventLoop).flatMap { [self] channel in
+            return open(address, context, on: eventLoop).flatMap { [self] channel in
                 let ready = eventLoop.makePromise(of: Void.self)
                 let handler = ConnectionHandler(
                     configuration,
@@ -103,15 +155,33 @@ final class Connector: Sendable {
         return promise.futureResult
     }
 
+    private func address(on eventLoop: any EventLoop) -> EventLoopFuture<RedisAddress> {
+        if let named = named.withLock(\.self) { return eventLoop.makeSucceededFuture(named) }
+        guard let findPrimary else { return eventLoop.makeSucceededFuture(configuration.address) }
+        return eventLoop.makeFutureWithTask { try await findPrimary() }
+    }
+
+    /// The address to which the last attempt to connect led.
+    var lastAddress: RedisAddress? { last.withLock(\.self) }
+
+    /// Notes that the server is the wrong one, and the primary that a replica has named (`REDIRECT`).
+    ///
+    /// The next connections lead there. When one of them fails, the next attempt uses the configuration again.
+    func refused(_ error: RedisError) {
+        let text = error.prefix == "REDIRECT" ? error.serverMessage?.dropFirst("REDIRECT ".count) : nil
+        let address = text.flatMap { RedisAddress($0, announcedBy: configuration.address) }
+        named.withLock { $0 = observer == nil ? address : nil }
+    }
+
     private func context(on eventLoop: any EventLoop) -> EventLoopFuture<NIOSSLContext?> {
         guard let tls = configuration.tls else { return eventLoop.makeSucceededFuture(nil) }
         // Reads files.
         return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try tls.context() }
     }
 
-    private func open(_ context: NIOSSLContext?, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel>
+    private func open(_ address: RedisAddress, _ context: NIOSSLContext?, on eventLoop: any EventLoop)
+        -> EventLoopFuture<any Channel>
     {
-        let address = configuration.address
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelInitializer { [tls = configuration.tls] channel in
@@ -166,6 +236,7 @@ final class Connector: Sendable {
     /// Logs that a connection was closed or given up.
     func lost(_ error: RedisError) {
         logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
+        observer?.unreachable(configuration.address)
     }
 
     /// Logs that connections are replaced because the server does not serve this client; at `debug` while

@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// The first commands of a new connection, sent in one write before those of callers: login, database, name,
-/// scripts.
+/// The first commands of a new connection, sent in one write before those of callers: login, database, role, name,
+/// capabilities, scripts.
 ///
 /// Does no I/O: encodes the commands and interprets the replies.
 struct Handshake {
@@ -14,7 +14,7 @@ struct Handshake {
         case failed(RedisError)
     }
 
-    private enum Step { case login, database, name, script, ping }
+    private enum Step { case login, database, role, name, capabilities, script, ping }
 
     private var steps: [(step: Step, command: RedisCommand)] = []
     private var answered = 0
@@ -23,7 +23,8 @@ struct Handshake {
         _ configuration: RedisConfiguration,
         _ credentials: RedisCredentials?,
         scripts: [RedisCommand] = [],
-        isBrief: Bool = false
+        isBrief: Bool = false,
+        needsPrimary: Bool = false
     ) {
         if let credentials {
             var login = RedisCommand("AUTH")
@@ -34,7 +35,14 @@ struct Handshake {
         if configuration.database != 0 {
             steps.append((.database, RedisCommand("SELECT", String(configuration.database))))
         }
+        if needsPrimary { steps.append((.role, RedisCommand("ROLE"))) }
         if !isBrief {
+            if case .cluster = configuration.topology {
+                // Its nodes send commands elsewhere without being asked to.
+            } else {
+                // Since Valkey 8: a replica then names its primary (`REDIRECT`), also to what only reads.
+                steps.append((.capabilities, RedisCommand("CLIENT", "CAPA", "redirect")))
+            }
             if let name = configuration.clientName {
                 steps.append((.name, RedisCommand("CLIENT", "SETNAME", name)))
             }
@@ -45,7 +53,9 @@ struct Handshake {
     }
 
     /// Whether there are commands that the connection is usable without.
-    var hasOptionalSteps: Bool { steps.contains { $0.step == .name || $0.step == .script } }
+    var hasOptionalSteps: Bool {
+        steps.contains { [.name, .capabilities, .script].contains($0.step) }
+    }
 
     /// Encodes all commands.
     func encode(into buffer: inout ByteBuffer) {
@@ -60,6 +70,9 @@ struct Handshake {
         let step = steps[answered].step
         answered += 1
         if let error = reply.error, let failure = Self.failure(of: step, error) { return .failed(failure) }
+        if step == .role, reply.kind == .array, reply.count == 0 || reply[0].string != "master" {
+            return .failed(.notPrimary)
+        }
         return answered == steps.count ? .ready : .pending
     }
 
@@ -90,9 +103,9 @@ struct Handshake {
                 .notSent,
                 "Redis refused the database: \(error.prefix ?? "error")"
             )
-        // A user without permission for these can still send commands. A script that does not compile fails
-        // when it is called.
-        case .name, .script: return nil
+        // A user without permission for these can still send commands, and a replica refuses to write. A script that
+        // does not compile fails when it is called.
+        case .role, .name, .capabilities, .script: return nil
         case .ping:
             return error.prefix == "NOPERM"
                 ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")

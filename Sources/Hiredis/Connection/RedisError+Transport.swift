@@ -18,6 +18,13 @@ struct ClosedDuringHandshake: Error {
 }
 
 extension RedisError {
+    /// The server to which sentinels have led is not a primary.
+    static let notPrimary: Self = {
+        var error = Self(.connection, .notSent, "the server that the sentinels name is not a primary")
+        error.isNotPrimary = true
+        return error
+    }()
+
     /// Converts an error of the transport; quotes nothing that the peer sent.
     init(transport error: any Error) {
         self =

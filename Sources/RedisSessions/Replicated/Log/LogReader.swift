@@ -20,7 +20,7 @@ struct LogReader {
     mutating func run() async {
         while !Task.isCancelled {
             do {
-                try await log.redis.withDedicatedConnection { connection in
+                try await log.redis.withDedicatedConnection(for: log.commands.key) { connection in
                     while !Task.isCancelled { try await read(connection) }
                 }
             } catch let error as RedisError where error.code == .protocol {

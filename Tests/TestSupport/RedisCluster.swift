@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// A private Redis Cluster of one test: nodes on loopback, joined and with all slots assigned.
+///
+/// Tests change it as an operator does, through `redis-cli`.
+public final class RedisCluster: Sendable {
+    /// The number of slots of a cluster.
+    public static let slots = 16_384
+
+    /// The nodes that began as primaries, in the order of their slots.
+    public let primaries: [RedisServer]
+    /// The nodes that began as replicas; the one at a position replicates the primary there.
+    public let replicas: [RedisServer]
+    private let arguments: [String]
+
+    /// `redis-cluster://127.0.0.1:PORT`, of the first primary.
+    public var url: String { "redis-cluster://127.0.0.1:\(primaries[0].port)" }
+
+    /// All nodes.
+    public var nodes: [RedisServer] { primaries + replicas }
+
+    /// Starts a cluster and waits until all nodes serve all slots.
+    ///
+    /// - Parameters:
+    ///   - count: how many primaries; each owns an equal part of the slots.
+    ///   - hasReplicas: whether each primary has a replica.
+    ///   - arguments: further `redis-server` arguments.
+    /// - Throws: `ChildProcess.Failure` when they do not get ready.
+    public init(primaries count: Int = 3, hasReplicas: Bool = false, _ arguments: [String] = []) async throws
+    {
+        self.arguments = arguments
+        primaries = try await Self.start(count, arguments)
+        replicas = hasReplicas ? try await Self.start(count, arguments) : []
+        for (index, node) in primaries.enumerated() {
+            let (first, end) = (index * Self.slots / count, (index + 1) * Self.slots / count)
+            try await node.admin("CLUSTER", "ADDSLOTSRANGE", "\(first)", "\(end - 1)")
+        }
+        // Different epochs, so that nodes agree at once on who owns what.
+        for (index, node) in nodes.enumerated() {
+            try await node.admin("CLUSTER", "SET-CONFIG-EPOCH", "\(index + 1)")
+        }
+        for node in nodes.dropFirst() { try await join(node) }
+        try await settle()
+        for (primary, replica) in zip(primaries, replicas) {
+            try await replica.admin("CLUSTER", "REPLICATE", try await Self.id(of: primary))
+            try await Self.wait("the replica follows") {
+                try await replica.admin("INFO", "replication").contains("master_link_status:up")
+            }
+        }
+        try await settle()
+    }
+
+    /// Starts a node without slots and joins it.
+    public func addNode() async throws -> RedisServer {
+        let node = try await Self.start(1, arguments)[0]
+        try await join(node)
+        try await settle(nodes + [node])
+        return node
+    }
+
+    /// Moves a slot as `redis-cli --cluster` does, with its keys.
+    public func move(_ slot: Int, from source: RedisServer, to target: RedisServer) async throws {
+        try await beginMove(slot, from: source, to: target)
+        try await moveKeys(of: slot, from: source, to: target)
+        try await endMove(slot, from: source, to: target)
+    }
+
+    /// Marks a slot as on its way: its source answers `ASK` for keys that it does not have.
+    public func beginMove(_ slot: Int, from source: RedisServer, to target: RedisServer) async throws {
+        try await target.admin("CLUSTER", "SETSLOT", "\(slot)", "IMPORTING", try await Self.id(of: source))
+        try await source.admin("CLUSTER", "SETSLOT", "\(slot)", "MIGRATING", try await Self.id(of: target))
+    }
+
+    /// Moves the keys of a slot that is on its way; those that exist, up to a number.
+    public func moveKeys(of slot: Int, from source: RedisServer, to target: RedisServer, count: Int = 1000)
+        async throws
+    {
+        let keys = try await source.admin("CLUSTER", "GETKEYSINSLOT", "\(slot)", "\(count)")
+        for key in keys.split(separator: "\n") {
+            try await source.admin("MIGRATE", "127.0.0.1", "\(target.port)", String(key), "0", "5000")
+        }
+    }
+
+    /// Assigns a slot that is on its way; the other nodes learn of it by themselves.
+    public func endMove(_ slot: Int, from source: RedisServer, to target: RedisServer) async throws {
+        let id = try await Self.id(of: target)
+        for node in [target, source] { try await node.admin("CLUSTER", "SETSLOT", "\(slot)", "NODE", id) }
+    }
+
+    /// The slot of a key.
+    public func slot(of key: String) async throws -> Int {
+        Int(try await primaries[0].admin("CLUSTER", "KEYSLOT", key)) ?? -1
+    }
+
+    /// The primary that began with a slot.
+    public func primary(of slot: Int) -> RedisServer { primaries[slot * primaries.count / Self.slots] }
+
+    /// How often each command was called on all nodes that answer; see `RedisServer`.
+    public func commandCounts() async throws -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for node in nodes {
+            counts.merge((try? await node.commandCounts()) ?? [:]) { $0 + $1 }
+        }
+        for name in ["ping", "publish", "replconf", "psync"] { counts[name] = nil }
+        return counts.filter { !$0.key.hasPrefix("cluster") }
+    }
+
+    /// Sets all command counters to zero.
+    public func resetCounts() async throws { for node in nodes { try await node.resetCounts() } }
+
+    /// Waits until all nodes have the same view of a cluster that serves.
+    public func settle(_ nodes: [RedisServer]? = nil) async throws {
+        let nodes = nodes ?? self.nodes
+        try await Self.wait("the cluster serves") {
+            for node in nodes {
+                let info = try await node.admin("CLUSTER", "INFO")
+                guard info.contains("cluster_state:ok"), info.contains("cluster_known_nodes:\(nodes.count)")
+                else {
+                    return false
+                }
+            }
+            return true
+        }
+    }
+
+    private func join(_ node: RedisServer) async throws {
+        let bus =
+            try await primaries[0].admin("CONFIG", "GET", "cluster-port").split(separator: "\n").last ?? ""
+        try await node.admin("CLUSTER", "MEET", "127.0.0.1", "\(primaries[0].port)", String(bus))
+    }
+
+    private static func start(_ count: Int, _ extra: [String]) async throws -> [RedisServer] {
+        var servers: [RedisServer] = []
+        for _ in 0..<count {
+            let arguments = [
+                "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port",
+                "\(try freePort())", "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor",
+                "0",
+            ]
+            servers.append(try await RedisServer(arguments + extra))
+        }
+        return servers
+    }
+
+    private static func id(of node: RedisServer) async throws -> String {
+        try await node.admin("CLUSTER", "MYID")
+    }
+
+    private static func wait(_ what: String, for condition: () async throws -> Bool) async throws {
+        guard await poll(seconds: 15, { (try? await condition()) == true }) else {
+            throw ChildProcess.Failure(description: "not in time: \(what)")
+        }
+    }
+}
