@@ -2,13 +2,13 @@
 
 /// Which node of a cluster owns which slot, as one node sees it.
 struct SlotMap: Sendable {
-    private static let nobody = UInt16.max
+    private static let unowned = UInt16.max
 
     /// The nodes that own slots.
     private(set) var primaries: [RedisAddress] = []
     private(set) var replicas: [RedisAddress] = []
     /// For each slot, the position of its owner in `primaries`.
-    private var owners = [UInt16](repeating: nobody, count: HashSlot.count)
+    private var owners = [UInt16](repeating: unowned, count: HashSlot.count)
 
     /// Creates a map without nodes.
     init() {}
@@ -39,10 +39,10 @@ struct SlotMap: Sendable {
         }
     }
 
-    /// The position in `primaries` of the node that owns a slot; nil when nobody does.
+    /// The position in `primaries` of the node that owns a slot; nil when there is none.
     func owner(of slot: Int) -> Int? {
         let owner = owners[slot]
-        return owner == Self.nobody ? nil : Int(owner)
+        return owner == Self.unowned ? nil : Int(owner)
     }
 
     /// Notes that a node owns a slot; appends it to `primaries` if it is new there.
