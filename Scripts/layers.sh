@@ -56,6 +56,7 @@ connection    Hiredis/Connection/*                                       command
 client        Hiredis/Client/*                                           commands scripts connection
 redis         RedisSessions/*                                            -
 replicated    RedisSessions/Replicated/**                                redis
+nearcache     RedisSessions/NearCache/**                                 redis
 '
 
 # MARK: The checks
