@@ -16,8 +16,7 @@ struct RedisRecord {
 
     let version: Int
     let times: SessionTimes
-    /// The server's time at the read.
-    private(set) var now: SessionInstant
+    let now: SessionInstant
     private let family: SecretFamily
     private let attributes: [String: [UInt8]]
     private let fields: RecordFields
@@ -97,18 +96,6 @@ struct RedisRecord {
     /// The server's clock was set back, another server took over, or somebody set the time to live by hand (R20). The
     /// server's time tells which: the record's own deadlines decide.
     let contradictsClock: Bool
-
-    /// Returns the record as it is some time after it was read.
-    func aged(by age: Duration) -> RedisRecord {
-        var record = self
-        record.now = now + age
-        return record
-    }
-
-    /// About what the record takes in memory, in bytes.
-    var size: Int {
-        attributes.reduce(2048) { $0 + 128 + $1.key.utf8.count + $1.value.count }
-    }
 
     /// Returns the session for the holder of a token, if its secret is the record's.
     ///

@@ -30,6 +30,7 @@ final class CachedFleet: Sendable {
     ///   - peppers: those of the stores.
     ///   - maximumBytes: the bound of each cache.
     ///   - timeout: how long a command may take.
+    /// - Throws: `.storeUnavailable` when they are not ready in time.
     init(
         _ urls: [String],
         on server: RedisServer,
@@ -89,6 +90,12 @@ extension CachedSessionStore {
             self.cache.leaseEnd.map { time + self.cache.lease < $0 } ?? false
         }
         if !isSettled { throw SessionError(.storeUnavailable, "The invalidation connection is silent.") }
+    }
+
+    /// Returns when so many changes of sessions were heard of.
+    func heard(_ count: Int) async throws {
+        let isHeard = await poll(seconds: 20) { self.statistics.invalidations >= count }
+        if !isHeard { throw SessionError(.storeUnavailable, "The news do not come.") }
     }
 
     /// How a read was answered: whether from memory.

@@ -26,7 +26,6 @@ private let shared = Task { try await RedisServer() }
     {
         let fleet = try await fleet(1, lease: .milliseconds(400))
         try await rule.check(fleet.harness)
-        print("CONTRACT hits", fleet.stores[0].statistics)
     }
 
     @Test(arguments: SessionStoreContract.rules)
@@ -95,6 +94,7 @@ private let shared = Task { try await RedisServer() }
         let fleet = try await fleet(1, on: server)
         let store = fleet.stores[0]
         let record = try await store.make(["a": [1]], principal: "ann")
+        try await store.heard(1)
         try await store.warm(record.credential)
         try await server.resetCounts()
         for _ in 0..<1000 {
@@ -111,28 +111,26 @@ private let shared = Task { try await RedisServer() }
         let server = try await RedisServer()
         let fleet = try await fleet(3, on: server)
         let record = try await fleet.stores[0].make(["a": [1]])
-        for store in fleet.stores { try await store.warm(record.credential) }
-        let before = fleet.stores.map(\.statistics.invalidations)
+        for store in fleet.stores {
+            try await store.heard(1)
+            try await store.warm(record.credential)
+        }
         try await server.resetCounts()
         // Requests that come before the news of the touch do not touch again.
         fleet.stores[0].beforeApplying { try await Task.sleep(for: .milliseconds(100)) }
         for _ in 0..<20 { _ = try await fleet.stores[0].touch(record, isDue: true) }
-        #expect(
-            await poll(seconds: 20) {
-                zip(fleet.stores, before).allSatisfy { $0.statistics.invalidations == $1 + 1 }
-            }
-        )
         for store in fleet.stores {
+            try await store.heard(2)
             for _ in 0..<10 {
-                let seen = try await store.found(record.credential)
-                #expect(seen.times.lastUsed > record.times.lastUsed || seen.now > record.now)
+                #expect(try await store.found(record.credential).times.lastUsed > record.times.lastUsed)
             }
         }
         let counts = try await server.commandCounts()
         #expect(counts["evalsha"] == 1 && counts["hgetall"] == 3 && counts["pttl"] == 4, "\(counts)")
     }
 
-    @Test(arguments: [true, false]) func `costs a write and what it invalidates`(isPinned: Bool) async throws {
+    @Test(arguments: [true, false]) func `costs a write and what it invalidates`(isPinned: Bool) async throws
+    {
         let server = try await RedisServer()
         let fleet = try await fleet(3, on: server)
         var credential = try await fleet.stores[0].make(["a": [1]]).credential
@@ -147,20 +145,18 @@ private let shared = Task { try await RedisServer() }
                 if number == 19 { credential = try await store.set("a", UInt8(round + 1), record) }
                 requests += 1
             }
-            let news = fleet.stores.map(\.statistics.invalidations)
-            _ = news
         }
         let commands = fleet.clients.reduce(0) { $0 + $1.statistics.commands } - before
-        print("COST pinned \(isPinned): \(commands) commands, \(requests) requests: \(Double(commands) / Double(requests))")
-        print(try await server.commandCounts())
-        // A script for each write, and `HGETALL` and `PTTL` on each instance that reads the session afterwards.
+        // A script for each write, and `HGETALL` and `PTTL` on each instance that reads the session afterwards; twice
+        // where a read is faster than the news of the write.
         let reads = isPinned ? 1 : 3
-        #expect(commands <= 50 * (1 + 2 * 2 * reads))
+        #expect((50 * (1 + 2 * reads) - 10...50 * (1 + 4 * reads)).contains(commands), "\(commands)")
+        print("COST", isPinned, commands, requests)
     }
 
     @Test func `forgets what was used least recently when it is full`() async throws {
         let server = try await shared.value
-        let fleet = try await CachedFleet([server.url], on: server, maximumBytes: 3 * 2300)
+        let fleet = try await CachedFleet([server.url], on: server, maximumBytes: 3 * 1200)
         let store = fleet.stores[0]
         var credentials: [SessionCredential] = []
         for _ in 0..<3 {
@@ -170,7 +166,7 @@ private let shared = Task { try await RedisServer() }
         try await store.warm(credentials[0])
         credentials.append(try await store.make(["a": [1]]).credential)
         try await store.warm(credentials[3])
-        #expect(store.statistics.entries == 3 && store.statistics.bytes <= 3 * 2300)
+        #expect(store.statistics.entries == 3 && store.statistics.bytes <= 3 * 1200)
         #expect(try await store.isHit(credentials[0]))
         #expect(try await !store.isHit(credentials[1]))
         // Absence takes no room.
@@ -206,21 +202,22 @@ private let shared = Task { try await RedisServer() }
         )
         let (quick, slow) = (fleet.stores[0], fleet.stores[1])
         var record = try await quick.make(["a": [0]])
+        try await slow.heard(1)
         var stale = 0
         for number in 1...10 as ClosedRange<UInt8> {
             try await slow.warm(record.credential)
             let heard = slow.statistics.invalidations
             let newer = try await quick.set("a", number, record)
-            // The same client, on the other instance.
-            #expect(try await slow.found(newer).attributes["a"] == [number])
             // Another client, which has not seen the change.
             let other = try await slow.found(record.credential)
-            if slow.statistics.invalidations == heard, other.attributes["a"] == [number - 1] { stale += 1 }
+            if other.attributes["a"] == [number - 1] { stale += 1 }
+            // The same client, on the other instance.
+            #expect(try await slow.found(newer).attributes["a"] == [number])
             #expect(await poll(seconds: 20) { slow.statistics.invalidations > heard })
             #expect(try await slow.found(record.credential).attributes["a"] == [number])
             record = try await quick.found(newer)
         }
-        print("STALE", stale)
+        #expect(stale > 0, "the news were not late")
         await proxy.close()
     }
 
@@ -232,9 +229,9 @@ private let shared = Task { try await RedisServer() }
         let policy = SessionPolicy(maximumSessionsPerUser: 1)
         for end in 0..<5 {
             let record = try await store.make(["a": [1]], principal: "ann\(end)")
-            try await store.warm(record.credential)
             // From now on only the process itself knows.
             gate.close()
+            try await store.warm(record.credential)
             switch end {
             case 0: #expect(try await store.end(record) == .ended)
             case 1: #expect(try await store.revoke(record.id, of: "ann1"))
@@ -256,8 +253,8 @@ private let shared = Task { try await RedisServer() }
         let gate = Gate()
         store.beforeApplying(gate.pass)
         let record = try await store.make(["a": [1]])
-        try await store.warm(record.credential)
         gate.close()
+        try await store.warm(record.credential)
         let newer = try await store.set("a", 2, record)
         // Also for a request that does not know the version.
         #expect(try await store.found(record.credential).attributes["a"] == [2])
@@ -271,7 +268,6 @@ private let shared = Task { try await RedisServer() }
         let store = fleet.stores[0]
         let record = try await store.make(["a": [1]])
         try await store.warm(record.credential)
-        let gate = Gate()
         let flushes = store.statistics.flushes
         try await server.admin("CLIENT", "KILL", "TYPE", "pubsub")
         try await server.admin("HSET", "\(fleet.prefix):s:{\(record.id)}", "a:a", "x")
@@ -279,7 +275,6 @@ private let shared = Task { try await RedisServer() }
         #expect(try await store.found(record.credential).attributes["a"] == Array("x".utf8))
         try await store.ready()
         try await store.warm(record.credential)
-        _ = gate
     }
 
     @Test func `drops everything when the server is flushed`() async throws {
@@ -320,11 +315,9 @@ private let shared = Task { try await RedisServer() }
         let policy = SessionPolicy(idleTimeout: .seconds(1))
         let credential = try await store.start(as: "ann", policy: policy)
         try await store.warm(credential)
-        let record = try await store.found(credential)
         // Its removal is heard of later, or not at all.
         store.beforeApplying { try await Task.sleep(for: .seconds(3600)) }
         #expect(await poll(seconds: 20) { (try? await store.absence(credential)) == .unknown })
-        _ = record
     }
 
     // MARK: Credentials

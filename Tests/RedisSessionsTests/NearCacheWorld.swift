@@ -35,7 +35,8 @@ struct NearCacheWorld {
         case tick
     }
 
-    static let lease: Int64 = 2
+    /// The lease, in ticks of a millisecond.
+    static let lease: Int64 = 4
     private static let idleTimeout: Int64 = 6
 
     private enum News { case invalidation(Int), pong(sent: Int64) }

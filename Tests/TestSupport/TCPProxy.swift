@@ -80,7 +80,9 @@ public final class TCPProxy: Sendable {
             .connect(host: "127.0.0.1", port: target)
             .flatMapThrowing { server in
                 try server.pipeline.syncOperations.addHandler(Relay(to: client, flow, refusing: [], delay))
-                try client.pipeline.syncOperations.addHandler(Relay(to: server, flow, refusing: refused, delay))
+                try client.pipeline.syncOperations.addHandler(
+                    Relay(to: server, flow, refusing: refused, delay)
+                )
                 _ = client.setOption(.autoRead, value: true)
                 client.closeFuture.whenComplete { _ in server.close(promise: nil) }
             }

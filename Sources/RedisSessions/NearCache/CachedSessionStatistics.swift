@@ -8,8 +8,8 @@ public struct CachedSessionStatistics: Sendable, Hashable {
     public var misses = 0
     /// Keys that Redis has reported as changed, cached or not.
     public var invalidations = 0
-    /// How often everything was dropped, because the invalidation connection was opened or lost, or the server was
-    /// flushed.
+    /// How often everything was dropped, because the invalidation connection was lost or not opened, or the server
+    /// was flushed.
     public var flushes = 0
     /// Sessions in memory.
     public var entries = 0

@@ -40,7 +40,8 @@ struct InvalidationConnection: Sendable {
     }
 
     /// Asks the server for the news of all records.
-    private nonisolated(nonsending) func track(_ connection: RedisDedicatedConnection) async throws(RedisError)
+    private nonisolated(nonsending) func track(_ connection: RedisDedicatedConnection)
+        async throws(RedisError)
     {
         let id = try await connection.send(RedisCommand("CLIENT", "ID")).integer ?? 0
         var command = RedisCommand("CLIENT", "TRACKING", "ON", "REDIRECT", "\(id)")
@@ -50,15 +51,16 @@ struct InvalidationConnection: Sendable {
 
     /// Applies the news, and keeps asking whether there are more.
     private nonisolated(nonsending) func follow(_ connection: RedisDedicatedConnection) async throws {
+        let lost = redis.statistics.lostConnections
         let messages = connection.subscribe(to: NearCache.channel)
         try await withThrowingTaskGroup { group in
             group.addTask {
-                // Four in a lease, so that one late answer ends nothing.
-                while cache.pinged() <= 20 {
+                // Four in a lease, so that one late answer ends nothing. When another connection of the client was lost,
+                // the address may lead to another server by now, and this connection still to the old one.
+                while cache.pinged() <= 20, redis.statistics.lostConnections == lost {
                     connection.ping("\(cache.now().milliseconds)")
                     try await Task.sleep(for: cache.lease / 4)
                 }
-                throw SessionError(.storeUnavailable, "The invalidation connection does not answer.")
             }
             group.addTask {
                 for try await message in messages {

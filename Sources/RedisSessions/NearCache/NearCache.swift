@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// A cluster needs one for each primary, with a connection of its own.
 final class NearCache: Sendable {
-    typealias State = NearCacheState<SessionID, RedisRecord>
+    typealias State = NearCacheState<SessionID, CachedSession>
 
     /// The channel on which Redis tells a connection what was changed.
     static let channel = "__redis__:invalidate"
@@ -53,15 +53,15 @@ final class NearCache: Sendable {
         }
     }
 
-    func found(_ record: RedisRecord, by read: State.Read) {
-        let remaining = record.times.expiry - record.now
+    func found(_ session: CachedSession, by read: State.Read) {
+        let bytes = session.bytes
         guarded.withLock {
             $0.state.found(
-                record,
-                version: record.version,
-                bytes: record.size,
+                session,
+                version: session.version,
+                bytes: bytes,
                 by: read,
-                remaining: remaining
+                remaining: session.remaining
             )
         }
     }
@@ -107,7 +107,6 @@ final class NearCache: Sendable {
         case "subscribe":
             guarded.withLock {
                 $0.state.connected()
-                $0.statistics.flushes += 1
                 $0.unanswered = 0
                 $0.refusal = nil
             }

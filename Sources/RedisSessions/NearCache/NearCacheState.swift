@@ -120,10 +120,7 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     // MARK: News
 
     /// Notes that all news from now on will be heard.
-    mutating func connected() {
-        flushed()
-        leaseEnd = SessionInstant(milliseconds: .min)
-    }
+    mutating func connected() { leaseEnd = SessionInstant(milliseconds: .min) }
 
     /// Notes that Redis has told all news up to the time at which the `PING` was sent, and perhaps later.
     mutating func pingAnswered(sent: SessionInstant) { leaseEnd = leaseEnd.map { max($0, sent + lease) } }
