@@ -36,8 +36,7 @@ struct NearCacheWorld {
     }
 
     /// The lease, in ticks of a millisecond.
-    static let lease: Int64 = 4
-    private static let idleTimeout: Int64 = 6
+    static let lease: Int64 = 2
 
     private enum News { case invalidation(Int), pong(sent: Int64) }
     private enum Reply { case absent, found(version: Int, remaining: Int64) }
@@ -45,7 +44,7 @@ struct NearCacheWorld {
     private struct Record {
         var version = 1
         var isEnded = false
-        var deadline = NearCacheWorld.idleTimeout
+        var deadline: Int64
         /// When each version stopped to be the current one; the first one is of version 1.
         var replaced: [Int64] = []
         func isAlive(at now: Int64) -> Bool { !isEnded && now < deadline }
@@ -66,6 +65,8 @@ struct NearCacheWorld {
     }
 
     private let fault: Fault?
+    /// How long a record lives without a change or a touch, in ticks.
+    private let idleTimeout: Int64
     private var cache: NearCacheState<Int, Int>
     private var now: Int64 = 0
     private var records: [Record]
@@ -85,10 +86,11 @@ struct NearCacheWorld {
     /// The first promise that was broken.
     private(set) var violation: String?
 
-    init(keys: Int, clients: Int, room: Int, fault: Fault? = nil) {
+    init(keys: Int, clients: Int, room: Int, idleTimeout: Int64, fault: Fault? = nil) {
         self.fault = fault
+        self.idleTimeout = idleTimeout
         cache = NearCacheState(lease: .milliseconds(Self.lease), maximumBytes: room)
-        records = Array(repeating: Record(), count: keys)
+        records = Array(repeating: Record(deadline: idleTimeout), count: keys)
         seen = Array(repeating: Array(repeating: 1, count: keys), count: clients)
         written = Array(repeating: 1, count: keys)
         ended = Array(repeating: false, count: keys)
@@ -166,7 +168,7 @@ struct NearCacheWorld {
         case .foreignEnd(let key): end(key)
         case .touch(let key):
             guard cache.touchRequested(key, at: instant) else { break }
-            records[key].deadline = now + Self.idleTimeout
+            records[key].deadline = now + idleTimeout
             tell(key)
         case .sever:
             (isTracked, news, ping) = (false, [], nil)
@@ -174,10 +176,8 @@ struct NearCacheWorld {
             if fault != .missesDisconnection { cache.disconnected() }
             isConnected = false
         case .connect:
-            if fault != .missesDisconnection || !isConnected {
-                cache.disconnected()
-                cache.connected()
-            }
+            if isConnected, fault != .missesDisconnection { cache.disconnected() }
+            cache.connected()
             (isTracked, isConnected) = (true, true)
         case .ping: ping = now
         case .answerPing:
@@ -242,7 +242,7 @@ struct NearCacheWorld {
     private mutating func change(_ key: Int) {
         records[key].replaced.append(now)
         records[key].version += 1
-        records[key].deadline = now + Self.idleTimeout
+        records[key].deadline = now + idleTimeout
         tell(key)
     }
 
