@@ -151,7 +151,6 @@ private let shared = Task { try await RedisServer() }
         // where a read is faster than the news of the write.
         let reads = isPinned ? 1 : 3
         #expect((50 * (1 + 2 * reads) - 10...50 * (1 + 4 * reads)).contains(commands), "\(commands)")
-        print("COST", isPinned, commands, requests)
     }
 
     @Test func `forgets what was used least recently when it is full`() async throws {
