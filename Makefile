@@ -18,7 +18,7 @@ SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snipp
 CONFIG ?= release
 # 1: `make demo` plays a scripted visitor and exits with 0 or 1, instead of waiting for browsers.
 CHECK ?=
-# How the demo keeps its sessions; hybrid: in Redis, with a balancer that pins visitors.
+# How the demo keeps its sessions; hybrid: in Redis, with a near cache and a balancer that pins visitors.
 STRATEGY ?= redis
 STRATEGIES := redis memory sealed replicated hybrid
 # The port of the demo's balancer; empty: a free one.

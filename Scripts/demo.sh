@@ -8,7 +8,7 @@
 #   CHECK=1 Scripts/demo.sh PROGRAM    a scripted visitor (Scripts/visitor.sh) instead; exits with 0 or 1
 #
 # STRATEGY says where sessions are kept: redis (without it), memory, sealed or replicated, with a balancer that pins visitors
-# for memory; hybrid is Redis with a balancer that pins. PORT chooses the balancer's port; without it a free one is taken. Nothing survives the script, and its folder of logs
+# for memory; hybrid is Redis with a near cache and a balancer that pins. PORT chooses the balancer's port; without it a free one is taken. Nothing survives the script, and its folder of logs
 # is removed; when something goes wrong, the end of each log is shown first.
 set -uo pipefail
 
@@ -20,7 +20,7 @@ readonly strategy=${STRATEGY:-redis}
 
 case $strategy in
     redis | replicated) store=$strategy balancer=Samples/haproxy.cfg parts=(redis "${instances[@]}") ;;
-    hybrid) store=redis balancer=Samples/balancers/haproxy-cookie.cfg parts=(redis "${instances[@]}") ;;
+    hybrid) store=redis-cached balancer=Samples/balancers/haproxy-cookie.cfg parts=(redis "${instances[@]}") ;;
     memory) store=memory balancer=Samples/balancers/haproxy-cookie.cfg parts=("${instances[@]}") ;;
     sealed) store=sealed balancer=Samples/haproxy.cfg parts=("${instances[@]}") ;;
     *) echo "demo: STRATEGY is redis, memory, sealed, replicated or hybrid, not “$strategy”" >&2 && exit 2 ;;

@@ -58,6 +58,7 @@ cluster       Hiredis/Cluster/*                                          command
 facade        Hiredis/Client/*                                           commands scripts connection client cluster
 redis         RedisSessions/*                                            -
 replicated    RedisSessions/Replicated/**                                redis
+nearcache     RedisSessions/NearCache/**                                 redis
 '
 
 # MARK: The checks

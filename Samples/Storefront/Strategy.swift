@@ -10,6 +10,8 @@ import Sessions
 enum Strategy: String, CaseIterable, ExpressibleByArgument {
     /// In one Redis that all instances ask.
     case redis
+    /// The same, with a near cache in each instance.
+    case redisCached = "redis-cached"
     /// In the memory of each instance; the balancer has to pin visitors.
     case memory
     /// In the visitor's cookie, sealed.
@@ -25,6 +27,10 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         case .redis:
             let redis = RedisClient(try RedisConfiguration(url: settings.redis))
             return (try RedisSessionStore(redis, application: "storefront"), [redis])
+        case .redisCached:
+            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            let cached = try CachedSessionStore(try RedisSessionStore(redis, application: "storefront"))
+            return (cached, [redis, cached])
         case .memory:
             return (try MemorySessionStore(), [])
         case .sealed:

@@ -8,8 +8,14 @@ enum AccessControl {
     ///   - schema: names the keys.
     ///   - scripts: the store's scripts; their commands are read from their text.
     ///   - commands: what the store sends besides scripts.
+    ///   - channel: the channel that the store subscribes to, if there is one.
     /// - Returns: the rules, separated by spaces.
-    static func rule(_ schema: RedisSchema, scripts: [RedisScript], commands: [String]) -> String {
+    static func rule(
+        _ schema: RedisSchema,
+        scripts: [RedisScript],
+        commands: [String],
+        channel: String? = nil
+    ) -> String {
         var allowed: Set = ["ping", "evalsha", "eval", "script|load"]
         allowed.formUnion(commands.map { $0.lowercased() })
         for script in scripts {
@@ -17,7 +23,8 @@ enum AccessControl {
             allowed.formUnion(text.matches(of: /call\('([A-Z]+)'/).map { $0.1.lowercased() })
         }
         let commands = allowed.sorted().map { " +\($0)" }.joined()
-        return "resetkeys ~\(schema.prefix):* resetchannels -@all\(commands)"
+        let channel = channel.map { " &\($0)" } ?? ""
+        return "resetkeys ~\(schema.prefix):* resetchannels\(channel) -@all\(commands)"
     }
 }
 

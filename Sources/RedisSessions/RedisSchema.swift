@@ -46,6 +46,15 @@ import Sessions
 /// | list | `TIME`, `HGETALL d:{USER}` |
 /// | server's time | `TIME`, at first with `INFO memory` |
 /// | check | on `r:{check}` and `d:{check}` `check.lua`: `TIME`, `SET`, `PEXPIRE`, `PTTL`, `GET`, `HSET`, `PEXPIREAT`, `HMGET`, `HGET`, `HGETALL`, `HDEL` |
+///
+/// And what `CachedSessionStore` sends besides what `RedisSessionStore` does, on a connection of its own:
+///
+/// | operation | commands, each line one round trip |
+/// | --- | --- |
+/// | connect | `CLIENT ID` |
+/// | | `CLIENT TRACKING` of all keys `s:{…}`, redirected to the connection itself |
+/// | | `SUBSCRIBE __redis__:invalidate` |
+/// | four times in a lease | `PING` |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///
@@ -125,7 +134,10 @@ struct RedisSchema: Sendable {
     var log: String { "\(prefix):log:\(application)" }
 
     /// The hash of a session.
-    func session(_ id: SessionID) -> String { "\(prefix):s:{\(id)}" }
+    func session(_ id: SessionID) -> String { "\(sessions)\(id)}" }
+
+    /// What the keys of all sessions start with.
+    var sessions: String { "\(prefix):s:{" }
 
     /// The list of a user's sessions.
     func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }

@@ -6,7 +6,7 @@ import Synchronization
 
 /// The client as the stores use it: its errors are `SessionError`s, and its writes have a deadline on the server's clock.
 struct RedisSessionClient: Sendable {
-    private let redis: RedisClient
+    let redis: RedisClient
     let clock = WriteClock()
     private let eviction = EvictionNotice()
 

@@ -38,6 +38,8 @@ public struct RedisSessionStore: SessionStore {
     let redis: RedisSessionClient
     let schema: RedisSchema
     let crypto: RecordCrypto
+    /// Receives the sessions that an operation on their user has ended, before its caller is told.
+    var ended: (@Sendable ([SessionID]) -> Void)?
 
     /// Creates a store; opens no connection.
     ///

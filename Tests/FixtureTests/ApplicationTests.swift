@@ -5,7 +5,7 @@ import Testing
 
 /// Two applications on one Redis, under one key prefix, with the same user names and the same seal keys.
 @Suite(.timeLimit(.minutes(3))) struct `Applications on one Redis` {
-    @Test(arguments: ["redis", "replicated", "sealed-revocable", "sealed-tiered"])
+    @Test(arguments: ["redis", "redis-cached", "replicated", "sealed-revocable", "sealed-tiered"])
     func `accept neither each other's cookies nor end each other's sessions`(store: String) async throws {
         let redis = try await RedisServer()
         var options = FixtureApp.Options(store: store, redis: redis.url, prefix: "shared")

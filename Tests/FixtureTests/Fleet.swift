@@ -10,6 +10,8 @@ import Testing
 enum Store: String, CaseIterable, CustomTestStringConvertible {
     /// Three instances that share a Redis.
     case redis
+    /// The same with a near cache in each.
+    case cached = "redis-cached"
     /// One instance that keeps sessions in its own memory.
     case memory
     /// Three instances that each hold all sessions and follow one log in Redis.
@@ -28,7 +30,7 @@ enum Store: String, CaseIterable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 
     /// Whether instances answer from copies that may be behind.
-    var hasLocalCopies: Bool { self == .replicated }
+    var hasLocalCopies: Bool { [.cached, .replicated].contains(self) }
 
     /// Whether it needs a Redis.
     var hasRedis: Bool { ![.memory, .sealed].contains(self) }
@@ -67,13 +69,13 @@ final class Fleet: Sendable {
         memory = try await four
         let keys = sealKey("fleet")
         others = try await withThrowingTaskGroup { [redis] group in
-            for (index, store) in [Store.replicated, .sealed, .revocable, .tiered].enumerated() {
+            for (index, store) in [Store.cached, .replicated, .sealed, .revocable, .tiered].enumerated() {
                 var options = FixtureApp.Options(
                     store: store.rawValue,
                     redis: redis.url,
                     prefix: "fleet-\(store)"
                 )
-                if store != .replicated { options.extra = ["--seal-keys", keys] }
+                if !store.hasLocalCopies { options.extra = ["--seal-keys", keys] }
                 for place in 0..<3 {
                     group.addTask { [options] in
                         (store, try await FixtureApp.started(options, instance: "\(index)\(place)"))

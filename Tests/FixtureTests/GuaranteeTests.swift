@@ -60,7 +60,7 @@ extension SharedFleet {
     @Suite struct `Session guarantees` {
         let fleet = Fleet.shared
 
-        @Test(arguments: [Store.redis, .replicated], [false, true])
+        @Test(arguments: [Store.redis, .cached, .replicated], [false, true])
         func `hold for 20 clients that hop between the instances while all of them write`(
             store: Store,
             isHeld: Bool

@@ -62,7 +62,9 @@ import Testing
     }
 
     /// What goes well and what goes wrong, with every store: nothing secret at any level.
-    @Test(arguments: ["redis", "memory", "sealed", "sealed-revocable", "sealed-tiered", "replicated"])
+    @Test(arguments: [
+        "redis", "redis-cached", "memory", "sealed", "sealed-revocable", "sealed-tiered", "replicated",
+    ])
     func `logs at trace level hold no ticket, user name, value, password or key`(store: String) async throws {
         let (user, value, password) = ("alice-zanzibar", "value-okavango", "pw-kilimanjaro")
         let redis = try await RedisServer(["--user", "app", "on", ">\(password)", "~*", "&*", "+@all"])

@@ -125,6 +125,40 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
+    func `a subscription receives what the server sends, in order, and ends with the connection`()
+        async throws
+    {
+        try await withRedis { redis, server in
+            let error = await #expect(throws: RedisError.self) {
+                try await redis.withDedicatedConnection { connection in
+                    var seen: [[String?]] = []
+                    for try await message in connection.subscribe(to: "news") {
+                        seen.append((0..<message.count).map { message[$0].string })
+                        switch seen.count {
+                        case 1:
+                            connection.ping("first")
+                        case 2:
+                            try await server.admin("PUBLISH", "news", "a")
+                            try await server.admin("PUBLISH", "news", "b")
+                        case 4:
+                            #expect(
+                                seen[0].prefix(2) == ["subscribe", "news"] && seen[1] == ["pong", "first"]
+                            )
+                            #expect(seen[2...] == [["message", "news", "a"], ["message", "news", "b"]])
+                            try await server.admin("CLIENT", "KILL", "TYPE", "pubsub")
+                        default: break
+                        }
+                    }
+                }
+            }
+            #expect(error?.code == .connection)
+            // What comes next finds a connection without a subscription.
+            try await redis.withDedicatedConnection { _ = try await $0.send(RedisCommand("PING")) }
+            #expect(redis.statistics.connects == 2)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
     func `waiting for a connection ends at the command timeout while it is being opened`() async throws {
         try await withRedis(configure: {
             $0.dedicatedConnections = 1

@@ -102,8 +102,11 @@ final class ReplicaFleet: Sendable {
         guard hasPassed else { throw SessionError(.storeUnavailable, "The time does not advance.") }
     }
 
+    /// One client whose requests go to any of the stores.
+    var router: Router { Router(stores: stores) { try await self.settle() } }
+
     var harness: SessionStoreHarness {
-        SessionStoreHarness(store: Router(fleet: self)) { try await self.advance($0) }
+        SessionStoreHarness(store: router) { try await self.advance($0) }
     }
 }
 
@@ -123,15 +126,19 @@ extension ReplicatedSessionStore {
 /// A client with one cookie jar, each of whose requests goes to any of several stores.
 ///
 /// Presents the newest version of each token that it received, as a browser does. After operations that set no
-/// new cookie it waits until all stores have applied the change, because a replicated store promises that within
-/// a second only.
+/// new cookie it waits until all stores have applied the change, because stores with local copies promise that
+/// within a second only.
 struct Router: SessionDirectory {
-    let fleet: ReplicaFleet
+    private let stores: [any SessionDirectory]
+    private let settled: @Sendable () async throws -> Void
     private let jar = Jar()
 
-    init(fleet: ReplicaFleet) { self.fleet = fleet }
+    init(stores: [any SessionDirectory], settled: @escaping @Sendable () async throws -> Void) {
+        self.stores = stores
+        self.settled = settled
+    }
 
-    private var store: ReplicatedSessionStore { fleet.stores.randomElement()! }
+    private var store: any SessionDirectory { stores.randomElement()! }
 
     private final class Jar: Sendable {
         private let versions = Mutex<[String: Int]>([:])
@@ -231,6 +238,6 @@ struct Router: SessionDirectory {
     }
 
     private func settle() async throws(SessionError) {
-        do { try await fleet.settle() } catch { throw SessionError(.storeUnavailable, "\(error)") }
+        do { try await settled() } catch { throw SessionError(.storeUnavailable, "\(error)") }
     }
 }

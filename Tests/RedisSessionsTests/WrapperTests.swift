@@ -11,7 +11,7 @@ import ThirdPartyStores
 @Suite(.limited) struct `Wrappers by third parties` {
     /// A store to be wrapped.
     enum Kind: CaseIterable {
-        case memory, redis, sealed, tiered, revocable, replicated, draining
+        case memory, redis, cached, sealed, tiered, revocable, replicated, draining
 
         var guarantees: SessionStoreContract.Guarantees {
             switch self {
@@ -69,13 +69,20 @@ import ThirdPartyStores
             let old = try RedisSessionStore(redis.client, application: redis.prefix + ":old")
             let store = DrainingSessionStore(from: old, to: redis.store, phase: .drain)
             return Subject(store: store, clock: clock, advance: advance)
+        case .cached:
+            let url = redis.server.url
+            let fleet = try await CachedFleet([url], on: redis.server, lease: .milliseconds(400))
+            return Subject(store: fleet.router, clock: clock) { duration in
+                clock.advance(by: duration)
+                try await fleet.advance(duration)
+            }
         case .replicated:
             let fleet = try await ReplicaFleet(1, on: redis.server)
             let advance: @Sendable (Duration) async throws -> Void = { duration in
                 clock.advance(by: duration)
                 try await fleet.advance(duration)
             }
-            return Subject(store: Router(fleet: fleet), clock: clock, advance: advance, fleet: fleet)
+            return Subject(store: fleet.router, clock: clock, advance: advance, fleet: fleet)
         }
     }
 

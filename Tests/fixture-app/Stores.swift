@@ -54,7 +54,18 @@ struct Backend {
                 replicated.beforeApplying { try await Task.sleep(until: end) }
                 try await Task.sleep(until: end)
             }
-        case .redisCached: throw ValidationError("--store redis-cached is not there yet.")
+        case .redisCached:
+            let redis = try Self.client(app, logger)
+            let cached = try CachedSessionStore(
+                try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
+            )
+            services = [redis, cached]
+            store = cached
+            hold = { duration in
+                let end = ContinuousClock.now + duration
+                cached.beforeApplying { try await Task.sleep(until: end) }
+                try await Task.sleep(until: end)
+            }
         }
     }
 

@@ -15,7 +15,7 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     let library: ScriptLibrary
     private let connector: Connector
     /// Whether the next user of the connection would observe what was sent.
-    private let isTainted = Atomic(false)
+    let isTainted = Atomic(false)
     /// Set and read on the event loop.
     private let hasEnded = Atomic(false)
 

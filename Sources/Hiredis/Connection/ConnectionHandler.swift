@@ -51,6 +51,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var isProbing = false
     /// What waits for the reply to that `PING`.
     private var held: [(bytes: ByteBuffer, requests: [PendingRequest])] = []
+    /// Receives what arrives without a request, once the connection carries messages.
+    private var messages: AsyncThrowingStream<RedisReply, any Error>.Continuation?
     /// Cleared when the connection has ended: the delegate refers to the connection, too.
     var delegate: (any ConnectionDelegate)?
 
@@ -129,6 +131,19 @@ final class ConnectionHandler: ChannelInboundHandler {
         setTimer(now + commandTimeout / 2)
     }
 
+    /// Passes whatever arrives from now on to `messages`, which ends with the connection; nothing may be pending.
+    func deliver(to messages: AsyncThrowingStream<RedisReply, any Error>.Continuation) {
+        if let failure { return messages.finish(throwing: failure) }
+        self.messages = messages
+    }
+
+    /// Writes a command that is answered among the messages.
+    func write(_ bytes: ByteBuffer) {
+        guard let context, failure == nil else { return }
+        counters.bytesSent.add(bytes.readableBytes)
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
     /// Gives the connection up for another one: closes after the replies to what was written; what was not
     /// is sent by its callers again.
     func retire() {
@@ -184,6 +199,7 @@ final class ConnectionHandler: ChannelInboundHandler {
                     if handshake != nil {
                         fault = handshakeReceived(reply)
                     } else if queue.isEmpty {
+                        if messages?.yield(reply) != nil { return }
                         fault = RedisError(.protocol, .unknown, "Redis sent a reply without a request")
                     } else {
                         // First: a caller that repeats its command must find the connection being replaced.
@@ -297,6 +313,8 @@ final class ConnectionHandler: ChannelInboundHandler {
             counters.lostConnections.add()
         }
         ready = nil
+        messages?.finish(throwing: error)
+        messages = nil
         context?.close(promise: nil)
         let owner = delegate
         delegate = nil

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ServiceLifecycle
+public import Sessions
+
+/// Runs the invalidation connection of the store.
+extension CachedSessionStore: Service {
+    /// What the cache holds, and counts since the store was created.
+    public var statistics: CachedSessionStatistics { cache.statistics }
+
+    /// Follows what Redis reports as changed until graceful shutdown or cancellation.
+    ///
+    /// Connects again after errors, and throws none.
+    public func run() async throws {
+        let connection = InvalidationConnection(redis: base.redis.redis, cache: cache)
+        await withTaskGroup { group in
+            group.addTask { await connection.run() }
+            try? await gracefulShutdown()
+            group.cancelAll()
+        }
+    }
+
+    /// Runs `hook` before each message of the invalidation connection is applied, for tests that delay messages.
+    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { cache.beforeApplying = hook }
+}
+
+extension CachedSessionStore {
+    /// What the store sends besides scripts.
+    static let commands = RedisSessionStore.commands + ["CLIENT|ID", "CLIENT|TRACKING", "SUBSCRIBE"]
+
+    /// All scripts of the store; see `RedisSessionStore.scripts`.
+    public static let scripts = RedisSessionStore.scripts
+
+    /// Returns the least rights that the store needs; see `RedisSessionStore.accessRules(application:)`.
+    public static func accessRules(application: String) throws(SessionError) -> String {
+        let schema = try RedisSchema(application: application, prefix: application)
+        return AccessControl.rule(schema, scripts: scripts, commands: commands, channel: NearCache.channel)
+    }
+}

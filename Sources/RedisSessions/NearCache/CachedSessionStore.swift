@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Sessions
+
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+// The operations are documented in `SessionStore`.
+/// Sessions in Redis, with a near cache: a session that is in use is read from the memory of the instance.
+///
+/// Run it as a service, after the `RedisClient`: `run()` keeps one connection on which Redis reports what was changed
+/// (client-side caching, `CLIENT TRACKING` in broadcast mode). Until it runs, and while that connection is down, each read
+/// asks Redis, as without the cache.
+///
+/// Guarantees and limits:
+/// * Changes and ends of other instances are visible after `lease` at most, usually after a millisecond. The bound holds
+///   also when news are late or Redis is frozen: without an answer to a `PING` that is younger than the lease, reads ask
+///   Redis. Redis answers a `PING` before it tells what it has done in the same turn of its event loop, so that turn
+///   comes on top.
+/// * A client is never shown less than it has seen, on any instance: the cookie carries the version, and a copy of
+///   another version is not served.
+/// * What this instance has changed or ended is never served from a copy after its caller was told.
+/// * Absence is not kept: a session that was not found is asked for again.
+/// * The last use that other instances see is exact to the touch fraction of the policy, as without the cache.
+///
+/// Cost: load no round trip for a hit, otherwise 1 (`HGETALL`, `PTTL`); all else as `RedisSessionStore`, and one round
+/// trip more for a commit that meets another one. Each change of a session, a touch included, is a message to every
+/// instance, and a read on each that goes on to use it. Per instance one connection, and `PING` four times in a lease.
+/// Needs Redis 6 or later; `accessRules(application:)` are the least rights that suffice. A client that ignores the
+/// cookies of responses reads as without the cache, once its session has changed. `SWAPDB` is not noticed.
+public struct CachedSessionStore: SessionStore {
+    let base: RedisSessionStore
+    let cache: NearCache
+
+    /// Creates a store; opens no connection.
+    ///
+    /// - Parameters:
+    ///   - store: the sessions.
+    ///   - lease: how old a copy may be that is served; 100 ms to 1 minute, 1 s by default.
+    ///   - maximumBytes: about how much memory the copies may take, 64 MiB by default: what was used least recently makes
+    ///     room. A session takes 1 KiB and its attributes.
+    /// - Throws: `.invalidConfiguration`; the message says what to change.
+    public init(
+        _ store: RedisSessionStore,
+        lease: Duration = .seconds(1),
+        maximumBytes: Int = 64 << 20
+    ) throws(SessionError) {
+        guard (.milliseconds(100) ... .seconds(60)).contains(lease) else {
+            throw SessionError(.invalidConfiguration, "lease must be between 100 milliseconds and 1 minute.")
+        }
+        guard maximumBytes > 0 else {
+            throw SessionError(.invalidConfiguration, "maximumBytes must be above zero.")
+        }
+        var base = store
+        let cache = NearCache(keyPrefix: store.schema.sessions, lease: lease, maximumBytes: maximumBytes)
+        base.ended = { cache.changed($0) }
+        self.base = base
+        self.cache = cache
+    }
+
+    public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
+        guard let token = SessionToken(credential) else { return .absent(.malformed) }
+        switch cache.lookedUp(token.id, seen: token.version) {
+        case .hit(let copy, let age):
+            if let record = copy.opened(with: token, base.crypto, after: age) { return .found(record) }
+            // Whoever is refused is refused by what is stored now.
+            return try await base.load(credential)
+        case .miss(let read):
+            defer { if let read { cache.abandoned(read) } }
+            let load = try await base.load(credential)
+            if let read, case .found(let record) = load, let copy = CachedSession(record) {
+                cache.found(copy, by: read)
+            }
+            return load
+        }
+    }
+
+    public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
+        try await base.create(draft).withVersion
+    }
+
+    public func commit(
+        _ change: SessionChange,
+        to record: SessionRecord
+    ) async throws(SessionError) -> SessionCommitResult {
+        let presented = try record.context(PresentedToken.self)
+        defer { cache.changed([record.id]) }
+        let result = try await base.commit(change, to: record)
+        guard case .committed(let id, let version, nil, let remaining) = result, presented.user == nil,
+            record.secretStatus == .current
+        else { return result.withVersion }
+        // Another commit came before this one: it may have replaced the secret, which must not be sent again.
+        if version != record.version + 1, await !isCurrent(presented.token) { return result }
+        let seen = presented.token.seen(version).credential
+        return .committed(id: id, version: version, credential: seen, remaining: remaining)
+    }
+
+    public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
+        let presented = try record.context(PresentedToken.self)
+        if isDue, cache.touchRequested(record.id) { _ = try await base.touch(record, isDue: true) }
+        // Only what was read from Redis is newer than what the client has seen: its secret was the current one then.
+        guard presented.user == nil, record.secretStatus == .current,
+            record.version > presented.token.version ?? 0
+        else { return nil }
+        return presented.token.seen(record.version).credential
+    }
+
+    public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
+        defer { cache.changed([record.id]) }
+        return try await base.end(record)
+    }
+
+    /// Returns when the server answers and lets this user do all that is needed; for readiness checks.
+    ///
+    /// One round trip. A missing right is an error that names it. An invalidation connection that is down is not an
+    /// error.
+    public func check() async throws(SessionError) {
+        try await base.check()
+        guard let refusal = cache.refusal else { return }
+        throw SessionError(
+            .storeUnavailable,
+            """
+            Redis does not let this user run \(refusal.command) for the near cache; grant +client|id, \
+            +client|tracking, +subscribe and &\(NearCache.channel) in the ACL. It needs Redis 6 or later.
+            """,
+            underlying: refusal.error
+        )
+    }
+
+    /// Whether the secret is the one that was issued last.
+    private func isCurrent(_ token: SessionToken) async -> Bool {
+        guard let load = try? await base.load(token.credential), case .found(let record) = load else {
+            return false
+        }
+        return record.secretStatus == .current
+    }
+}
+
+extension SessionCommitResult {
+    /// The result whose credential, if there is one, carries the version.
+    fileprivate var withVersion: SessionCommitResult {
+        guard case .committed(let id, let version, let credential?, let remaining) = self else { return self }
+        let seen = SessionToken(credential)?.seen(version).credential
+        return .committed(id: id, version: version, credential: seen ?? credential, remaining: remaining)
+    }
+}
