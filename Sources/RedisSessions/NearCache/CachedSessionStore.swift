@@ -12,7 +12,7 @@ public import Sessions
 ///
 /// Guarantees and limits:
 /// * Changes and ends of other instances are visible after `lease` at most, usually after a millisecond. The bound holds
-///   also when news are late or Redis is frozen: without an answer to a `PING` that is younger than the lease, reads ask
+///   also when invalidations are late or Redis is frozen: without an answer to a `PING` that is younger than the lease, reads ask
 ///   Redis. Redis answers a `PING` before it tells what it has done in the same turn of its event loop, so that turn
 ///   comes on top.
 /// * A client is never shown less than it has seen, on any instance: the cookie carries the version, and a copy of
@@ -61,7 +61,7 @@ public struct CachedSessionStore: SessionStore {
         switch cache.lookedUp(token.id, seen: token.version) {
         case .hit(let copy, let age):
             if let record = copy.opened(with: token, base.crypto, after: age) { return .found(record) }
-            // Whoever is refused is refused by what is stored now.
+            // A refusal comes from what is stored now.
             return try await base.load(credential)
         case .miss(let read):
             defer { if let read { cache.abandoned(read) } }

@@ -4,7 +4,7 @@ import Hiredis
 import Sessions
 
 /// Tells a near cache what was changed at one server: tracks all keys of records, on a connection that redirects the
-/// news to itself and so depends on no other.
+/// invalidations to itself and so depends on no other.
 ///
 /// `BCAST` costs the server no memory, and works in RESP2, where a connection with a subscription can send `PING` only.
 struct InvalidationConnection: Sendable {
@@ -17,7 +17,7 @@ struct InvalidationConnection: Sendable {
     let redis: RedisClient
     let cache: NearCache
 
-    /// Follows the news until the task is cancelled; connects again after errors.
+    /// Receives invalidations until the task is cancelled; connects again after errors.
     func run() async {
         var refused = 0
         while !Task.isCancelled {
@@ -39,7 +39,7 @@ struct InvalidationConnection: Sendable {
         }
     }
 
-    /// Asks the server for the news of all records.
+    /// Asks the server for the invalidations of all records.
     private nonisolated(nonsending) func track(_ connection: RedisDedicatedConnection)
         async throws(RedisError)
     {
@@ -49,7 +49,7 @@ struct InvalidationConnection: Sendable {
         _ = try await connection.send(command)
     }
 
-    /// Applies the news, and keeps asking whether there are more.
+    /// Applies the invalidations, and keeps asking whether there are more.
     private nonisolated(nonsending) func follow(_ connection: RedisDedicatedConnection) async throws {
         let lost = redis.statistics.lostConnections
         let messages = connection.subscribe(to: NearCache.channel)

@@ -11,9 +11,9 @@ import Sessions
 /// * is never from before a change or an end that this process has acknowledged;
 /// * is never past the record's own deadline, because Redis may remove an expired key late and then says so late.
 ///
-/// A read and the news about its key travel on different connections, so a reply may be older than news that came
-/// before it. Each read leaves a placeholder that the news removes, and a reply without its placeholder is not kept.
-/// News that may have been missed removes all entries and all placeholders.
+/// A read and the invalidation of its key travel on different connections, so a reply may be older than an invalidation
+/// that came before it. Each read leaves a placeholder that the invalidation removes, and a reply without its
+/// placeholder is not kept. Where invalidations may have been missed, all entries and all placeholders are removed.
 struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// A read that Redis has been asked for.
     struct Read: Sendable {
@@ -117,15 +117,15 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         } ?? true
     }
 
-    // MARK: News
+    // MARK: Invalidations
 
-    /// Notes that all news from now on will be heard.
+    /// Notes that all invalidations from now on will be received.
     mutating func connected() { leaseEnd = SessionInstant(milliseconds: .min) }
 
-    /// Notes that Redis has told all news up to the time at which the `PING` was sent, and perhaps later.
+    /// Notes that all invalidations up to the time at which the `PING` was sent were received, and perhaps later ones.
     mutating func pingAnswered(sent: SessionInstant) { leaseEnd = leaseEnd.map { max($0, sent + lease) } }
 
-    /// Notes that somebody has changed a record; perhaps this process.
+    /// Notes that a record was changed, perhaps by this process.
     mutating func invalidated(_ key: Key) { changed(key) }
 
     /// Notes that all records may have changed.
@@ -134,7 +134,7 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         reads.removeAll()
     }
 
-    /// Notes that news may have been missed.
+    /// Notes that invalidations may have been missed.
     mutating func disconnected() {
         flushed()
         leaseEnd = nil
