@@ -210,14 +210,7 @@ extension SharedFleet {
     @Suite struct `An expired ticket` {
         @Test(arguments: Store.onServers) func `is never adopted`(store: Store) async throws {
             let fleet = Fleet.shared
-            var options = FixtureApp.Options(
-                store: store.rawValue,
-                redis: store.hasRedis ? fleet.redis.url : nil,
-                prefix: store.hasRedis ? "brief-\(store)" : nil
-            )
-            options.idleSeconds = 1
-            if store.rawValue.hasPrefix("sealed") { options.extra = ["--seal-keys", sealKey("k")] }
-            let app = try await FixtureApp.started(options)
+            let app = try await Self.started(store, "brief")
             let browser = fleet.browser()
             try await browser.post("/set", ["k": "k", "v": "old"], on: app)
             let ticket = try #require(browser.ticket)
@@ -245,16 +238,21 @@ extension SharedFleet {
             }
         }
 
-        private static func holdLongerThanIdleTimeout(_ store: Store) async throws {
-            let fleet = Fleet.shared
+        /// An instance whose sessions end after a second without a request.
+        private static func started(_ store: Store, _ name: String) async throws -> FixtureApp {
             var options = FixtureApp.Options(
                 store: store.rawValue,
-                redis: store.hasRedis ? fleet.redis.url : nil,
-                prefix: store.hasRedis ? "long-\(store)" : nil
+                redis: store.hasRedis ? Fleet.shared.redis.url : nil,
+                prefix: store.hasRedis ? "\(name)-\(store)" : nil
             )
             options.idleSeconds = 1
             if store.rawValue.hasPrefix("sealed") { options.extra = ["--seal-keys", sealKey("k")] }
-            let app = try await FixtureApp.started(options)
+            return try await FixtureApp.started(options)
+        }
+
+        private static func holdLongerThanIdleTimeout(_ store: Store) async throws {
+            let fleet = Fleet.shared
+            let app = try await started(store, "long")
             for isSignedIn in [false, true] {
                 let browser = fleet.browser()
                 try await browser.post("/set", ["k": "k", "v": "old"], on: app)

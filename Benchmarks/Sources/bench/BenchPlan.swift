@@ -66,6 +66,7 @@ struct BenchPlan: Sendable {
             HTTPRoute.allCases.compactMap { route in
                 let isExtra = connections != 64
                 if route == .unmanaged, isExtra || store != "redis" { return nil }
+                if isQuick, route == .bare, store != "redis" { return nil }
                 if isQuick, isExtra, store != "redis" || route == .signIn || route == .bare { return nil }
                 return HTTPCase(server: store, route: route, connections: connections)
             }

@@ -28,7 +28,7 @@ final class SentinelDiscovery: Sendable {
     /// Calls `moved` when a sentinel names another primary than before, until the task is cancelled.
     ///
     /// Asks one sentinel once a second, on one connection. Only a hint, and yet needed: in a failover that an operator
-    /// orders, sentinels let the old primary accept writes for another 8 seconds, which are then lost.
+    /// orders, sentinels let the old primary accept writes for seconds more, which are then lost.
     func watch(_ moved: (RedisAddress) -> Void) async {
         while !Task.isCancelled {
             do {
