@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare bench benchmarks test check docs format lint layers footprint hiredis build packages
+.PHONY: help demo compare bench benchmarks test matrix check docs format lint layers footprint hiredis build packages
 
 # What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
@@ -69,6 +69,9 @@ else
 	swift test --skip-build --filter '^HiredisTests\.Topologies'
 	swift test --skip-build --filter '^FixtureTests\.'
 endif
+
+matrix: build ## The tests of client and stores on every supported server, Redis and Valkey; ARGS="SERVER …" for some, FILTER=name for some tests.
+	@Scripts/matrix.sh .build/servers '$(or $(FILTER),^RedisSessionsTests\.)' $(ARGS)
 
 check: lint layers test docs ## All that must hold before a commit: format, layers, build, tests, documentation.
 
