@@ -208,7 +208,7 @@ private struct RecordFields {
     var idleTimeout: Int?
     var persistence: [UInt8]?
     var family: [UInt8]?
-    /// Missing means 0; nil what is no number.
+    /// 0 where the field is missing, nil where it does not hold a number.
     var generation: Int? = 0
     var trustedFrom: Int? = 0
     var secretHash: [UInt8]?

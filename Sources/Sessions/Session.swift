@@ -111,42 +111,6 @@ public final class Session: Sendable {
     /// queue or a log; for a signed-in user keep `id` and `principal` instead.
     public var credential: SessionCredential? { state.withLock { $0.credential } }
 
-    /// When the session was created, by the store's clock; nil while nothing is stored.
-    public var created: SessionInstant? { read { $0.record?.times.created } }
-
-    /// The store's time when this request read the session; the system's time while nothing is stored.
-    public var now: SessionInstant { read { $0.record?.now } ?? .now }
-
-    /// When the user signed in last, by the store's clock; nil for an anonymous session and in the request that signs
-    /// in.
-    ///
-    /// Renewals do not change it.
-    public var authenticatedAt: SessionInstant? {
-        read { $0.changes.isSignIn ? nil : $0.record?.times.authenticated }
-    }
-
-    /// Returns whether the user signed in within the given time: for a step-up before what is sensitive.
-    ///
-    /// - Parameter time: how long ago at most.
-    /// - Returns: false for an anonymous session; true in the request that signs in.
-    public func isAuthenticated(within time: Duration) -> Bool {
-        read { work in
-            if work.changes.isSignIn { return true }
-            guard let record = work.record, let authenticated = record.times.authenticated else {
-                return false
-            }
-            return record.now - authenticated <= time
-        }
-    }
-
-    /// How long the session stays valid if this request is its last use; nil while nothing is stored.
-    public var expiresIn: Duration? {
-        read { work in
-            guard let record = work.record else { return nil }
-            return min(record.now + record.times.idleTimeout, record.times.deadline) - record.now
-        }
-    }
-
     // MARK: Writing
 
     /// Stores a value, whatever was there before.
@@ -381,7 +345,7 @@ public final class Session: Sendable {
     func committed(_ credential: SessionCredential) { state.withLock { $0.credential = credential } }
 
     /// Looks at the uncommitted session where it is; a copy of it costs more.
-    private func read<Result>(_ look: (borrowing UncommittedSession) -> Result) -> Result {
+    func read<Result>(_ look: (borrowing UncommittedSession) -> Result) -> Result {
         state.withLock { look($0.work) }
     }
 
