@@ -151,11 +151,13 @@ struct NearCacheWorld {
         switch step {
         case .read(let client, let key): read(key, for: client)
         case .execute(let index):
+            // A beginning may name a read that was served from a copy.
+            guard reads.indices.contains(index) else { break }
             let record = records[reads[index].key]
             reads[index].reply =
                 record.isAlive(at: now)
                 ? .found(version: record.version, remaining: record.deadline - now) : .absent
-        case .reply(let index): reply(reads.remove(at: index))
+        case .reply(let index): if reads.indices.contains(index) { reply(reads.remove(at: index)) }
         case .write(let client, let key):
             let version = records[key].version + 1
             writes.append(PendingWrite(client: client, key: key, version: version, isEnd: false))
