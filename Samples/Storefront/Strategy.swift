@@ -61,6 +61,8 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         switch self {
         case .memory:
             "Each entry is a browser that is signed in on this instance; others keep their own lists."
+        case .redisCached:
+            "Each entry is a browser that is signed in. Signing one out takes effect within a second, on every instance."
         default:
             "Each entry is a browser that is signed in. Signing one out takes effect at once, on every instance."
         }

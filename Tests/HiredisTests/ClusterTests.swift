@@ -229,7 +229,8 @@ extension Topologies {
             var redis: RedisClient? = RedisClient(configuration)
             _ = try await redis?.send(["a", "b", "c"].map { RedisCommand("GET", $0) })
             // Two to each node; the second one follows the first.
-            #expect(await poll(seconds: 5) { [redis] in redis?.statistics.connects == 6 })
+            let areOpen = await poll(seconds: 5) { [redis] in redis?.statistics.connects == 6 }
+            #expect(areOpen)
             redis = nil
             let isGone = await poll(seconds: 5) {
                 for node in cluster.primaries {
