@@ -128,7 +128,7 @@ import Testing
     @Test func `an unknown store in the environment ends with a sentence`() async throws {
         let shop = try ChildProcess(Shop.program, [], environment: ["STOREFRONT_STORE": "floppy"])
         #expect(try await shop.wait(seconds: 20) != 0)
-        #expect(shop.text.contains("STOREFRONT_STORE: give one of redis, memory"))
+        #expect(shop.text.contains("STOREFRONT_STORE: give one of redis, redis-cached, memory"))
     }
 
     @Test(arguments: [
