@@ -73,7 +73,7 @@ public struct RedisError: Error, Sendable {
     }
 
     init(serverMessage: String) {
-        let word = serverMessage.prefix { $0 != " " }
+        let word = Self.unwrapped(serverMessage).prefix { $0 != " " }
         // Shown only when it looks like an error word: a script can return an error of any text.
         let isWord =
             !word.isEmpty && word.utf8.count <= 24
@@ -91,6 +91,16 @@ public struct RedisError: Error, Sendable {
 }
 
 extension RedisError {
+    /// Returns the error of the command that failed inside a script, which servers before Redis 7 wrap:
+    /// `ERR Error running script (call to f_…): @user_script:1: WRONGTYPE …`, also twice and with a minus.
+    private static func unwrapped(_ message: String) -> Substring {
+        guard message.hasPrefix("ERR Error running script") || message.hasPrefix("@user_script:"),
+            let mark = message.ranges(of: "@user_script:").last
+        else { return message[...] }
+        let error = message[mark.upperBound...].drop { $0 == " " || $0 == ":" || $0 == "-" || $0.isNumber }
+        return error.hasPrefix("The user executing the script can't run") ? "NOPERM" : error
+    }
+
     /// Whether the server has answered that it has no scripts, in the words of Redis and Valkey.
     private static func lacksLua(_ message: String) -> Bool {
         let unknown = ["'", "`"].map { "ERR unknown command \($0)EVAL" }

@@ -9,6 +9,8 @@ public enum RedisTopology: Sendable, Hashable {
     case cluster(seeds: [RedisAddress])
     /// The primary that sentinels name; they are asked before each new connection.
     case sentinel(RedisSentinels)
+
+    var isCluster: Bool { if case .cluster = self { true } else { false } }
 }
 
 /// The sentinels that watch a primary, and how to log in to them.

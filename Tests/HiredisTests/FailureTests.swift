@@ -8,6 +8,25 @@ import Testing
 
 /// A Redis that freezes, crashes, restarts or refuses the client.
 @Suite struct FailureTests {
+    @Test(arguments: [
+        (
+            "ERR Error running script (call to f_a3): @user_script:1: WRONGTYPE Operation against a key",
+            "WRONGTYPE"
+        ),
+        ("ERR Error running script (call to f_87): @user_script:1: @user_script: 1: -OOM command not", "OOM"),
+        ("@user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.", "OOM"),
+        ("@user_script: 1: The user executing the script can't run this command or subcommand", "NOPERM"),
+        ("ERR Error running script (call to f_12): @user_script:7: my own words", nil),
+        ("WRONGTYPE Operation against a key, script: a3, on @user_script:1.", "WRONGTYPE"),
+        ("ERR value is not an integer", "ERR"),
+    ])
+    func `the error of a command in a script is recognised as servers before Redis 7 wrap it`(
+        message: String,
+        prefix: String?
+    ) {
+        #expect(RedisError(serverMessage: message).prefix == prefix)
+    }
+
     /// Runs callers that send and check until `disturb` has returned; returns their failures.
     private func underLoad(
         _ redis: RedisClient,

@@ -34,8 +34,9 @@ public final class RedisCluster: Sendable {
         primaries = try await Self.start(count, arguments)
         replicas = hasReplicas ? try await Self.start(count, arguments) : []
         for (index, node) in primaries.enumerated() {
-            let (first, end) = (index * Self.slots / count, (index + 1) * Self.slots / count)
-            try await node.admin("CLUSTER", "ADDSLOTSRANGE", "\(first)", "\(end - 1)")
+            let slots = (index * Self.slots / count..<(index + 1) * Self.slots / count).map(\.description)
+            // Ranges of slots can be given since Redis 7.
+            try await node.admin(["CLUSTER", "ADDSLOTS"] + slots)
         }
         // Different epochs, so that nodes agree at once on who owns what.
         for (index, node) in nodes.enumerated() {

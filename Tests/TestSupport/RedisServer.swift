@@ -74,7 +74,11 @@ public final class RedisServer: Sendable {
 
     /// Runs one command through `redis-cli` and returns its output without the last line feed.
     @discardableResult
-    public func admin(_ command: String...) async throws -> String {
+    public func admin(_ command: String...) async throws -> String { try await admin(command) }
+
+    /// The same for a command that is put together.
+    @discardableResult
+    public func admin(_ command: [String]) async throws -> String {
         var text = try await run("redis-cli", ["-s", socketPath] + adminAuth + command)
         if text.last == "\n" { text.removeLast() }
         return text

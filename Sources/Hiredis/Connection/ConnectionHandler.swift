@@ -66,7 +66,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     ) {
         self.counters = counters
         self.isDedicated = isDedicated
-        isInCluster = if case .cluster = configuration.topology { true } else { false }
+        isInCluster = configuration.topology.isCluster
         self.ready = ready
         connectTimeout = TimeAmount(configuration.connectTimeout)
         commandTimeout = TimeAmount(configuration.commandTimeout)

@@ -37,9 +37,9 @@ struct Handshake {
         }
         if needsPrimary { steps.append((.role, RedisCommand("ROLE"))) }
         if !isBrief {
-            if case .cluster = configuration.topology {
-                // Its nodes send commands elsewhere without being asked to.
-            } else {
+            // The nodes of a cluster send commands elsewhere without being asked to, and a user with few rights would
+            // leave a line in the log of refusals with each connection.
+            if !configuration.topology.isCluster, credentials?.username == nil {
                 // Since Valkey 8: a replica then names its primary (`REDIRECT`), also to what only reads.
                 steps.append((.capabilities, RedisCommand("CLIENT", "CAPA", "redirect")))
             }
