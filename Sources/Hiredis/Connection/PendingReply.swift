@@ -10,14 +10,9 @@ import Synchronization
 ///
 /// Not generic, and one word instead of a lock: there is one for each command.
 ///
-/// `@unchecked Sendable` because of two fields that are not atomic. `state` leaves `created` once and becomes
-/// `finished` once, and that orders every access to them:
-/// - `continuation` is written by the caller before `state` becomes `waiting` (a release), and read only by the
-///   party that then makes it `finished` (an acquisition).
-/// - `answer` is written by that party alone, before it resumes the caller, and read by the caller alone, after
-///   it was resumed.
-///
-/// `CancellationTests` make the parties meet; ThreadSanitizer has nothing to report about these fields there.
+/// `CancellationTests` make the parties meet.
+// `@unchecked Sendable`: two fields are not atomic. Invariant: `state` leaves `created` once and becomes `finished` once,
+// and that orders every access to them, as it says beside each.
 @safe final class PendingReply: @unchecked Sendable {
     typealias Answer = Result<Replies, RedisError>
 
@@ -30,7 +25,11 @@ import Synchronization
     }
 
     private let state = Atomic(State.created)
+    /// Invariant: written by the caller before `state` becomes `waiting` (a release), and read only by the party that
+    /// then makes it `finished` (an acquisition).
     private var continuation: UnsafeContinuation<Void, Never>?
+    /// Invariant: written by that party alone, before it resumes the caller, and read by the caller alone, after it was
+    /// resumed.
     private var answer: Answer?
 
     /// Resumes the caller with `answer`; returns false when the wait was already finished.

@@ -21,7 +21,8 @@ local refusal
 for _, command in ipairs(kinds[ARGV[1]]) do
     local answer = redis.pcall(unpack(command))
     -- A full Redis serves what there is; that is not a matter of rights.
-    if type(answer) == 'table' and answer.err and not string.find(answer.err, '^-?OOM') then
+    if type(answer) == 'table' and answer.err and not string.find(answer.err, '^-?OOM')
+        and not string.find(answer.err, '^@user_script: %d+: %-OOM') then
         -- The words of Redis 6 and 7.0, and those of later versions.
         local is_denied = string.find(answer.err, "can't run this command", 1, true) or string.find(answer.err, 'no permissions', 1, true)
         refusal = refusal or (is_denied and {'denied', command[1]} or answer)
