@@ -133,15 +133,3 @@ import Testing
         #expect(!log.text.contains("s3cret"))
     }
 }
-
-/// Runs tasks on one event loop.
-private final class LoopExecutor: TaskExecutor {
-    private let eventLoop: any EventLoop
-
-    init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
-
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
-    }
-}

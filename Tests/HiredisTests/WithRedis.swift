@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Hiredis
+import NIOCore
 import Synchronization
 import TestSupport
 
@@ -47,4 +48,16 @@ extension RedisClient {
 
     /// The reply to a command as a number.
     func number(_ command: RedisCommand) async throws -> Int? { try await send(command).integer }
+}
+
+/// Runs tasks on one event loop.
+final class LoopExecutor: TaskExecutor {
+    let eventLoop: any EventLoop
+
+    init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
 }

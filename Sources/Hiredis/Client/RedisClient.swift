@@ -119,6 +119,8 @@ public final class RedisClient: Service, Sendable {
     /// One round trip. Sent once more, within the deadline: a `readOnly` command when the connection is lost
     /// before the reply, and any command that was refused because the server was demoted or is not ready.
     ///
+    /// Callers who send equal `readOnly` commands before the first of them was written share its reply.
+    ///
     /// A command that changes something and finds its connection silent for 5 s is sent when the server has
     /// answered a `PING`: one round trip more, and no unknown outcome on a connection that was cut unnoticed.
     ///

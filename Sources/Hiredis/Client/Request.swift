@@ -12,15 +12,19 @@ struct Request: Sendable {
 
     private let commands: Commands
     private let form: RedisScript.Form
+    /// Whether it only reads: scripts do not count, because the server delays them like writes.
+    let isRead: Bool
 
     init(_ command: RedisCommand, _ form: RedisScript.Form = .digest) {
         commands = .one(command)
         self.form = form
+        isRead = command.isRead
     }
 
     init(_ several: [RedisCommand], _ form: RedisScript.Form = .digest) {
         commands = several.count == 1 ? .one(several[0]) : .many(several)
         self.form = form
+        isRead = several.allSatisfy { $0.isRead }
     }
 
     var count: Int {
@@ -50,14 +54,6 @@ struct Request: Sendable {
     var transactionEnds: [Int] {
         guard case .many(let commands) = commands else { return [] }
         return commands.indices.filter { commands[$0].connectionEffect == .endsTransaction }
-    }
-
-    /// Whether it only reads: scripts do not count, because the server delays them like writes.
-    var isRead: Bool {
-        switch commands {
-        case .one(let command): command.isRead
-        case .many(let commands): commands.allSatisfy(\.isRead)
-        }
     }
 
     /// Whether the server has refused it as the wrong one, and executed nothing of it that changes anything.

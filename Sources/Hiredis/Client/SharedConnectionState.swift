@@ -33,6 +33,8 @@ struct SharedConnectionState {
     static let downtimeToOpen = TimeAmount.seconds(2)
     /// A connection that lasted this long resets the back-off.
     static let stableAfter = TimeAmount.seconds(5)
+    /// A read is compared with so many reads before it that have not been written yet.
+    static let comparedReads = 16
 
     private let limits: RedisLimits
     private var phase = Phase.idle
@@ -252,6 +254,11 @@ struct SharedConnectionState {
         let before = batch.writerIndex
         request.encode(into: &batch)
         let size = batch.writerIndex - before
+        var isRead = false
+        if case .caller(let pending) = target, request.isRead {
+            if join(pending, deadline, size) { return batch.moveWriterIndex(to: before) }
+            isRead = true
+        }
         commands += request.count
         bytes += size
         batched.append(
@@ -260,15 +267,53 @@ struct SharedConnectionState {
                 count: request.count,
                 size: size,
                 deadline: deadline,
+                isRead: isRead,
                 isRepeatable: request.isRepeatable,
                 transactionEnds: request.transactionEnds
             )
         )
     }
+
+    /// Lets the caller of a read, the last `size` bytes of the batch, share the replies to an equal one in it.
+    ///
+    /// Nothing of the batch was sent yet: the replies will be no older than the call. No further back than the last
+    /// write, which may be the caller's own.
+    private mutating func join(_ pending: PendingReply, _ deadline: NIODeadline, _ size: Int) -> Bool {
+        var distance = 0
+        var index = batched.count
+        while index > max(0, batched.count - Self.comparedReads) {
+            index -= 1
+            guard batched[index].isRead else { return false }
+            distance += batched[index].size
+            guard batched[index].size == size, batched[index].deadline <= deadline,
+                batch.repeats(size, after: distance), batched[index].target.join(pending)
+            else { continue }
+            batched[index].deadline = deadline
+            return true
+        }
+        return false
+    }
+}
+
+extension ByteBuffer {
+    /// Whether the last `size` bytes repeat those that are so far before them.
+    ///
+    /// Compared from the end, because keys differ there.
+    fileprivate func repeats(_ size: Int, after distance: Int) -> Bool {
+        unsafe withUnsafeReadableBytes { bytes in
+            var index = bytes.count
+            while index > bytes.count - size {
+                index -= 1
+                if unsafe bytes[index] != bytes[index - distance] { return false }
+            }
+            return true
+        }
+    }
 }
 
 extension ReplyTarget {
     fileprivate var isFinished: Bool {
+        // Only callers of their own wait for a connection.
         if case .caller(let pending) = self { pending.isFinished } else { false }
     }
 }

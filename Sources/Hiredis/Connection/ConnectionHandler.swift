@@ -250,6 +250,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch target {
         case .probe: break
         case .caller(let pending): pending.finish(.success(replies))
+        case .callers(let all): for pending in all { pending.finish(.success(replies)) }
         case .ignored(let command, let form):
             guard case .one(let reply) = replies, reply.kind == .error else { return }
             if form == .digest, command.script != nil, reply.isError("NOSCRIPT") {

@@ -11,6 +11,8 @@ enum Replies: Sendable {
 /// The receiver of the replies to a request.
 enum ReplyTarget: Sendable {
     case caller(PendingReply)
+    /// Several callers that have asked the same.
+    case callers([PendingReply])
     /// The reply is ignored; the command is kept because its script may have to be sent.
     indirect case ignored(RedisCommand, RedisScript.Form)
     /// The connection itself, which has asked whether the server still answers.
@@ -21,20 +23,36 @@ enum ReplyTarget: Sendable {
     func fail(_ error: RedisError) -> Bool {
         switch self {
         case .caller(let pending): pending.finish(.failure(error))
+        case .callers(let all): all.reduce(false) { $1.finish(.failure(error)) || $0 }
         case .ignored: true
         case .probe: false
         }
+    }
+
+    /// Adds a caller who asks the same; returns false when this is no caller's.
+    mutating func join(_ pending: PendingReply) -> Bool {
+        switch self {
+        case .caller(let first): self = .callers([first, pending])
+        case .callers(var all):
+            self = .probe  // Lets `all` grow in place.
+            all.append(pending)
+            self = .callers(all)
+        case .ignored, .probe: return false
+        }
+        return true
     }
 }
 
 /// A request that was written, or is about to be, and has no reply yet.
 struct PendingRequest: Sendable {
-    let target: ReplyTarget
+    var target: ReplyTarget
     /// The number of its commands, and so of its replies.
     let count: Int
     /// The encoded size in bytes.
     let size: Int
-    let deadline: NIODeadline
+    var deadline: NIODeadline
+    /// Whether its commands only read, so that callers who ask the same can share the replies.
+    var isRead = false
     /// Whether its caller repeats it when the connection is lost.
     var isRepeatable = false
     /// The positions of the commands after which no transaction may be open.
