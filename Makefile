@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare bench benchmarks test matrix check docs format lint layers footprint hiredis build packages
+.PHONY: help demo compare bench faults benchmarks test matrix check docs format lint layers footprint hiredis build packages
 
 # What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
@@ -54,10 +54,15 @@ bench: ## The client, sessions over HTTP, peers and growth, measured in one run:
 		"$$(swift build --package-path Benchmarks -c $(CONFIG) --show-bin-path)/bench" \
 		--peers .build/peers --output .build/bench-report.html $(if $(QUICK),--quick) $(ARGS)
 
+faults: ## Topologies that break under load: what is lost and refused, and for how long; ARGS="--scenario sentinel-kill" for some.
+	@Scripts/install.sh $(BENCH_PACKAGES)
+	swift build --package-path Benchmarks -c $(CONFIG) --product faults
+	@"$$(swift build --package-path Benchmarks -c $(CONFIG) --show-bin-path)/faults" $(ARGS)
+
 # Not part of `make test`: the package in Benchmarks has a build folder of its own.
-benchmarks: packages ## Builds the package in Benchmarks and tests compare and bench.
+benchmarks: packages ## Builds the package in Benchmarks and tests compare, bench and faults.
 	swift build --product fixture-app
-	swift test --package-path Benchmarks --filter '^(CompareTests|BenchTests)\.'
+	swift test --package-path Benchmarks --filter '^(CompareTests|BenchTests|FaultsTests)\.'
 
 # One suite after the other: the client's and the servers' tests watch deadlines and would take each other's processor time.
 test: build ## Every test; FILTER=name for some.
@@ -71,7 +76,7 @@ else
 endif
 
 matrix: build ## The tests of client and stores on every supported server, Redis and Valkey; ARGS="SERVER …" for some, FILTER=name for some tests.
-	@Scripts/matrix.sh .build/servers '$(or $(FILTER),^RedisSessionsTests\.)' $(ARGS)
+	@Scripts/matrix.sh .build/servers '$(or $(FILTER),^(RedisSessionsTests|HiredisTests)\.)' $(ARGS)
 
 check: lint layers test docs ## All that must hold before a commit: format, layers, build, tests, documentation.
 

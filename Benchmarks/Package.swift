@@ -34,6 +34,16 @@ let package = Package(
             ]
         ),
         .executableTarget(
+            name: "faults",
+            dependencies: [
+                "Reporting", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "RedisSessions", package: "swift-sessions"),
+            ]
+        ),
+        .executableTarget(
             name: "replicated-costs",
             dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
         ),
@@ -41,6 +51,7 @@ let package = Package(
         .target(name: "Reporting", dependencies: ["TestSupport"]),
         .testTarget(name: "BenchTests", dependencies: ["bench", "Reporting"]),
         .testTarget(name: "CompareTests", dependencies: ["compare", "Reporting", "TestSupport"]),
+        .testTarget(name: "FaultsTests", dependencies: ["faults", "Reporting"]),
 
         // A link to the folder in the root package, which does not offer it to other packages.
         .target(

@@ -64,10 +64,7 @@ final class Balancer: Listener {
             settings["APP\(index + 1)"] = "127.0.0.1:\(server.port)"
             settings["ALIAS\(index + 1)"] = aliases[index]
         }
-        folder = FileManager.default.temporaryDirectory.appending(
-            path: "balancer-\(UUID().uuidString.prefix(8))"
-        )
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        folder = try makeTemporaryFolder("balancer")
         // Where Debian has them, and not everybody looks.
         var environment = ["PATH": "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"]
         if pinning.isHAProxy {
@@ -116,7 +113,7 @@ final class Balancer: Listener {
         }
     }
 
-    deinit { try? FileManager.default.removeItem(at: folder) }
+    deinit { removeTemporaryFolder(folder) }
 
     /// Everything it has printed.
     var output: String { child.text }

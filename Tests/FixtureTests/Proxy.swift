@@ -12,10 +12,7 @@ final class Proxy: Listener {
 
     init(before app: any Listener) async throws {
         port = try freePort()
-        folder = FileManager.default.temporaryDirectory.appending(
-            path: "proxy-\(UUID().uuidString.prefix(8))"
-        )
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        folder = try makeTemporaryFolder("proxy")
         let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \($0);" }
             .joined(separator: " ")
         try """
@@ -36,7 +33,7 @@ final class Proxy: Listener {
         guard isUp else { throw Balancer.Failure(description: "nginx does not serve:\n\(child.text)") }
     }
 
-    deinit { try? FileManager.default.removeItem(at: folder) }
+    deinit { removeTemporaryFolder(folder) }
 
     func stop() async { await child.stop(SIGTERM) }
 }

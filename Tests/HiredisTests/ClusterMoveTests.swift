@@ -127,9 +127,12 @@ extension Topologies {
             }
         }
 
-        @Test func `callers notice nothing of slots that move, and the slots are not read for each`()
-            async throws
-        {
+        /// Increments 400 counters on all nodes, moves some of them, and expects all that was acknowledged.
+        ///
+        /// `move` returns how many moves it has made.
+        private func moveUnderLoad(
+            _ move: (RedisCluster, _ source: RedisServer, _ target: RedisServer) async throws -> Int
+        ) async throws {
             try await withKeys { redis, cluster, source, target in
                 let written = Tally()
                 let writers = (0..<8).map { writer in
@@ -144,10 +147,7 @@ extension Topologies {
                     }
                 }
                 #expect(await poll(seconds: 10) { written.value > 1000 })
-                let slots = Set(
-                    (0..<50).map { HashSlot.of(Array("w0:\($0)".utf8)[...]) }.filter { $0 < 5461 }
-                )
-                for slot in slots { try await cluster.move(slot, from: source, to: target) }
+                let moves = try await move(cluster, source, target)
                 let moved = written.value
                 #expect(await poll(seconds: 10) { written.value > moved + 1000 })
                 for writer in writers { writer.cancel() }
@@ -159,9 +159,36 @@ extension Topologies {
                     }
                 }
                 #expect(stored == written.value)
-                #expect(redis.statistics.redirects >= slots.count)
-                #expect(redis.statistics.slotRefreshes <= slots.count + 1)
+                #expect(redis.statistics.redirects >= moves)
+                #expect(redis.statistics.slotRefreshes <= moves + 1)
                 #expect(redis.statistics.lostConnections == 0)
+            }
+        }
+
+        @Test func `callers notice nothing of slots that move, and the slots are not read for each`()
+            async throws
+        {
+            try await moveUnderLoad { cluster, source, target in
+                let slots = Set(
+                    (0..<50).map { HashSlot.of(Array("w0:\($0)".utf8)[...]) }.filter { $0 < 5461 }
+                )
+                for slot in slots { try await cluster.move(slot, from: source, to: target) }
+                return slots.count
+            }
+        }
+
+        @Test(
+            .enabled("only Valkey, from 9 on, moves slots as a whole") {
+                try await ServerVersion.installed.movesSlotsAsAWhole
+            }
+        ) func `callers notice nothing of slots that move as a whole`() async throws {
+            try await moveUnderLoad { cluster, source, target in
+                try await cluster.moveAtOnce(0...2730, from: source, to: target)
+                try await cluster.moveAtOnce(2731...5460, from: source, to: target)
+                // One of them holds keys that are written.
+                let counts = try await target.commandCounts()
+                #expect((counts["incr"] ?? 0) > 0)
+                return 2
             }
         }
     }

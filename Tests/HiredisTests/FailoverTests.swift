@@ -13,9 +13,12 @@ import Testing
         configure: (inout RedisConfiguration) -> Void = { _ in },
         _ body: (RedisClient, TCPProxy, RedisServer, RedisServer) async throws -> Void
     ) async throws {
-        let (first, second) = (try await RedisServer(), try await RedisServer())
+        // Valkey names its primary to the default user instead; that is followed in `SentinelTests`.
+        let user = ["--user", "app", "on", ">pw", "~*", "&*", "+@all"]
+        let (first, second) = (try await RedisServer(user), try await RedisServer(user))
         let proxy = try await TCPProxy(to: first.port)
         var configuration = RedisConfiguration(address: .tcp(host: "localhost", port: proxy.port))
+        (configuration.username, configuration.password) = ("app", "pw")
         configuration.commandTimeout = .seconds(5)
         configure(&configuration)
         let redis = RedisClient(configuration)

@@ -193,5 +193,71 @@ extension Topologies {
             await primary.close()
             await replica.close()
         }
+
+        @Test(
+            .enabled("only Valkey, from 8 on, names the primary to clients") {
+                try await ServerVersion.installed.namesPrimary
+            }
+        ) func `a demoted server is left for the primary that it names, by reads as well`() async throws {
+            let servers = try await pair()
+            let old = servers[0]
+            let new = servers[1]
+            var configuration = try RedisConfiguration(url: old.url)
+            configuration.commandTimeout = .seconds(10)
+            let redis = RedisClient(configuration)
+            let get = RedisCommand("GET", "k", readOnly: true)
+            _ = try await redis.send(RedisCommand("SET", "k", "old"))
+            #expect(try await redis.text(get) == "old")
+            try await new.admin("REPLICAOF", "NO", "ONE")
+            try await new.admin("SET", "k", "new")
+            try await old.admin("REPLICAOF", "127.0.0.1", "\(new.port)")
+            #expect(try await redis.text(get) == "new")
+            #expect(try await redis.number(RedisCommand("INCR", "n")) == 1)
+            #expect(try await new.commandCounts()["incr"] == 1)
+            #expect(redis.statistics.lostConnections == 0)
+            await redis.shutdown()
+        }
+
+        @Test(
+            .enabled("only Valkey, from 8 on, names the primary to clients") {
+                try await ServerVersion.installed.namesPrimary
+            }
+        ) func `a failover that the primary is asked for loses nothing`() async throws {
+            let servers = try await pair()
+            let old = servers[0]
+            let new = servers[1]
+            var configuration = try RedisConfiguration(url: old.url)
+            configuration.commandTimeout = .seconds(20)
+            let redis = RedisClient(configuration)
+            let (acknowledged, unknown) = try await writing(redis) { acknowledged in
+                #expect(await poll(seconds: 10) { acknowledged.value > 500 })
+                try await failOver(old)
+                let served = acknowledged.value + 500
+                #expect(await poll(seconds: 20) { acknowledged.value > served })
+            }
+            let stored = Int(try await new.admin("GET", "n")) ?? 0
+            #expect(stored >= acknowledged && stored <= acknowledged + unknown)
+            await redis.shutdown()
+        }
+
+        /// Asks a primary to change places with its replica; returns when it is one itself.
+        private func failOver(_ primary: RedisServer) async throws {
+            try await primary.admin("FAILOVER")
+            let isDemoted = await poll(seconds: 20) {
+                (try? await primary.admin("ROLE"))?.hasPrefix("slave") == true
+            }
+            #expect(isDemoted)
+        }
+
+        /// A primary and a replica that follows it.
+        private func pair() async throws -> [RedisServer] {
+            let primary = try await RedisServer(["--repl-diskless-sync-delay", "0"])
+            let replica = try await RedisServer(["--replicaof", "127.0.0.1", "\(primary.port)"])
+            let follows = await poll(seconds: 20) {
+                (try? await replica.admin("INFO", "replication"))?.contains("master_link_status:up") == true
+            }
+            #expect(follows)
+            return [primary, replica]
+        }
     }
 }

@@ -9,10 +9,7 @@ import Testing
 @Suite struct TLSTests {
     /// Makes a folder with an authority, a server certificate for `names` and a client certificate.
     private static func certificates(for names: String) async throws -> URL {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "tls-\(UUID().uuidString.prefix(8))"
-        )
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = try makeTemporaryFolder("tls")
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         try await run(
             "openssl",
@@ -61,7 +58,7 @@ import Testing
 
     @Test func `certificate and host name are verified`() async throws {
         let folder = try await Self.certificates(for: "DNS:localhost,IP:127.0.0.1")
-        defer { try? FileManager.default.removeItem(at: folder) }
+        defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
         let trusted = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
         #expect(await outcome(try client("localhost", server, trusted)) == nil)
@@ -85,7 +82,7 @@ import Testing
     @Test(arguments: ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"])
     func `nothing older than TLS 1.2 is spoken`(version: String) async throws {
         let folder = try await Self.certificates(for: "DNS:localhost")
-        defer { try? FileManager.default.removeItem(at: folder) }
+        defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(
             ["--tls-auth-clients", "no", "--tls-protocols", version, "--tls-ciphers", "ALL:@SECLEVEL=0"],
             tls: folder
@@ -98,10 +95,10 @@ import Testing
     @Test func `files are read anew at each connect`() async throws {
         let folder = try await Self.certificates(for: "DNS:localhost")
         let later = try await Self.certificates(for: "DNS:localhost")
-        defer { for folder in [folder, later] { try? FileManager.default.removeItem(at: folder) } }
+        defer { for folder in [folder, later] { removeTemporaryFolder(folder) } }
         let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
         let files = try await Self.certificates(for: "DNS:unused")
-        defer { try? FileManager.default.removeItem(at: files) }
+        defer { removeTemporaryFolder(files) }
         func install(_ names: [String], from source: URL) throws {
             for name in names {
                 let target = files.appending(path: name)
@@ -152,7 +149,7 @@ import Testing
 
     @Test func `a certificate for another host is refused`() async throws {
         let folder = try await Self.certificates(for: "DNS:other.example,IP:127.0.0.9")
-        defer { try? FileManager.default.removeItem(at: folder) }
+        defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
         var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
         #expect(await outcome(try client("localhost", server, tls)) == .tls)
@@ -165,7 +162,7 @@ import Testing
 
     @Test func `a client certificate is sent to a server that requests one`() async throws {
         let folder = try await Self.certificates(for: "DNS:localhost")
-        defer { try? FileManager.default.removeItem(at: folder) }
+        defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
         var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
         #expect(await outcome(try client("localhost", server, tls)) == .tls)

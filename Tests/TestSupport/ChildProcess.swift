@@ -4,18 +4,10 @@ public import Foundation
 import NIOCore
 import Synchronization
 
-/// The children that run now.
-///
-/// Whatever is left when the test process ends, ends with it.
-private let running: Mutex<Set<pid_t>> = {
-    atexit { running.withLock { for pid in $0 { kill(pid, SIGKILL) } } }
-    return Mutex([])
-}()
-
 /// One program that a test starts and stops by its own process id.
 ///
 /// Output goes to a file, so that a full pipe never stalls the child. The child is killed when the object
-/// goes away.
+/// goes away, or the process ends.
 public final class ChildProcess: Sendable {
     /// What went wrong while starting or watching a child.
     public struct Failure: Error, CustomStringConvertible {
@@ -39,22 +31,35 @@ public final class ChildProcess: Sendable {
         directory: URL? = nil
     ) throws {
         output = FileManager.default.temporaryDirectory.appending(path: "child-\(UUID().uuidString).out")
-        pid = try spawn(
-            [program] + arguments,
-            environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
-            directory: directory?.path,
-            output: output.path
-        )
-        running.withLock { _ = $0.insert(pid) }
+        Leftovers.add(output)
+        do {
+            pid = try spawn(
+                [program] + arguments,
+                environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+                directory: directory?.path,
+                output: output.path
+            )
+        } catch {
+            Leftovers.remove(output)
+            throw error
+        }
+        Leftovers.add(child: pid)
     }
 
     deinit {
-        if isRunning {
+        end()
+        Leftovers.remove(output)
+    }
+
+    /// Kills the child and waits until it is gone.
+    func end() {
+        status.withLock { status in
+            guard status == nil else { return }
             kill(pid, SIGKILL)
             waitpid(pid, nil, 0)
-            running.withLock { _ = $0.remove(pid) }
+            Leftovers.remove(child: pid)
+            status = SIGKILL
         }
-        try? FileManager.default.removeItem(at: output)
     }
 
     /// Whether the child has not exited yet.
@@ -65,7 +70,7 @@ public final class ChildProcess: Sendable {
         status.withLock { status in
             var word: Int32 = 0
             guard status == nil, waitpid(pid, &word, WNOHANG) == pid else { return status }
-            running.withLock { _ = $0.remove(pid) }
+            Leftovers.remove(child: pid)
             status = word & 0x7F == 0 ? (word >> 8) & 0xFF : word & 0x7F
             return status
         }
@@ -197,6 +202,21 @@ public func freePort() throws -> Int {
         return port
     }
     throw ChildProcess.Failure(description: "no free loopback port")
+}
+
+/// Returns a port for a node of a cluster: its bus has to be 10,000 above it, the only place before Redis 7.
+func freeClusterPort() throws -> Int {
+    for _ in 0..<1000 {
+        let port = Int.random(in: 10_000..<22_000)
+        let ports = [port, port + 10_000]
+        let areNew = givenPorts.withLock { given in
+            guard given.isDisjoint(with: ports) else { return false }
+            given.formUnion(ports)
+            return true
+        }
+        if areNew, try ports.allSatisfy(isFree) { return port }
+    }
+    throw ChildProcess.Failure(description: "no free loopback ports")
 }
 
 private func isFree(_ port: Int) throws -> Bool {

@@ -28,10 +28,7 @@ public actor Chromium {
     /// - Parameter flags: further arguments.
     /// - Throws: `Failure`, and errors of the file system.
     public init(_ flags: [String] = []) async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "chromium-\(UUID().uuidString.prefix(8))"
-        )
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = try makeTemporaryFolder("chromium")
         self.folder = folder
         let pipes = ["orders", "answers"].map { folder.appending(path: $0).path }
         for pipe in pipes where mkfifo(pipe, 0o600) != 0 { throw Failure(description: "no pipe") }
@@ -60,7 +57,7 @@ public actor Chromium {
     deinit {
         close(orders)
         close(answers)
-        try? FileManager.default.removeItem(at: folder)
+        removeTemporaryFolder(folder)
     }
 
     /// Ends it.

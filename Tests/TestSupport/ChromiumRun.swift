@@ -18,7 +18,7 @@ public final class ChromiumRun: Sendable {
     ///   - arguments: further options of Chromium.
     /// - Throws: what `ChildProcess` throws.
     public init(_ page: String, _ arguments: [String] = []) throws {
-        profile = FileManager.default.temporaryDirectory.appending(path: "chromium-\(UUID().uuidString)")
+        profile = try makeTemporaryFolder("chromium")
         let options = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--no-proxy-server",
@@ -36,5 +36,5 @@ public final class ChromiumRun: Sendable {
     /// Ends it.
     public func stop() async { await child.stop(SIGTERM, seconds: 5) }
 
-    deinit { try? FileManager.default.removeItem(at: profile) }
+    deinit { removeTemporaryFolder(profile) }
 }

@@ -90,6 +90,21 @@ public final class RedisCluster: Sendable {
         for node in [target, source] { try await node.admin("CLUSTER", "SETSLOT", "\(slot)", "NODE", id) }
     }
 
+    /// Moves slots as a whole, with their keys; for servers that can (`ServerVersion.movesSlotsAsAWhole`).
+    public func moveAtOnce(_ slots: ClosedRange<Int>, from source: RedisServer, to target: RedisServer)
+        async throws
+    {
+        let range = ["SLOTSRANGE", "\(slots.lowerBound)", "\(slots.upperBound)"]
+        try await source.admin(
+            ["CLUSTER", "MIGRATESLOTS"] + range + ["NODE", try await Self.id(of: target)]
+        )
+        try await Self.wait("the slots move") {
+            let lines = try await source.admin("CLUSTER", "GETSLOTMIGRATIONS").split(separator: "\n")
+            let states = zip(lines, lines.dropFirst()).filter { $0.0 == "state" }.map(\.1)
+            return !states.isEmpty && states.allSatisfy { $0 == "success" }
+        }
+    }
+
     /// The slot of a key.
     public func slot(of key: String) async throws -> Int {
         Int(try await primaries[0].admin("CLUSTER", "KEYSLOT", key)) ?? -1
@@ -127,18 +142,15 @@ public final class RedisCluster: Sendable {
     }
 
     private func join(_ node: RedisServer) async throws {
-        let bus =
-            try await primaries[0].admin("CONFIG", "GET", "cluster-port").split(separator: "\n").last ?? ""
-        try await node.admin("CLUSTER", "MEET", "127.0.0.1", "\(primaries[0].port)", String(bus))
+        try await node.admin("CLUSTER", "MEET", "127.0.0.1", "\(primaries[0].port)")
     }
 
     private static func start(_ count: Int, _ extra: [String]) async throws -> [RedisServer] {
         var servers: [RedisServer] = []
         for _ in 0..<count {
             let arguments = [
-                "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port",
-                "\(try freePort())", "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor",
-                "0",
+                "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+                "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
             ]
             servers.append(try await RedisServer(arguments + extra))
         }

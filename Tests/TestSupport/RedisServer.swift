@@ -34,11 +34,8 @@ public final class RedisServer: Sendable {
     public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil, isSentinel: Bool = false)
         async throws
     {
-        directory = FileManager.default.temporaryDirectory.appending(
-            path: "redis-\(UUID().uuidString.prefix(8))"
-        )
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        port = try freePort()
+        port = try extra.contains("--cluster-enabled") ? freeClusterPort() : freePort()
+        directory = try makeTemporaryFolder("redis")
         socketPath = directory.appending(path: "s").path
         var arguments = [
             "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory.path,
@@ -67,7 +64,11 @@ public final class RedisServer: Sendable {
         try await ready()
     }
 
-    deinit { try? FileManager.default.removeItem(at: directory) }
+    deinit {
+        // First the server, which may write files until it is gone.
+        child.withLock { $0.end() }
+        removeTemporaryFolder(directory)
+    }
 
     /// The server's process id; another one after `restart()`.
     public var pid: pid_t { child.withLock { $0.pid } }

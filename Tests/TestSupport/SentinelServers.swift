@@ -20,7 +20,7 @@ public final class SentinelServers: Sendable {
     /// - Throws: `ChildProcess.Failure` when they do not get ready.
     public init(_ arguments: [String] = [], sentinelPassword: String? = nil) async throws {
         let primary = try await RedisServer(arguments)
-        let replicaOf = ["--replicaof", "127.0.0.1 \(primary.port)", "--repl-diskless-sync-delay", "0"]
+        let replicaOf = ["--replicaof", "127.0.0.1", "\(primary.port)", "--repl-diskless-sync-delay", "0"]
         servers = [primary, try await RedisServer(arguments + replicaOf)]
         let replica = servers[1]
         guard

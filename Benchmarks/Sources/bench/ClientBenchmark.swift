@@ -5,6 +5,7 @@ import Foundation
 import Hiredis
 import NIOCore
 import NIOPosix
+import Reporting
 import TestSupport
 
 /// Part a: the Redis client beside `redis-benchmark`, on one private server, plain and over TLS.

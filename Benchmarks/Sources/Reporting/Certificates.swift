@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+package import Foundation
 import TestSupport
 
 /// An authority and a certificate for 127.0.0.1, made for one run.
-enum Certificates {
+package enum Certificates {
     /// Returns a folder with `ca.crt`, `server.crt` and `server.key`.
-    static func make(in parent: URL) async throws -> URL {
+    package static func make(in parent: URL) async throws -> URL {
         let folder = parent.appending(path: "certificates")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
