@@ -47,14 +47,14 @@ import Sessions
 /// | server's time | `TIME`, at first with `INFO memory` |
 /// | check | on `r:{check}` and `d:{check}` `check.lua`: `TIME`, `SET`, `PEXPIRE`, `PTTL`, `GET`, `HSET`, `PEXPIREAT`, `HMGET`, `HGET`, `HGETALL`, `HDEL` |
 ///
-/// And what `CachedSessionStore` sends besides what `RedisSessionStore` does, on a connection of its own:
+/// And what `CachedSessionStore` sends besides what `RedisSessionStore` does, on a connection of its own to each server:
 ///
 /// | operation | commands, each line one round trip |
 /// | --- | --- |
 /// | connect | `CLIENT ID` |
 /// | | `CLIENT TRACKING` of all keys `s:{…}`, redirected to the connection itself |
 /// | | `SUBSCRIBE __redis__:invalidate` |
-/// | four times in a lease | `PING` |
+/// | four times in a lease | in a cluster `EXISTS` of the session that was read last from the node, or of `s:{NUMBER}`; then `PING` |
 struct RedisSchema: Sendable {
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///

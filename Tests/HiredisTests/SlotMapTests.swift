@@ -76,6 +76,36 @@ import Testing
         #expect((map.owner(of: 4), map.owner(of: 5), map.owner(of: 6)) == (0, 1, 0))
     }
 
+    @Test func `a tenure ends when the owner of its slot is another one, and no other does`() throws {
+        func map(_ owners: [(Int, String)]) -> SlotMap {
+            var map = SlotMap()
+            for (slot, host) in owners { map.move(slot, to: .tcp(host: host, port: 1)) }
+            return map
+        }
+        var current = map([(0, "a"), (1, "a"), (2, "b")])
+        var known = current.tenures
+        func ended() -> [Int] {
+            defer { known = current.tenures }
+            return current.tenures.indices.filter { current.tenures[$0] != known[$0] }
+        }
+        current.move(1, to: .tcp(host: "a", port: 1))
+        #expect(ended() == [])
+        current.move(1, to: .tcp(host: "b", port: 1))
+        #expect(ended() == [1])
+        current.disturb(2)
+        #expect(ended() == [2])
+        // The same owners at other positions; another one; slots without an owner for a while, and new ones.
+        for (owners, expected) in [
+            ([(2, "b"), (1, "b"), (0, "a")], []), ([(2, "c"), (1, "b"), (0, "a")], [2]),
+            ([(1, "b"), (3, "b")], [3]), ([(0, "a"), (1, "b"), (2, "c"), (3, "b")], [0, 2]),
+        ] as [([(Int, String)], [Int])] {
+            var next = map(owners)
+            next.replace(current)
+            current = next
+            #expect(ended() == expected)
+        }
+    }
+
     @Test(arguments: [
         "+OK|", "*1|:1|", "*1|*3|:0|:16384|*2|$1|a|:1|", "*1|*3|:2|:1|*2|$1|a|:1|",
         "*1|*3|:-1|:1|*2|$1|a|:1|",
@@ -97,7 +127,7 @@ import Testing
             redirection("MOVED 3999 10.0.0.1:6381") == .moved(slot: 3999, .tcp(host: "10.0.0.1", port: 6381))
         )
         #expect(redirection("MOVED 0 :6381") == .moved(slot: 0, .tcp(host: "asked", port: 6381)))
-        #expect(redirection("ASK 16383 ::1:6381") == .ask(.tcp(host: "::1", port: 6381)))
+        #expect(redirection("ASK 16383 ::1:6381") == .ask(slot: 16383, .tcp(host: "::1", port: 6381)))
         for text in ["MOVED 16384 h:1", "MOVED x h:1", "MOVED 1 h:0", "MOVED 1 ?:7", "ASK 1", "MOVED"] {
             #expect(redirection(text) == .later(refreshes: true), "\(text)")
         }

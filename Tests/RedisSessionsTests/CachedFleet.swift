@@ -6,9 +6,10 @@ import TestSupport
 
 @testable import RedisSessions
 
-/// Several stores with near caches over one Redis, each as in a process of its own.
+/// Several stores with near caches over one Redis or one cluster, each as in a process of its own.
 final class CachedFleet: Sendable {
-    let server: RedisServer
+    /// What holds the records: one server, or the primaries of a cluster.
+    let nodes: [RedisServer]
     let prefix = "t\(UUID().uuidString.prefix(8))"
     private let members: [Member]
 
@@ -25,7 +26,7 @@ final class CachedFleet: Sendable {
     ///
     /// - Parameters:
     ///   - urls: the addresses, one for each store.
-    ///   - server: what they lead to.
+    ///   - nodes: what they lead to.
     ///   - lease: short where a test has to wait for it to end, long where copies must be served.
     ///   - peppers: those of the stores.
     ///   - maximumBytes: the bound of each cache.
@@ -33,13 +34,13 @@ final class CachedFleet: Sendable {
     /// - Throws: `.storeUnavailable` when they are not ready in time.
     init(
         _ urls: [String],
-        on server: RedisServer,
+        on nodes: [RedisServer],
         lease: Duration = .seconds(60),
         peppers: [SessionPepper] = [],
         maximumBytes: Int = 1 << 20,
         timeout: Duration = .seconds(20)
     ) async throws {
-        self.server = server
+        self.nodes = nodes
         members = try urls.map { [prefix] url in
             var configuration = try RedisConfiguration(url: url)
             configuration.commandTimeout = timeout
@@ -48,7 +49,26 @@ final class CachedFleet: Sendable {
             let store = try CachedSessionStore(base, lease: lease, maximumBytes: maximumBytes)
             return Member(client: client, store: store, running: Task { try? await store.run() })
         }
-        for store in stores { try await store.ready() }
+        for store in stores { try await store.ready(nodes.count) }
+    }
+
+    /// Starts stores of one server.
+    convenience init(
+        _ urls: [String],
+        on server: RedisServer,
+        lease: Duration = .seconds(60),
+        peppers: [SessionPepper] = [],
+        maximumBytes: Int = 1 << 20,
+        timeout: Duration = .seconds(20)
+    ) async throws {
+        try await self.init(
+            urls,
+            on: [server],
+            lease: lease,
+            peppers: peppers,
+            maximumBytes: maximumBytes,
+            timeout: timeout
+        )
     }
 
     deinit { for member in members { member.running.cancel() } }
@@ -56,17 +76,24 @@ final class CachedFleet: Sendable {
     /// Waits until every store has heard of what has happened in Redis.
     func settle() async throws {
         for member in members {
-            // Behind what was sent without waiting, on both connections.
-            _ = try await member.client.send(RedisCommand("PING"))
-            _ = try await member.client.send(RedisCommand("PING", readOnly: true))
+            // Behind what was sent without waiting, on both connections to each node.
+            for key in ["{a}", "{b}", "{c}"].prefix(nodes.count) {
+                for isRead in [true, false] {
+                    _ = try await member.client.send(
+                        RedisCommand("EXISTS", "\(prefix):s:\(key)", readOnly: isRead)
+                    )
+                }
+            }
         }
-        for store in stores { try await store.settle() }
+        for store in stores { try await store.settle(nodes.count) }
     }
 
     /// Advances the time of all sessions.
     func advance(_ duration: Duration) async throws {
         try await settle()
-        try await RedisFixture.letTimePass(duration, server: server, client: clients[0], prefix: prefix)
+        for node in nodes {
+            try await RedisFixture.letTimePass(duration, server: node, client: clients[0], prefix: prefix)
+        }
         try await settle()
     }
 
@@ -77,17 +104,23 @@ final class CachedFleet: Sendable {
 }
 
 extension CachedSessionStore {
-    /// Returns when copies may be served.
-    func ready() async throws {
-        let isReady = await poll(seconds: 20) { self.cache.leaseEnd.map { self.cache.now() < $0 } ?? false }
+    /// When copies of any node are not served any more; nil while there are fewer connections than nodes.
+    func leaseEnd(_ nodes: Int = 1) -> SessionInstant? {
+        let ends = cache.leaseEnds.values
+        return ends.count >= nodes ? ends.min() : nil
+    }
+
+    /// Returns when copies of so many nodes may be served.
+    func ready(_ nodes: Int = 1) async throws {
+        let isReady = await poll(seconds: 20) { self.leaseEnd(nodes).map { self.cache.now() < $0 } ?? false }
         if !isReady { throw SessionError(.storeUnavailable, "The invalidation connection was not opened.") }
     }
 
     /// Returns when the news up to now were heard; not for long leases.
-    func settle() async throws {
+    func settle(_ nodes: Int = 1) async throws {
         let time = cache.now()
         let isSettled = await poll(seconds: 20, every: .milliseconds(2)) {
-            self.cache.leaseEnd.map { time + self.cache.lease < $0 } ?? false
+            self.leaseEnd(nodes).map { time + self.cache.lease < $0 } ?? false
         }
         if !isSettled { throw SessionError(.storeUnavailable, "The invalidation connection is silent.") }
     }

@@ -298,7 +298,7 @@ private let shared = Task { try await RedisServer() }
         let record = try await store.make(["a": [1]])
         try await store.warm(record.credential)
         server.freeze()
-        #expect(await poll(seconds: 20) { store.cache.leaseEnd.map { $0 <= store.cache.now() } ?? true })
+        #expect(await poll(seconds: 20) { store.leaseEnd().map { $0 <= store.cache.now() } ?? true })
         let hits = store.statistics.hits
         await #expect(throws: SessionError(.storeUnavailable, "")) { try await store.load(record.credential) }
         #expect(store.statistics.hits == hits)

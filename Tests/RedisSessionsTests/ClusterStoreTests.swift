@@ -67,6 +67,19 @@ private let shared = Task { try await RedisCluster() }
         )
     }
 
+    @Test(arguments: SessionStoreContract.rules, [1, 3])
+    func `the near cache keeps the contract`(rule: SessionStoreContract.Rule, instances: Int) async throws {
+        let cluster = try await shared.value
+        let fleet = try await CachedFleet(
+            Array(repeating: cluster.url, count: instances),
+            on: cluster.primaries,
+            lease: .milliseconds(400),
+            timeout: .seconds(20)
+        )
+        try await rule.check(fleet.harness)
+        for client in fleet.clients { #expect(client.statistics.redirects == 0) }
+    }
+
     @Test func `the rights for a cluster suffice`() async throws {
         let cluster = try await shared.value
         let rules = try RedisSessionStore.accessRules(application: "app").split(separator: " ").map(

@@ -51,6 +51,9 @@ final class DedicatedPool: Sendable {
         giveBack(isOpen ? .connection(connection.connection, idleSince: .now()) : .permit)
     }
 
+    /// Whether it was shut down.
+    var isClosed: Bool { state.withLock(\.isClosed) }
+
     /// Closes the idle connections, and those in use when they are released.
     func shutdown() {
         let (idle, waiters) = state.withLock { $0.closed() }

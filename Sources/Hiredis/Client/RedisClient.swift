@@ -24,7 +24,7 @@ public import ServiceLifecycle
 /// Commands without a key go to any primary. With sentinels, the primary is looked up for each new connection.
 public final class RedisClient: Service, Sendable {
     /// What commands are sent to.
-    private enum Servers {
+    enum Servers {
         case one(RedisNode)
         case cluster(ClusterRouter)
     }
@@ -33,7 +33,7 @@ public final class RedisClient: Service, Sendable {
     private let logger: Logger
     let counters = Counters()
     private let library = ScriptLibrary()
-    private let servers: Servers
+    let servers: Servers
     private let discovery: SentinelDiscovery?
 
     /// Creates a client; does no I/O.

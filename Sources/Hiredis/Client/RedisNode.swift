@@ -2,9 +2,14 @@
 
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// All connections to one server: two that callers share for each event loop, and a pool of dedicated ones.
-final class RedisNode: RequestSender {
+package final class RedisNode: RequestSender {
+    private static let count = Atomic(0)
+
+    /// Differs from that of all other nodes of the process.
+    package let id = RedisNode.count.wrappingAdd(1, ordering: .relaxed).newValue
     private let connector: Connector
     /// For each event loop, its connections: a caller that runs on it is served without another thread.
     private let lanes: [Lane]
@@ -15,6 +20,8 @@ final class RedisNode: RequestSender {
     var address: RedisAddress { connector.configuration.address }
     var counters: Counters { connector.counters }
     var library: ScriptLibrary { connector.library }
+    /// Whether the client was shut down, or the node has left the cluster.
+    package var isClosed: Bool { pool.isClosed }
 
     /// Does no I/O; must be closed, because connections refer to each other.
     init(_ connector: Connector) {
@@ -68,7 +75,7 @@ final class RedisNode: RequestSender {
     }
 
     /// Calls `body` with a connection that has no other user; see `RedisClient`.
-    func withDedicatedConnection<Value>(
+    package func withDedicatedConnection<Value>(
         _ body: (RedisDedicatedConnection) async throws -> Value
     ) async throws -> Value {
         let connection = try await pool.lease()

@@ -205,8 +205,9 @@ extension ClusterRouter {
             counters.redirects.add()
             moved(slot, to: address)
             next = (.node(address, asking: false), immediately)
-        case .ask(let address):
+        case .ask(let slot, let address):
             counters.redirects.add()
+            asked(slot)
             next = (.node(address, asking: true), immediately)
         case .later(let refreshes): next = (.owner, refreshes ? .refresh : .pause)
         case nil:

@@ -24,6 +24,9 @@ final class ClusterRouter: NodeObserver {
         var isReading = false
         var lastReading: NIODeadline?
         var waiters: [PendingValue<Void>] = []
+        /// Receive the primaries whenever they have changed.
+        var watchers: [Int: AsyncStream<[RedisNode]>.Continuation] = [:]
+        var lastWatcher = 0
 
         func owner(of slot: Int?) -> RedisNode? {
             guard let slot else { return primaries.randomElement() }
@@ -67,12 +70,13 @@ final class ClusterRouter: NodeObserver {
     /// - Returns: The ends of the shared connections.
     @discardableResult
     func close() -> [EventLoopFuture<Void>] {
-        let (nodes, waiters) = state.withLock { state in
-            let (nodes, waiters) = (Array(state.nodes.values), state.waiters)
+        let (nodes, waiters, watchers) = state.withLock { state in
+            let (nodes, waiters, watchers) = (state.nodes.values, state.waiters, state.watchers.values)
             state = State()
             state.isClosed = true
-            return (nodes, waiters)
+            return (nodes, waiters, watchers)
         }
+        for watcher in watchers { watcher.finish() }
         for waiter in waiters { waiter.finish(.failure(Self.closed)) }
         return nodes.flatMap { $0.close() }
     }
@@ -86,6 +90,40 @@ final class ClusterRouter: NodeObserver {
 
     /// Returns the node that owns a slot, or any primary without one; nil while it is not known.
     func owner(of slot: Int?) -> RedisNode? { state.withLock { $0.owner(of: slot) } }
+
+    /// Returns where the keys of a slot are, by what is known; nil when nothing is.
+    func placement(of slot: Int) -> RedisPlacement? {
+        state.withLock { state in
+            state.map.owner(of: slot).map {
+                RedisPlacement(node: state.primaries[$0].id, tenure: state.map.tenures[slot])
+            }
+        }
+    }
+
+    /// Returns the primaries, and again whenever they have changed; reads the slots if they are not known.
+    func watch() -> AsyncStream<[RedisNode]> {
+        let (changes, watcher) = AsyncStream.makeStream(
+            of: [RedisNode].self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        let (number, isKnown) = state.withLock { state -> (Int, Bool) in
+            guard !state.isClosed else { return (0, true) }
+            state.lastWatcher += 1
+            state.watchers[state.lastWatcher] = watcher
+            watcher.yield(state.primaries)
+            return (state.lastWatcher, !state.primaries.isEmpty)
+        }
+        guard number > 0 else {
+            watcher.finish()
+            return changes
+        }
+        watcher.onTermination = { [weak self] _ in
+            // Freed outside of the lock.
+            _ = self?.state.withLock { $0.watchers.removeValue(forKey: number) }
+        }
+        if !isKnown { refresh() }
+        return changes
+    }
 
     /// Returns the node of a route, when the slots have been read if it has to be.
     func node(_ route: BatchPart.Route, slot: Int?, _ options: SendOptions) async throws(RedisError)
@@ -142,10 +180,14 @@ final class ClusterRouter: NodeObserver {
             state.map.move(slot, to: address)
             if state.map.primaries.count > state.primaries.count {
                 state.primaries.append(node(at: address, in: &state))
+                for watcher in state.watchers.values { watcher.yield(state.primaries) }
             }
         }
         refresh()
     }
+
+    /// Notes that a node has sent a command on one key elsewhere, and keeps the slot.
+    func asked(_ slot: Int) { state.withLock { $0.map.disturb(slot) } }
 
     func unreachable(_ node: RedisAddress) {
         let isUsed = state.withLock { state in
@@ -239,13 +281,18 @@ final class ClusterRouter: NodeObserver {
             state -> ([PendingValue<Void>], [RedisNode], [RedisNode]) in
             (state.isReading, state.lastReading) = (false, .now())
             defer { state.waiters = [] }
-            guard case .success(let map) = result, !state.isClosed else { return (state.waiters, [], []) }
+            guard case .success(var map) = result, !state.isClosed else { return (state.waiters, [], []) }
             let before = state.nodes
             state.nodes = [:]
+            map.replace(state.map)
+            let known = state.primaries
             (state.map, state.suspects) = (map, [])
             state.primaries = map.primaries.map { address in
                 state.nodes[address] = before[address]
                 return node(at: address, in: &state)
+            }
+            if !known.elementsEqual(state.primaries, by: ===) {
+                for watcher in state.watchers.values { watcher.yield(state.primaries) }
             }
             let leaving = before.filter { state.nodes[$0.key] == nil }.map(\.value)
             return (state.waiters, leaving, state.isStarted ? state.primaries : [])

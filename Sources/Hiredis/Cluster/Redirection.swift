@@ -5,7 +5,7 @@ enum Redirection: Equatable {
     /// `MOVED`: this node owns the slot now.
     case moved(slot: Int, RedisAddress)
     /// `ASK`: the slot is on its way to this node, and the key is there; only this command, after `ASKING`.
-    case ask(RedisAddress)
+    case ask(slot: Int, RedisAddress)
     /// The same command may succeed soon; with the slots read anew, if they may have changed.
     case later(refreshes: Bool)
 
@@ -21,7 +21,7 @@ enum Redirection: Equatable {
             if words.count >= 3, let slot = Int(words[1]), (0..<HashSlot.count).contains(slot),
                 let address = RedisAddress(words[2], announcedBy: node)
             {
-                self = error.prefix == "ASK" ? .ask(address) : .moved(slot: slot, address)
+                self = error.prefix == "ASK" ? .ask(slot: slot, address) : .moved(slot: slot, address)
             } else {
                 self = .later(refreshes: true)
             }

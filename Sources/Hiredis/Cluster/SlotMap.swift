@@ -9,6 +9,8 @@ struct SlotMap: Sendable {
     private(set) var replicas: [RedisAddress] = []
     /// For each slot, the position of its owner in `primaries`.
     private var owners = [UInt16](repeating: unowned, count: HashSlot.count)
+    /// For each slot, how often its owner has changed; see `RedisPlacement`.
+    private(set) var tenures = [UInt32](repeating: 0, count: HashSlot.count)
 
     /// Creates a map without nodes.
     init() {}
@@ -52,6 +54,20 @@ struct SlotMap: Sendable {
         let known = primaries.last == address ? primaries.count - 1 : primaries.firstIndex(of: address)
         if known == nil { primaries.append(address) }
         owners[slot] = UInt16(known ?? primaries.count - 1)
+        disturb(slot)
+    }
+
+    /// Notes that a key of a slot was not where the slot is.
+    mutating func disturb(_ slot: Int) { tenures[slot] &+= 1 }
+
+    /// Takes the place of an earlier map: the tenure ends of those slots that have another owner now.
+    mutating func replace(_ earlier: SlotMap) {
+        let positions = earlier.primaries.map { primaries.firstIndex(of: $0) }
+        tenures = earlier.tenures
+        for slot in owners.indices where earlier.owner(of: slot).flatMap({ positions[$0] }) != owner(of: slot)
+        {
+            disturb(slot)
+        }
     }
 }
 

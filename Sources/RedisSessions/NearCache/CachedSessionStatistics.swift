@@ -8,7 +8,7 @@ public struct CachedSessionStatistics: Sendable, Hashable {
     public var misses = 0
     /// Keys that Redis has reported as changed, cached or not.
     public var invalidations = 0
-    /// How often everything was dropped, because the invalidation connection was lost or not opened, or the server
+    /// How often all copies of a server were dropped, because its invalidation connection was lost or not opened, or it
     /// was flushed.
     public var flushes = 0
     /// Sessions in memory.

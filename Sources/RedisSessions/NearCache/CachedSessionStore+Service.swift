@@ -3,7 +3,7 @@
 public import ServiceLifecycle
 public import Sessions
 
-/// Runs the invalidation connection of the store.
+/// Runs the invalidation connections of the store.
 extension CachedSessionStore: Service {
     /// What the cache holds, and counts since the store was created.
     public var statistics: CachedSessionStatistics { cache.statistics }
@@ -12,21 +12,23 @@ extension CachedSessionStore: Service {
     ///
     /// Connects again after errors, and throws none.
     public func run() async throws {
-        let connection = InvalidationConnection(redis: base.redis.redis, cache: cache)
         await withTaskGroup { group in
-            group.addTask { await connection.run() }
+            group.addTask { await InvalidationConnection.run(base.redis.redis, cache) }
             try? await gracefulShutdown()
             group.cancelAll()
         }
     }
 
-    /// Runs `hook` before each message of the invalidation connection is applied, for tests that delay messages.
-    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) { cache.beforeApplying = hook }
+    /// Runs `hook` before each message of an invalidation connection is applied, for tests that delay messages.
+    package func beforeApplying(_ hook: (@Sendable () async throws -> Void)?) {
+        cache.beforeApplying = hook
+    }
 }
 
 extension CachedSessionStore {
     /// What the store sends besides scripts.
-    static let commands = RedisSessionStore.commands + ["CLIENT|ID", "CLIENT|TRACKING", "SUBSCRIBE"]
+    static let commands =
+        RedisSessionStore.commands + ["CLIENT|ID", "CLIENT|TRACKING", "EXISTS", "SUBSCRIBE"]
 
     /// All scripts of the store; see `RedisSessionStore.scripts`.
     public static let scripts = RedisSessionStore.scripts

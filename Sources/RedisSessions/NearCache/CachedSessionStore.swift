@@ -6,15 +6,20 @@ public import Sessions
 // The operations are documented in `SessionStore`.
 /// Sessions in Redis, with a near cache: a session that is in use is read from the memory of the instance.
 ///
-/// Run it as a service, after the `RedisClient`: `run()` keeps one connection on which Redis reports what was changed
-/// (client-side caching, `CLIENT TRACKING` in broadcast mode). Until it runs, and while that connection is down, each read
-/// asks Redis, as without the cache.
+/// Run it as a service, after the `RedisClient`: `run()` keeps one connection, in a cluster one to each primary, on which
+/// Redis reports what was changed (client-side caching, `CLIENT TRACKING` in broadcast mode). Until it runs, and while that
+/// connection is down, each read asks Redis, as without the cache.
 ///
 /// Guarantees and limits:
 /// * Changes and ends of other instances are visible after `lease` at most, usually after a millisecond. The bound holds
 ///   also when invalidations are late or Redis is frozen: without an answer to a `PING` that is younger than the lease, reads ask
 ///   Redis. Redis answers a `PING` before it tells what it has done in the same turn of its event loop, so that turn
 ///   comes on top.
+/// * In a cluster, this holds for each primary alone, also for one that was cut off or replaced and has not noticed. What
+///   was read before a slot moved, or from another node than its owner, is not served once this client knows; a slot whose
+///   keys are not moved one by one (atomic slot migration) may be known only by the first command that is sent elsewhere.
+/// * With sentinels, no copy outlives the client's connections to a primary. Run the client, too: without `run()` it learns
+///   of a failover when the old primary is lost, or refuses a write.
 /// * A client is never shown less than it has seen, on any instance: the cookie carries the version, and a copy of
 ///   another version is not served.
 /// * What this instance has changed or ended is never served from a copy after its caller was told.
@@ -23,7 +28,8 @@ public import Sessions
 ///
 /// Cost: load no round trip for a hit, otherwise 1 (`HGETALL`, `PTTL`); all else as `RedisSessionStore`, and one round
 /// trip more for a commit that meets another one. Each change of a session, a touch included, is a message to every
-/// instance, and a read on each that goes on to use it. Per instance one connection, and `PING` four times in a lease.
+/// instance, and a read on each that goes on to use it. Per instance and server one connection, and `PING` four times in a
+/// lease; in a cluster `EXISTS` before each.
 /// Needs Redis 6 or later; `accessRules(application:)` are the least rights that suffice. A client that ignores the
 /// cookies of responses reads as without the cache, once its session has changed. `SWAPDB` is not noticed.
 public struct CachedSessionStore: SessionStore {
@@ -58,7 +64,7 @@ public struct CachedSessionStore: SessionStore {
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         guard let token = SessionToken(credential) else { return .absent(.malformed) }
-        switch cache.lookedUp(token.id, seen: token.version) {
+        switch cache.lookedUp(token.id, in: place(of: token.id), seen: token.version) {
         case .hit(let copy, let age):
             if let record = copy.opened(with: token, base.crypto, after: age) { return .found(record) }
             // A refusal comes from what is stored now.
@@ -123,6 +129,11 @@ public struct CachedSessionStore: SessionStore {
             """,
             underlying: refusal.error
         )
+    }
+
+    /// Where Redis has a session, by what the client knows.
+    private func place(of id: SessionID) -> RedisPlacement? {
+        base.redis.redis.placement(of: base.schema.session(id))
     }
 
     /// Whether the secret is the one that was issued last.

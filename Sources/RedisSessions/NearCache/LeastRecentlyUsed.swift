@@ -73,7 +73,10 @@ struct LeastRecentlyUsed<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         free.append(position)
     }
 
-    mutating func removeAll() { self = Self(maximumBytes: maximumBytes) }
+    /// Removes all values that fulfil a condition; takes a time in proportion to the number of values.
+    mutating func removeAll(where isRemoved: (Value) -> Bool) {
+        for node in nodes where node.value.map(isRemoved) ?? false { remove(node.key) }
+    }
 
     private mutating func link(_ position: Int) {
         nodes[position].newer = nil

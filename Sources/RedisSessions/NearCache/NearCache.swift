@@ -4,10 +4,8 @@ import Hiredis
 import Sessions
 import Synchronization
 
-/// The copies of one server's records: the decisions of `NearCacheState` behind a lock, and what the messages of an
-/// invalidation connection mean to them.
-///
-/// A cluster needs one for each primary, with a connection of its own.
+/// The copies of records: the decisions of `NearCacheState` behind a lock, and what the messages of the invalidation
+/// connections, one for each server, mean to them.
 final class NearCache: Sendable {
     typealias State = NearCacheState<SessionID, CachedSession>
 
@@ -17,9 +15,12 @@ final class NearCache: Sendable {
     private struct Guarded: Sendable {
         var state: State
         var statistics = CachedSessionStatistics()
-        var refusal: InvalidationConnection.Refusal?
-        /// The number of `PING`s since the last answer.
-        var unanswered = 0
+        /// Of each server that does not send what was changed, its answer.
+        var refusals: [Int: InvalidationConnection.Refusal] = [:]
+        /// For each server, the record that was not in memory last.
+        var missed: [Int: SessionID] = [:]
+        /// For each server, the number of `PING`s since its last answer.
+        var unanswered: [Int: Int] = [:]
         var beforeApplying: (@Sendable () async throws -> Void)?
     }
 
@@ -44,11 +45,16 @@ final class NearCache: Sendable {
 
     // MARK: For the store
 
-    func lookedUp(_ id: SessionID, seen version: Int?) -> State.Lookup {
+    func lookedUp(_ id: SessionID, in place: RedisPlacement?, seen version: Int?) -> State.Lookup {
         let now = now()
         return guarded.withLock {
-            let lookup = $0.state.lookedUp(id, seen: version, at: now)
-            if case .hit = lookup { $0.statistics.hits += 1 } else { $0.statistics.misses += 1 }
+            let lookup = $0.state.lookedUp(id, in: place, seen: version, at: now)
+            if case .hit = lookup {
+                $0.statistics.hits += 1
+            } else {
+                $0.statistics.misses += 1
+                if let place { $0.missed[place.node] = id }
+            }
             return lookup
         }
     }
@@ -85,12 +91,12 @@ final class NearCache: Sendable {
         }
     }
 
-    // MARK: For the invalidation connection
+    // MARK: For the invalidation connections
 
-    /// Applies a message.
+    /// Applies a message of a server.
     ///
     /// - Throws: the error that refuses the subscription, or one for a message of an unknown form.
-    func received(_ message: RedisReply) throws {
+    func received(_ message: RedisReply, from node: Int) throws {
         if let error = message.error { throw error }
         switch message.count >= 2 ? message[0].string : nil {
         case "message" where message.count == 3:
@@ -98,7 +104,7 @@ final class NearCache: Sendable {
             let ids = (0..<keys.count).compactMap { keys[$0].string.flatMap(id) }
             guarded.withLock {
                 if keys.isNull {
-                    $0.state.flushed()
+                    $0.state.flushed(node)
                     $0.statistics.flushes += 1
                 }
                 for id in ids { $0.state.invalidated(id) }
@@ -106,42 +112,47 @@ final class NearCache: Sendable {
             }
         case "subscribe":
             guarded.withLock {
-                $0.state.connected()
-                $0.unanswered = 0
-                $0.refusal = nil
+                $0.state.connected(to: node)
+                $0.unanswered[node] = 0
+                $0.refusals[node] = nil
             }
         case "pong":
             guard let sent = message[1].integer else { break }
             guarded.withLock {
-                $0.state.pingAnswered(sent: SessionInstant(milliseconds: Int64(sent)))
-                $0.unanswered = 0
+                $0.state.pingAnswered(by: node, sent: SessionInstant(milliseconds: Int64(sent)))
+                $0.unanswered[node] = 0
             }
         default: throw SessionError(.storeUnavailable, "A message about changed keys has an unknown form.")
         }
     }
 
-    /// Notes that a `PING` is sent; returns how many have had no answer.
-    func pinged() -> Int {
+    /// Notes that a `PING` is due; returns how many have had no answer.
+    func pinged(_ node: Int) -> Int {
         guarded.withLock {
-            $0.unanswered += 1
-            return $0.unanswered
+            $0.unanswered[node, default: 0] += 1
+            return $0.unanswered[node] ?? 0
         }
     }
 
-    /// Notes that the connection is lost, or was refused.
-    func disconnected(_ refusal: InvalidationConnection.Refusal?) {
+    /// Notes that the connection to a server is lost, or was refused.
+    func disconnected(from node: Int, _ refusal: InvalidationConnection.Refusal?) {
         guarded.withLock {
-            $0.state.disconnected()
+            $0.state.disconnected(from: node)
             $0.statistics.flushes += 1
-            $0.refusal = refusal
+            ($0.refusals[node], $0.unanswered[node], $0.missed[node]) = (refusal, nil, nil)
         }
     }
 
-    /// Why the server does not send what was changed; nil when it does, or cannot be reached.
-    var refusal: InvalidationConnection.Refusal? { guarded.withLock(\.refusal) }
+    /// The key of the record that was read from a server last; nil without one.
+    func lastKey(of node: Int) -> String? {
+        guarded.withLock { $0.missed[node] }.map { "\(keyPrefix)\($0)}" }
+    }
 
-    /// The time from which nothing is served without a further answer; nil without a connection.
-    var leaseEnd: SessionInstant? { guarded.withLock(\.state.leaseEnd) }
+    /// Why a server does not send what was changed; nil when all do, or cannot be reached.
+    var refusal: InvalidationConnection.Refusal? { guarded.withLock(\.refusals.values.first) }
+
+    /// For each server with a connection, the time from which nothing is served without a further answer.
+    var leaseEnds: [Int: SessionInstant] { guarded.withLock(\.state.leaseEnds) }
 
     /// Runs before each message is applied, for tests that delay messages.
     var beforeApplying: (@Sendable () async throws -> Void)? {

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Hiredis
 import Sessions
 
 /// The decisions of a near cache: which copy of a record may be served, and which reply may become one.
 ///
-/// Reads no clock and does no I/O. Redis says on one connection, in order, which keys were changed. What is served
-/// was current when the last `PING` that was answered on that connection was sent, or later, and
-/// * is never older than `lease`: without an answer to a younger `PING` nothing is served;
+/// Reads no clock and does no I/O. Each server says on one connection, in order, which of its keys were changed. What is
+/// served was current when the last `PING` that was answered on that connection was sent, or later, and
+/// * is never older than `lease`: without an answer of its server to a younger `PING` nothing is served;
+/// * was read where the key is now: from the same server, without a move of its slot since;
 /// * has the version that the client has seen, neither an older nor a newer one;
 /// * is never from before a change or an end that this process has acknowledged;
 /// * is never past the record's own deadline, because Redis may remove an expired key late and then says so late.
 ///
 /// A read and the invalidation of its key travel on different connections, so a reply may be older than an invalidation
 /// that came before it. Each read leaves a placeholder that the invalidation removes, and a reply without its
-/// placeholder is not kept. Where invalidations may have been missed, all entries and all placeholders are removed.
+/// placeholder is not kept. An entry is of the place that its read was meant for: when the reply came from another one, the
+/// key is in another place by then, and the entry is not served. Where invalidations may have been missed, all entries
+/// and all placeholders of that server are removed.
 struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// A read that Redis has been asked for.
     struct Read: Sendable {
         fileprivate let key: Key
         fileprivate let number: UInt64
+        fileprivate let place: RedisPlacement
         /// The local time before which the record was not read.
         let began: SessionInstant
     }
@@ -33,6 +38,7 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Entry: Sendable {
         let value: Value
         let version: Int
+        let place: RedisPlacement
         let began: SessionInstant
         var deadline: SessionInstant
         var isTouched = false
@@ -42,10 +48,10 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     let lease: Duration
     private var entries: LeastRecentlyUsed<Key, Entry>
     /// The placeholders: the reads whose reply may still become an entry.
-    private var reads: [Key: UInt64] = [:]
+    private var reads: [Key: Read] = [:]
     private var lastRead: UInt64 = 0
-    /// The time from which no entry is served; nil without a connection.
-    private(set) var leaseEnd: SessionInstant?
+    /// The time from which no entry of a server is served; none without a connection to it.
+    private(set) var leaseEnds: [Int: SessionInstant] = [:]
 
     init(lease: Duration, maximumBytes: Int) {
         self.lease = lease
@@ -61,20 +67,39 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ///
     /// A client with an older version gets a newer one from Redis only, together with the knowledge that its secret was
     /// not replaced meanwhile: so it can be sent that version.
-    mutating func lookedUp(_ key: Key, seen version: Int?, at now: SessionInstant) -> Lookup {
-        guard let leaseEnd else { return .miss(nil) }
+    ///
+    /// - Parameters:
+    ///   - key: the record.
+    ///   - place: where it is by now; nil while that is not known.
+    ///   - version: what the client has seen.
+    ///   - now: the local time.
+    /// - Returns: the copy, or what the reply of Redis may become.
+    mutating func lookedUp(
+        _ key: Key,
+        in place: RedisPlacement?,
+        seen version: Int?,
+        at now: SessionInstant
+    ) -> Lookup {
+        guard let place, let leaseEnd = leaseEnds[place.node] else { return .miss(nil) }
         if now < leaseEnd,
-            let entry = entries.use(key, if: { $0.version == version && now < $0.deadline })
+            let entry = entries.use(
+                key,
+                if: { $0.version == version && $0.place == place && now < $0.deadline }
+            )
         {
             return .hit(entry.value, age: now - entry.began)
         }
-        if let number = reads[key] { return .miss(Read(key: key, number: number, began: now)) }
+        if let read = reads[key], read.place == place {
+            return .miss(Read(key: key, number: read.number, place: place, began: now))
+        }
         lastRead += 1
-        reads[key] = lastRead
-        return .miss(Read(key: key, number: lastRead, began: now))
+        let read = Read(key: key, number: lastRead, place: place, began: now)
+        reads[key] = read
+        return .miss(read)
     }
 
-    /// Keeps what a read has found, if nothing was heard of its key meanwhile.
+    /// Keeps what a read has found, if nothing was heard of its key meanwhile; it is served as long as the key is where it
+    /// was when the read began.
     ///
     /// - Parameters:
     ///   - value: the record.
@@ -83,11 +108,12 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ///   - read: the read.
     ///   - remaining: how long it will live, counted from when it was read.
     mutating func found(_ value: Value, version: Int, bytes: Int, by read: Read, remaining: Duration) {
-        guard reads[read.key] == read.number else { return }
+        guard reads[read.key]?.number == read.number else { return }
         reads[read.key] = nil
         let entry = Entry(
             value: value,
             version: version,
+            place: read.place,
             began: read.began,
             deadline: read.began + remaining
         )
@@ -95,7 +121,9 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// Ends a read that has found nothing to keep: absence is not kept, so that invented IDs fill no memory.
-    mutating func abandoned(_ read: Read) { if reads[read.key] == read.number { reads[read.key] = nil } }
+    mutating func abandoned(_ read: Read) {
+        if reads[read.key]?.number == read.number { reads[read.key] = nil }
+    }
 
     // MARK: Writes
 
@@ -119,24 +147,27 @@ struct NearCacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     // MARK: Invalidations
 
-    /// Notes that all invalidations from now on will be received.
-    mutating func connected() { leaseEnd = SessionInstant(milliseconds: .min) }
+    /// Notes that all invalidations of a server from now on will be received.
+    mutating func connected(to node: Int) { leaseEnds[node] = SessionInstant(milliseconds: .min) }
 
-    /// Notes that all invalidations up to the time at which the `PING` was sent were received, and perhaps later ones.
-    mutating func pingAnswered(sent: SessionInstant) { leaseEnd = leaseEnd.map { max($0, sent + lease) } }
+    /// Notes that all invalidations of a server up to the time at which the `PING` was sent were received, and perhaps
+    /// later ones.
+    mutating func pingAnswered(by node: Int, sent: SessionInstant) {
+        leaseEnds[node] = leaseEnds[node].map { max($0, sent + lease) }
+    }
 
     /// Notes that a record was changed, perhaps by this process.
     mutating func invalidated(_ key: Key) { changed(key) }
 
-    /// Notes that all records may have changed.
-    mutating func flushed() {
-        entries.removeAll()
-        reads.removeAll()
+    /// Notes that all records of a server may have changed.
+    mutating func flushed(_ node: Int) {
+        entries.removeAll { $0.place.node == node }
+        reads = reads.filter { $0.value.place.node != node }
     }
 
-    /// Notes that invalidations may have been missed.
-    mutating func disconnected() {
-        flushed()
-        leaseEnd = nil
+    /// Notes that invalidations of a server may have been missed.
+    mutating func disconnected(from node: Int) {
+        flushed(node)
+        leaseEnds[node] = nil
     }
 }

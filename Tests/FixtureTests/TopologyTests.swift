@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+
+/// The fixture with more than one Redis behind it.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct `Instances with copies` {
+    /// Uses two instances as one visitor and one other browser of the same session.
+    private func use(_ url: String) async throws {
+        let options = FixtureApp.Options(store: "redis-cached", redis: url, prefix: "topology")
+        let one = try await FixtureApp.started(options, instance: "one")
+        let two = try await FixtureApp.started(options, instance: "two")
+        for number in 0..<8 {
+            let browser = Browser()
+            try await browser.post("/login", ["user": "user\(number)"], on: one)
+            for value in ["a", "b", "c"] {
+                try await browser.post("/set", ["k": "k", "v": value], on: one)
+                for app in [two, one, two] {
+                    let seen = try await browser.get("/whoami", on: app).json
+                    #expect(seen["values"]["k"] == .string(value))
+                }
+            }
+            let other = browser.clone()
+            try await browser.post("/logout", on: two)
+            #expect(
+                await poll(seconds: 20) {
+                    (try? await other.get("/whoami", on: one).json["principal"]) == .null
+                }
+            )
+        }
+        for app in [one, two] {
+            #expect(try await Browser().get("/readyz", on: app).status == 200)
+            await app.terminate()
+        }
+    }
+
+    @Test func `serve over a cluster`() async throws {
+        let cluster = try await RedisCluster()
+        try await use(cluster.url)
+        for node in cluster.nodes { await node.crash() }
+    }
+
+    @Test func `serve over the primary that sentinels name`() async throws {
+        let servers = try await SentinelServers()
+        try await use(servers.url)
+        for server in servers.sentinels + servers.servers { await server.crash() }
+    }
+}
