@@ -205,14 +205,7 @@ extension BenchPage {
                     title: "Sessions in one Redis",
                     note: "More is better: requests per second with so many sessions stored.",
                     steps: growth.populations.map { Text.number(Double($0.sessions)) },
-                    series: [
-                        .init(name: "read", style: "a", values: growth.populations.map(\.read.rate)),
-                        .init(
-                            name: "read and write",
-                            style: "d",
-                            values: growth.populations.map(\.write.rate)
-                        ),
-                    ]
+                    series: Self.rates(growth.populations, \.read, \.write)
                 ).html
             )
         }
@@ -222,10 +215,7 @@ extension BenchPage {
                     title: "Size of a session",
                     note: "More is better: requests per second when one attribute has so many bytes.",
                     steps: growth.payloads.map { Text.bytes(Double($0.bytes)) },
-                    series: [
-                        .init(name: "read", style: "a", values: growth.payloads.map(\.read.rate)),
-                        .init(name: "read and write", style: "d", values: growth.payloads.map(\.write.rate)),
-                    ]
+                    series: Self.rates(growth.payloads, \.read, \.write)
                 ).html
             )
         }
@@ -235,10 +225,7 @@ extension BenchPage {
                     title: "Instances on one Redis",
                     note: "More is better: all instances together; they share the machine's cores.",
                     steps: growth.fleets.map { "\($0.instances)" },
-                    series: [
-                        .init(name: "read", style: "a", values: growth.fleets.map(\.read.rate)),
-                        .init(name: "read and write", style: "d", values: growth.fleets.map(\.write.rate)),
-                    ]
+                    series: Self.rates(growth.fleets, \.read, \.write)
                 ).html
             )
         }
@@ -262,5 +249,17 @@ extension BenchPage {
             "With the number of sessions, their size, the instances and the attributes.",
             Self.grid(plots)
         )
+    }
+
+    /// The lines of reads, and of reads and writes.
+    private static func rates<Step>(
+        _ steps: [Step],
+        _ read: KeyPath<Step, HTTPSample>,
+        _ write: KeyPath<Step, HTTPSample>
+    ) -> [LinePlot.Series] {
+        [
+            .init(name: "read", style: "a", values: steps.map { $0[keyPath: read].rate }),
+            .init(name: "read and write", style: "d", values: steps.map { $0[keyPath: write].rate }),
+        ]
     }
 }

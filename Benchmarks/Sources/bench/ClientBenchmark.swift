@@ -133,7 +133,7 @@ struct ClientLoad: Sendable {
                     while clock.now < end {
                         // Looking at the clock is not what is measured.
                         for _ in 0..<16 {
-                            let reply = try await redis.send(workloads.command(item.command))
+                            let reply = try await redis.send(workloads.command(item.command, of: caller))
                             guard workloads.isRight(reply, item.command) else {
                                 throw RedisBenchmark.Failure(description: "wrong reply to \(item)")
                             }

@@ -4,8 +4,17 @@ import Foundation
 import TestSupport
 
 extension Peer {
+    static func php(_ name: String, isLocking: Bool) -> Peer {
+        Peer(
+            name: name,
+            folder: "php",
+            cookieName: "PHPSESSID",
+            madeUp: String(repeating: "a1", count: 16)
+        ) { try start($0, isLocking: isLocking) }
+    }
+
     /// nginx with two workers and php-fpm with eight, which is what two cores are given.
-    static func php(_ place: Place, isLocking: Bool) throws -> [ChildProcess] {
+    private static func start(_ place: Place, isLocking: Bool) throws -> [ChildProcess] {
         let isRoot = geteuid() == 0
         let socket = place.work.appending(path: "fpm").path
         let pool = place.work.appending(path: "fpm.conf")

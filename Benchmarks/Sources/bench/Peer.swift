@@ -51,18 +51,8 @@ struct Peer: Sendable {
             let server = place.files.appending(path: "server").path
             return [try ChildProcess(server, ["\(place.port)", "\(place.redisPort)"])]
         },
-        Peer(
-            name: "php",
-            folder: "php",
-            cookieName: "PHPSESSID",
-            madeUp: String(repeating: "a1", count: 16)
-        ) { try php($0, isLocking: false) },
-        Peer(
-            name: "php-lock",
-            folder: "php",
-            cookieName: "PHPSESSID",
-            madeUp: String(repeating: "a1", count: 16)
-        ) { try php($0, isLocking: true) },
+        php("php", isLocking: false),
+        php("php-lock", isLocking: true),
         Peer(
             name: "rack",
             folder: "rack",

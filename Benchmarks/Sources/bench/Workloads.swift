@@ -7,40 +7,45 @@ import TestSupport
 
 /// The commands that both clients send: `HGETALL` of a hash with 6 fields and 272 bytes, `GET` and `SET` of 100 bytes, and
 /// the script with which the store commits a request that added 1 to a counter, as the store sent it once.
+///
+/// Each caller of the client has keys of its own, because the client sends equal reads once.
 struct Workloads: Sendable {
     private let commit: [[UInt8]]
     private static let value = String(repeating: "x", count: 100)
+    private static let hashes = (0..<256).map { "session:\(1000 + $0)" }
+    private static let texts = (0..<256).map { "text:\(1000 + $0)" }
 
     /// Fills the server.
     init(_ redis: RedisServer, _ client: RedisClient) async throws {
-        var hash = RedisCommand("HSET", "session")
-        for (field, size) in [
-            ("secret", 43), ("version", 5), ("created", 13), ("deadline", 13), ("principal", 36),
-            ("cart", 124),
-        ] {
-            hash.append(field)
-            hash.append(String(repeating: "x", count: size))
+        for (key, text) in zip(Self.hashes, Self.texts) {
+            var hash = RedisCommand("HSET", key)
+            for (field, size) in [
+                ("secret", 43), ("version", 5), ("created", 13), ("deadline", 13), ("principal", 36),
+                ("cart", 124),
+            ] {
+                hash.append(field)
+                hash.append(String(repeating: "x", count: size))
+            }
+            _ = try await client.send([hash, RedisCommand("SET", text, Self.value)])
         }
-        _ = try await client.send(hash)
-        _ = try await client.send(RedisCommand("SET", "text", Self.value))
         commit = try await Self.commit(redis)
     }
 
     /// The words of a command for `redis-benchmark`.
     func words(_ command: ClientCase.Command) -> [[UInt8]] {
         switch command {
-        case .hgetall: ["HGETALL", "session"].map { Array($0.utf8) }
-        case .get: ["GET", "text"].map { Array($0.utf8) }
-        case .set: ["SET", "text", Self.value].map { Array($0.utf8) }
+        case .hgetall: ["HGETALL", Self.hashes[0]].map { Array($0.utf8) }
+        case .get: ["GET", Self.texts[0]].map { Array($0.utf8) }
+        case .set: ["SET", Self.texts[0], Self.value].map { Array($0.utf8) }
         case .commit: commit
         }
     }
 
-    func command(_ command: ClientCase.Command) -> RedisCommand {
+    func command(_ command: ClientCase.Command, of caller: Int) -> RedisCommand {
         switch command {
-        case .hgetall: return RedisCommand("HGETALL", "session", readOnly: true)
-        case .get: return RedisCommand("GET", "text", readOnly: true)
-        case .set: return RedisCommand("SET", "text", Self.value)
+        case .hgetall: return RedisCommand("HGETALL", Self.hashes[caller], readOnly: true)
+        case .get: return RedisCommand("GET", Self.texts[caller], readOnly: true)
+        case .set: return RedisCommand("SET", Self.texts[caller], Self.value)
         case .commit:
             var evalsha = RedisCommand("EVALSHA")
             for word in commit.dropFirst() { evalsha.append(word) }
