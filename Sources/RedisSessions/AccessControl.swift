@@ -38,12 +38,17 @@ extension RedisSessionStore {
     /// `resetchannels`; leave it out there. A cluster needs `+cluster|slots +asking` in addition. With sentinels, `+role`
     /// lets the client recognise a server that is no primary before its first write.
     ///
-    /// - Parameter application: the name that is given to the store.
+    /// - Parameters:
+    ///   - application: the name that is given to the store.
+    ///   - durability: what is given to the store: `+wait`, or `+waitaof` for files.
     /// - Returns: the rules, separated by spaces: keys of this application and the commands the store uses.
     /// - Throws: `.invalidConfiguration` for an impossible name.
-    public static func accessRules(application: String) throws(SessionError) -> String {
+    public static func accessRules(
+        application: String,
+        durability: SessionDurability = .primary
+    ) throws(SessionError) -> String {
         let schema = try RedisSchema(application: application, prefix: application)
-        return AccessControl.rule(schema, scripts: scripts, commands: commands)
+        return AccessControl.rule(schema, scripts: scripts, commands: commands + durability.commands)
     }
 }
 
@@ -52,8 +57,11 @@ extension RevocableSessionStore {
     static let commands = ["GET", "HDEL", "HGET", "HGETALL", "HMGET", "INFO", "TIME"]
 
     /// Returns the least rights that the store needs; see `RedisSessionStore.accessRules(application:)`.
-    public static func accessRules(application: String) throws(SessionError) -> String {
+    public static func accessRules(
+        application: String,
+        durability: SessionDurability = .primary
+    ) throws(SessionError) -> String {
         let schema = try RedisSchema(application: application, prefix: application)
-        return AccessControl.rule(schema, scripts: scripts, commands: commands)
+        return AccessControl.rule(schema, scripts: scripts, commands: commands + durability.commands)
     }
 }

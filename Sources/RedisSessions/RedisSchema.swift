@@ -47,6 +47,9 @@ import Sessions
 /// | server's time | `TIME`, at first with `INFO memory` |
 /// | check | on `r:{check}` and `d:{check}` `check.lua`: `TIME`, `SET`, `PEXPIRE`, `PTTL`, `GET`, `HSET`, `PEXPIREAT`, `HMGET`, `HGET`, `HGETALL`, `HDEL` |
 ///
+/// With `durability:`, sign-ins, ends, revocations and commits with a new secret are sent with a `WAIT`, or `WAITAOF`, behind them,
+/// in the same round trip and on a connection of their own.
+///
 /// And what `CachedSessionStore` sends besides what `RedisSessionStore` does, on a connection of its own to each server:
 ///
 /// | operation | commands, each line one round trip |

@@ -8,7 +8,7 @@ import Synchronization
 struct RedisSessionClient: Sendable {
     let redis: RedisClient
     let clock = WriteClock()
-    private let eviction = EvictionNotice()
+    private let notices = Notices()
 
     init(_ redis: RedisClient) { self.redis = redis }
 
@@ -18,13 +18,17 @@ struct RedisSessionClient: Sendable {
     }
 
     /// Sends commands in one round trip; an error of the server is in its reply.
+    ///
+    /// `wait` is told how many copies have what they wrote; nil where none is waited for.
     func send(
         _ commands: [RedisCommand],
+        copied wait: RedisReplicaWait? = nil,
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
-        do { return try await redis.send(commands, cancellation: cancellation) } catch {
-            throw .unavailable(error)
-        }
+        do {
+            guard let wait else { return try await redis.send(commands, cancellation: cancellation) }
+            return try await redis.send(commands, cancellation: cancellation, copied: wait)
+        } catch { throw .unavailable(error) }
     }
 
     /// Sends a command that nothing waits for.
@@ -36,6 +40,7 @@ struct RedisSessionClient: Sendable {
     ///
     /// - Parameters:
     ///   - limit: the server's time after which it must not happen, however patient the client is.
+    ///   - wait: is told how many copies have it; nil for a write that none is waited for.
     ///   - command: makes the command for the server's time after which it must not happen. Its script
     ///   answers `{'late', the server's time}` then.
     /// - Returns: the reply, never that one.
@@ -43,14 +48,16 @@ struct RedisSessionClient: Sendable {
     ///   unknown until the client's command timeout is over.
     func write(
         before limit: SessionInstant? = nil,
+        copied wait: RedisReplicaWait? = nil,
         _ command: (SessionInstant) -> RedisCommand
     ) async throws(SessionError) -> RedisReply {
-        try await writeAll(before: limit) { [command($0)] }[0]
+        try await writeAll(before: limit, copied: wait) { [command($0)] }[0]
     }
 
     /// Sends several writes that may be repeated; see `write`.
     func writeAll(
         before limit: SessionInstant? = nil,
+        copied wait: RedisReplicaWait? = nil,
         _ commands: (SessionInstant) -> [RedisCommand]
     ) async throws(SessionError) -> [RedisReply] {
         let start = ContinuousClock.now
@@ -62,7 +69,7 @@ struct RedisSessionClient: Sendable {
             guard notAfter > time else {
                 throw SessionError(.storeUnavailable, "Redis did not carry out the write in time.")
             }
-            let replies = try await send(commands(notAfter))
+            let replies = try await send(commands(notAfter), copied: wait)
             guard replies.contains(where: { $0.count == 2 && $0[0].string == "late" }) else { return replies }
             // The server was frozen, or its clock was set forward. If there is still time, once more.
             now = nil
@@ -79,7 +86,7 @@ struct RedisSessionClient: Sendable {
     func noteEviction(_ answer: RedisReply) {
         let lines = answer.string?.split(whereSeparator: \.isNewline) ?? []
         guard let line = lines.first(where: { $0.hasPrefix("maxmemory_policy:") }),
-            !eviction.isNoted.exchange(true, ordering: .relaxed)
+            !notices.isEvictionNoted.exchange(true, ordering: .relaxed)
         else { return }
         let policy = line.dropFirst("maxmemory_policy:".count)
         if policy != "noeviction" {
@@ -94,7 +101,7 @@ struct RedisSessionClient: Sendable {
 
     /// Asks for the server's time, at first with what it does when it is full: one round trip.
     func askTime() async throws(SessionError) -> SessionInstant {
-        let question = eviction.isNoted.load(ordering: .relaxed) ? [] : [Self.evictionQuestion]
+        let question = notices.isEvictionNoted.load(ordering: .relaxed) ? [] : [Self.evictionQuestion]
         let replies = try await send([RedisCommand("TIME", readOnly: true)] + question)
         if let answer = replies.dropFirst().first { noteEviction(answer) }
         let reply = replies[0]
@@ -113,14 +120,19 @@ extension RedisSessionClient {
     /// - Parameters:
     ///   - script: `check.lua`.
     ///   - keys: keys of its own, each with the letter of its kind.
+    ///   - wait: the copies that writes are to have; too few of them are a warning, once.
     /// - Throws: `.storeUnavailable`; the message names a missing right.
-    func check(_ script: RedisScript, _ keys: [(key: String, kind: String)]) async throws(SessionError) {
+    func check(
+        _ script: RedisScript,
+        _ keys: [(key: String, kind: String)],
+        copied wait: RedisReplicaWait?
+    ) async throws(SessionError) {
         let commands = keys.map { key, kind in
             var command = RedisCommand(script: script, keys: [key])
             command.append(kind)
             return command
         }
-        var replies = try await send(commands + [Self.evictionQuestion])
+        var replies = try await send(commands + [Self.evictionQuestion], copied: wait)
         noteEviction(replies.removeLast())
         for reply in replies {
             if let error = reply.error { throw .unavailable(error) }
@@ -130,12 +142,36 @@ extension RedisSessionClient {
                 "Redis does not let this user run \(command) on the keys of sessions; grant it in the ACL."
             )
         }
+        if let wait { try noteCopies(wait) }
+    }
+
+    /// Throws when the server refuses to wait for copies; warns, once, when it has too few.
+    private func noteCopies(_ wait: RedisReplicaWait) throws(SessionError) {
+        if let error = wait.refusal {
+            throw SessionError(
+                .storeUnavailable,
+                error.prefix == "NOPERM"
+                    ? "Redis does not let this user wait for replicas; grant +wait (+waitaof for files) in the ACL."
+                    : "Redis cannot wait for the copies that `durability` asks for.",
+                underlying: error
+            )
+        }
+        guard wait.acknowledged < wait.wanted, !notices.areCopiesNoted.exchange(true, ordering: .relaxed)
+        else { return }
+        redis.warn(
+            """
+            Redis has too few replicas for the durability of sessions: \(wait.acknowledged) of \(wait.wanted) copies \
+            in time; sign-ins and sign-outs are stored, and a failover may undo them
+            """
+        )
     }
 }
 
-/// Whether the server has said what it does when it is full.
-private final class EvictionNotice: Sendable {
-    let isNoted = Atomic(false)
+/// What an operator has been told.
+private final class Notices: Sendable {
+    /// Whether the server has said what it does when it is full.
+    let isEvictionNoted = Atomic(false)
+    let areCopiesNoted = Atomic(false)
 }
 
 extension SessionError {

@@ -56,6 +56,7 @@ extension RedisSessionStore: SessionDirectory {
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let wait = durability.wait()
         for hash in crypto.hashes(principal: principal) {
             // Only a sign-in that may be on its way may leave a tombstone without a record, or any user could fill
             // Redis with them.
@@ -65,9 +66,10 @@ extension RedisSessionStore: SessionDirectory {
             let condition = pending.isNull ? "own" : "user"
             guard
                 Self.hasEnded(
-                    try await redis.write { endCommand(id, hash, if: condition, notAfter: $0) }
+                    try await redis.write(copied: wait) { endCommand(id, hash, if: condition, notAfter: $0) }
                 )
             else { continue }
+            wait?.report()
             forget([id], of: hash)
             return true
         }
@@ -77,14 +79,15 @@ extension RedisSessionStore: SessionDirectory {
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
         var count = 0
         var failure: RedisError?
+        let wait = durability.wait()
         for hash in crypto.hashes(principal: principal) {
             // First: a sign-in that is not in the list yet is refused.
             let mark = RedisCommand(script: Self.revokedScript, keys: [schema.index(hash)])
-            let replies = try await redis.send([mark, rangeCommand(hash, from: 0)])
+            let replies = try await redis.send([mark, rangeCommand(hash, from: 0)], copied: wait)
             failure = failure ?? replies[0].error
             let list = try await list(of: hash, replies[1])
             for chunk in list.ids.filter({ $0 != kept }).chunks(of: Self.chunk) {
-                let replies = try await redis.writeAll { notAfter in
+                let replies = try await redis.writeAll(copied: wait) { notAfter in
                     chunk.map { id in
                         let condition = list.pending.contains(id) ? "user" : "own"
                         return endCommand(id, hash, if: condition, notAfter: notAfter)
@@ -99,12 +102,15 @@ extension RedisSessionStore: SessionDirectory {
             }
         }
         if let failure { throw .unavailable(failure) }
+        wait?.report()
         return count
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        let reply = try await redis.write { endCommand(id, [], if: "any", notAfter: $0) }
+        let wait = durability.wait()
+        let reply = try await redis.write(copied: wait) { endCommand(id, [], if: "any", notAfter: $0) }
         if let error = reply.error { throw .unavailable(error) }
+        if Self.hasEnded(reply) { wait?.report() }
     }
 
     public func load(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionLoadResult {

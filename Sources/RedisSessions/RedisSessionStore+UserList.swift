@@ -50,7 +50,8 @@ extension RedisSessionStore {
         _ id: SessionID,
         into principal: String,
         _ policy: SessionPolicy,
-        since checked: ContinuousClock.Instant?
+        since checked: ContinuousClock.Instant?,
+        copied wait: RedisReplicaWait?
     ) async throws(SessionError) -> ListedSignIn? {
         let hash = crypto.hash(principal: principal)
         var command = RedisCommand(script: Self.indexScript, keys: [schema.index(hash)])
@@ -58,7 +59,7 @@ extension RedisSessionStore {
         command.append(Int(policy.lifetime.wholeMilliseconds))
         command.append(checked.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
         command.append(Int(SessionPolicy.tombstone.wholeMilliseconds))
-        let reply = try await redis.send([command])[0]
+        let reply = try await redis.send([command], copied: wait)[0]
         if let error = reply.error { throw .unavailable(error) }
         guard let now = reply.integer else { throw RevocableSessionStore.unexpected }
         if now == 0 { return nil }
@@ -96,9 +97,14 @@ extension RedisSessionStore {
     /// - Parameters:
     ///   - entry: what the sign-in has entered.
     ///   - members: the reply to `askMembers`.
+    ///   - wait: is told how many copies have the ends.
     /// - Returns: false if later sign-ins leave no room for this one: it has ended.
     /// - Throws: `.storeUnavailable`; the sign-in must not be acknowledged then.
-    func endSurplus(_ entry: ListedSignIn, _ members: RedisReply?) async throws(SessionError) -> Bool {
+    func endSurplus(
+        _ entry: ListedSignIn,
+        _ members: RedisReply?,
+        copied wait: RedisReplicaWait?
+    ) async throws(SessionError) -> Bool {
         guard let maximum = entry.maximum, let members else { return true }
         if let error = members.error { throw .unavailable(error) }
         let list = UserList(entry.principalHash, (0..<members.count).compactMap { members[$0].string })
@@ -122,7 +128,7 @@ extension RedisSessionStore {
         own.sort { ($0.signIn, $0.id.description) < ($1.signIn, $1.id.description) }
         let surplus = own.prefix(min(Self.chunk, max(0, own.count - maximum))).map(\.id)
         if !surplus.isEmpty {
-            let replies = try await redis.writeAll { notAfter in
+            let replies = try await redis.writeAll(copied: wait) { notAfter in
                 surplus.map { endCommand($0, list.principalHash, if: "own", notAfter: notAfter) }
             }
             for reply in replies { if let error = reply.error { throw .unavailable(error) } }

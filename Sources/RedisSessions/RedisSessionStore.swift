@@ -15,7 +15,7 @@
 ///
 /// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2 and one more if it ends another
 /// session of the user (`SessionPolicy.maximumSessionsPerUser`), a touch none (nothing waits for it); the first write of
-/// a process one more. An error from Redis, or no answer in time, throws `.storeUnavailable`
+/// a process one more. `durability` adds none to them. An error from Redis, or no answer in time, throws `.storeUnavailable`
 /// with the `RedisError` as `underlying`: it tells whether a write may have been stored. It is stored before the
 /// command timeout of the client is over, or not at all: the scripts refuse what arrives later.
 public struct RedisSessionStore: SessionStore {
@@ -38,6 +38,7 @@ public struct RedisSessionStore: SessionStore {
     let redis: RedisSessionClient
     let schema: RedisSchema
     let crypto: RecordCrypto
+    let durability: SessionDurability
     /// Receives the sessions that an operation on their user has ended, before its caller is told.
     var ended: (@Sendable ([SessionID]) -> Void)?
 
@@ -52,13 +53,21 @@ public struct RedisSessionStore: SessionStore {
     ///     first one writes, all are tried. To introduce one while instances run: `[.none, new]` on all of
     ///     them, then `[new, .none]`, and `[new]` after the longest lifetime; `[old, new]` and so on to
     ///     replace one. A user whose session still has the old one is signed out by the last step.
+    ///   - durability: the copies that sign-ins, sign-outs, revocations and new secrets wait for; none by default.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ redis: RedisClient,
         application: String,
-        peppers: [SessionPepper] = []
+        peppers: [SessionPepper] = [],
+        durability: SessionDurability = .primary
     ) throws(SessionError) {
-        try self.init(redis, application: application, prefix: application, peppers: peppers)
+        try self.init(
+            redis,
+            application: application,
+            prefix: application,
+            peppers: peppers,
+            durability: durability
+        )
     }
 
     /// Creates a store whose keys do not start with the application's name; for tests.
@@ -66,8 +75,11 @@ public struct RedisSessionStore: SessionStore {
         _ redis: RedisClient,
         application: String,
         prefix: String,
-        peppers: [SessionPepper] = []
+        peppers: [SessionPepper] = [],
+        durability: SessionDurability = .primary
     ) throws(SessionError) {
+        try durability.validate(for: redis)
+        self.durability = durability
         self.redis = RedisSessionClient(redis)
         schema = try RedisSchema(application: application, prefix: prefix)
         crypto = try RecordCrypto(application: application, peppers: peppers)
@@ -88,11 +100,18 @@ public struct RedisSessionStore: SessionStore {
         let token = crypto.token(for: draft.id ?? SessionID(), in: family, generation: 0)
         let hash = crypto.hash(token)
         var entry: ListedSignIn?
+        let wait = draft.principal == nil ? nil : durability.wait()
         if let principal = draft.principal {
-            entry = try await enter(token.id, into: principal, draft.policy, since: draft.notRevokedSince)
+            entry = try await enter(
+                token.id,
+                into: principal,
+                draft.policy,
+                since: draft.notRevokedSince,
+                copied: wait
+            )
             if entry == nil { return .gone(.ended(.revocation)) }
         }
-        let replies = try await redis.writeAll(before: entry?.signInLimit) { notAfter in
+        let replies = try await redis.writeAll(before: entry?.signInLimit, copied: wait) { notAfter in
             var command = RedisCommand(script: Self.createScript, keys: [schema.session(token.id)])
             command.append(Int(notAfter.milliseconds))
             command.append(hash)
@@ -111,11 +130,11 @@ public struct RedisSessionStore: SessionStore {
         }
         let presented = PresentedToken(token, hash: hash, family: family)
         let result = try SessionCommitResult(replies[0], presented: presented, fresh: token, crypto)
-        if let entry, case .committed = result,
-            try await !endSurplus(entry, replies.dropFirst().first)
-        {
+        guard case .committed = result else { return result }
+        if let entry, try await !endSurplus(entry, replies.dropFirst().first, copied: wait) {
             return .gone(.ended(.revocation))
         }
+        wait?.report()
         return result
     }
 
@@ -127,25 +146,32 @@ public struct RedisSessionStore: SessionStore {
         try presented.check(change)
         let fresh = crypto.token(of: presented, isReplaced: change.rotation != .none)
         var entry: ListedSignIn?
+        let wait = change.rotation == .none ? nil : durability.wait()
         if case .signIn(let principal, _) = change.rotation {
-            entry = try await enter(record.id, into: principal, change.policy, since: change.notRevokedSince)
+            entry = try await enter(
+                record.id,
+                into: principal,
+                change.policy,
+                since: change.notRevokedSince,
+                copied: wait
+            )
             if entry == nil { return .gone(.ended(.revocation)) }
         } else {
             let isDue = change.policy.isTouchDue(record.times, now: record.now, jitter: 0)
             if isDue { renewEntry(record, presented) }
         }
-        let replies = try await redis.writeAll(before: entry?.signInLimit) { notAfter in
+        let replies = try await redis.writeAll(before: entry?.signInLimit, copied: wait) { notAfter in
             var command = RedisCommand(script: Self.commitScript, keys: [schema.session(record.id)])
             CommitArguments(change, to: record, presented, fresh: fresh, notAfter: notAfter, crypto)
                 .append(to: &command)
             return [command] + (entry.map(askMembers) ?? [])
         }
         let result = try SessionCommitResult(replies[0], presented: presented, fresh: fresh, crypto)
-        if let entry, case .committed = result,
-            try await !endSurplus(entry, replies.dropFirst().first)
-        {
+        guard case .committed = result else { return result }
+        if let entry, try await !endSurplus(entry, replies.dropFirst().first, copied: wait) {
             return .gone(.ended(.revocation))
         }
+        wait?.report()
         return result
     }
 
@@ -166,13 +192,15 @@ public struct RedisSessionStore: SessionStore {
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(PresentedToken.self)
-        let reply = try await redis.write {
+        let wait = durability.wait()
+        let reply = try await redis.write(copied: wait) {
             endCommand(record.id, presented.hash, if: "secret", notAfter: $0)
         }
         if let error = reply.error { throw .unavailable(error) }
         guard reply[0].string == "ok" else {
             return .gone(SessionAbsence(reason: reply[1].string, record.id))
         }
+        wait?.report()
         let userHash = presented.user == nil ? presented.userHash : presented.hash
         if let userHash { forget([record.id], of: userHash) }
         return .ended
@@ -181,9 +209,11 @@ public struct RedisSessionStore: SessionStore {
     /// Returns when the server answers and lets this user do all that the scripts need; for readiness checks.
     ///
     /// One round trip. A command that is missing in the ACL is an error that names it; a full Redis is not an error. A
-    /// server that evicts keys is not one either: the client's log gets a warning, once.
+    /// server that evicts keys is not one either: the client's log gets a warning, once; so it does when the primary of the
+    /// keys that are tried has fewer replicas than `durability` asks for.
     public func check() async throws(SessionError) {
-        try await redis.check(Self.checkScript, [(schema.checks.session, "s"), (schema.checks.index, "u")])
+        let keys = [(schema.checks.session, "s"), (schema.checks.index, "u")]
+        try await redis.check(Self.checkScript, keys, copied: durability.wait())
     }
 
     // MARK: Commands

@@ -19,6 +19,7 @@ extension RevocableSessionStore: SessionDirectory {
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        let wait = durability.wait()
         for list in lists(of: principal) {
             let replies = try await send([
                 Self.askTime, RedisCommand("HGET", list, "\(id)", readOnly: true),
@@ -26,18 +27,21 @@ extension RevocableSessionStore: SessionDirectory {
             guard let device = replies[1].string.flatMap({ Device(id, $0) }) else { continue }
             let now = try Self.time(replies[0])
             // Also if it looks expired: its last use may have been lost.
-            let answer = try await write { notAfter in
+            let answer = try await write(copied: wait) { notAfter in
                 [revocation(of: id, "revoked", for: device.deadline - now, notAfter: notAfter)]
             }
             // When it has answered: what is not listed cannot be revoked.
             remove(id, from: list)
-            return Self.isApplied(answer[0]) && device.isAlive(at: now)
+            guard Self.isApplied(answer[0]) else { return false }
+            wait?.report()
+            return device.isAlive(at: now)
         }
         return false
     }
 
     public func revokeAll(of principal: String, except kept: SessionID?) async throws(SessionError) -> Int {
-        let replies = try await write { notAfter in
+        let wait = durability.wait()
+        let replies = try await write(copied: wait) { notAfter in
             lists(of: principal).map { list in
                 var command = RedisCommand(script: Self.endAllScript, keys: [list])
                 command.append(kept?.description ?? "")
@@ -46,11 +50,14 @@ extension RevocableSessionStore: SessionDirectory {
                 return command
             }
         }
+        wait?.report()
         return replies.reduce(0) { $0 + ($1.integer ?? 0) }
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
-        _ = try await write { [revocation(of: id, "revoked", for: Self.memory, notAfter: $0)] }
+        let wait = durability.wait()
+        _ = try await write(copied: wait) { [revocation(of: id, "revoked", for: Self.memory, notAfter: $0)] }
+        wait?.report()
     }
 
     // MARK: A user's list
@@ -61,16 +68,18 @@ extension RevocableSessionStore: SessionDirectory {
     ///   - payload: the session.
     ///   - since: when the user's rights were checked.
     ///   - maximum: how many sessions the user may have: those that signed in first end.
+    ///   - wait: is told how many copies have the entry.
     /// - Returns: with the server's time, against which the end of all the user's sessions is compared; nil if they were
     ///   all ended since the check.
     /// - Throws: `.storeUnavailable`.
     func enter(
         _ payload: SealedPayload,
         since: ContinuousClock.Instant?,
-        maximum: Int?
+        maximum: Int?,
+        copied wait: RedisReplicaWait?
     ) async throws(SessionError) -> ListEntry? {
         guard let list = payload.principal.map(lists)?.first else { return nil }
-        let replies = try await write { notAfter in
+        let replies = try await write(copied: wait) { notAfter in
             var entry = device(payload, in: list, "new")
             entry.append(since.map { "\($0.duration(to: .now).wholeMilliseconds)" } ?? "")
             entry.append(Int(notAfter.milliseconds))
@@ -80,13 +89,17 @@ extension RevocableSessionStore: SessionDirectory {
         let reply = replies[0]
         guard reply.count > 0, let time = reply[0].integer else { throw Self.unexpected }
         if time == 0 { return nil }
-        try await endSurplus(reply, in: list)
+        try await endSurplus(reply, in: list, copied: wait)
         let instant = SessionInstant(milliseconds: Int64(time))
         return ListEntry(list: list, time: instant, before: reply[1].string ?? "")
     }
 
     /// Ends the sessions that `device.lua` says are too many: one round trip where there are any.
-    private func endSurplus(_ reply: RedisReply, in list: String) async throws(SessionError) {
+    private func endSurplus(
+        _ reply: RedisReply,
+        in list: String,
+        copied wait: RedisReplicaWait?
+    ) async throws(SessionError) {
         var surplus: [(id: SessionID, left: Duration)] = []
         for index in stride(from: 2, to: reply.count - 1, by: 2) {
             guard let id = reply[index].string.flatMap({ SessionID($0) }), let left = reply[index + 1].integer
@@ -94,7 +107,7 @@ extension RevocableSessionStore: SessionDirectory {
             surplus.append((id, .milliseconds(left)))
         }
         guard !surplus.isEmpty else { return }
-        _ = try await write { notAfter in
+        _ = try await write(copied: wait) { notAfter in
             surplus.map { revocation(of: $0.id, "revoked", for: $0.left, notAfter: notAfter) }
         }
         for entry in surplus { remove(entry.id, from: list) }

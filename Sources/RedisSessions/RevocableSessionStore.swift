@@ -43,6 +43,7 @@ public struct RevocableSessionStore: SessionStore {
     let redis: RedisSessionClient
     let schema: RedisSchema
     let crypto: RecordCrypto
+    let durability: SessionDurability
 
     /// Creates a store; opens no connection.
     ///
@@ -52,19 +53,22 @@ public struct RevocableSessionStore: SessionStore {
     ///   - application: the name of the application; see `RedisSessionStore`.
     ///   - peppers: secrets of the servers that key the hashes of user names in Redis; see
     ///     `RedisSessionStore`.
+    ///   - durability: the copies that sign-ins, sign-outs, revocations and new cookies wait for; none by default.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ sealed: SealedSessionStore,
         revocations redis: RedisClient,
         application: String,
-        peppers: [SessionPepper] = []
+        peppers: [SessionPepper] = [],
+        durability: SessionDurability = .primary
     ) throws(SessionError) {
         try self.init(
             sealed,
             revocations: redis,
             application: application,
             prefix: application,
-            peppers: peppers
+            peppers: peppers,
+            durability: durability
         )
     }
 
@@ -74,8 +78,11 @@ public struct RevocableSessionStore: SessionStore {
         revocations redis: RedisClient,
         application: String,
         prefix: String,
-        peppers: [SessionPepper] = []
+        peppers: [SessionPepper] = [],
+        durability: SessionDurability = .primary
     ) throws(SessionError) {
+        try durability.validate(for: redis)
+        self.durability = durability
         self.sealed = sealed
         self.redis = RedisSessionClient(redis)
         schema = try RedisSchema(application: application, prefix: prefix)
@@ -91,17 +98,21 @@ public struct RevocableSessionStore: SessionStore {
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
         var payload = SealedPayload(draft, now: sealed.time)
+        let wait = payload.principal == nil ? nil : durability.wait()
         if payload.principal != nil {
             try requireRoom(for: payload)
             let entry = try await enter(
                 payload,
                 since: draft.notRevokedSince,
-                maximum: draft.policy.maximumSessionsPerUser
+                maximum: draft.policy.maximumSessionsPerUser,
+                copied: wait
             )
             guard let entry else { return .gone(.ended(.revocation)) }
             (payload.authenticated, payload.isListed) = (entry.time, true)
         }
-        return try sealed.seal(payload)
+        let result = try sealed.seal(payload)
+        wait?.report()
+        return result
     }
 
     public func commit(
@@ -127,23 +138,26 @@ public struct RevocableSessionStore: SessionStore {
             }
             moveLastUse(payload)
         case .renew, .elevate, .signIn:
+            let wait = durability.wait()
             var entered: ListEntry?
             if case .signIn = change.rotation {
                 // First: a revocation must not miss it, and where the list cannot be written the old cookie stays valid.
                 entered = try await enter(
                     payload,
                     since: change.notRevokedSince,
-                    maximum: change.policy.maximumSessionsPerUser
+                    maximum: change.policy.maximumSessionsPerUser,
+                    copied: wait
                 )
                 guard let entered else { return .gone(.ended(.revocation)) }
                 (payload.authenticated, payload.isListed) = (entered.time, true)
             }
-            switch try await begin(payload, change, after: before) {
+            switch try await begin(payload, change, after: before, copied: wait) {
             case .absent(let absence):
                 if let entered { undo(entered, of: payload.id) }
                 return .gone(absence)
             case .valid(let generation): payload.times.rotated = generation
             }
+            wait?.report()
             if entered != nil { leaveLists(payload, of: before.principal) }
         }
         return try sealed.seal(payload)
@@ -159,7 +173,8 @@ public struct RevocableSessionStore: SessionStore {
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         if case .gone(let absence) = try await sealed.end(record) { return .gone(absence) }
         let payload = try sealedPayload(of: record)
-        let validity = try await apply(to: payload) { notAfter in
+        let wait = durability.wait()
+        let validity = try await apply(to: payload, copied: wait) { notAfter in
             revocation(
                 of: payload.id,
                 "signed-out",
@@ -169,13 +184,18 @@ public struct RevocableSessionStore: SessionStore {
             )
         }
         if case .absent(let absence) = validity { return .gone(absence) }
+        wait?.report()
         remove(payload)
         return .ended
     }
 
     public func check() async throws(SessionError) {
         let keys = schema.checks
-        try await redis.check(Self.checkScript, [(keys.revocation, "r"), (keys.devices, "d")])
+        try await redis.check(
+            Self.checkScript,
+            [(keys.revocation, "r"), (keys.devices, "d")],
+            copied: durability.wait()
+        )
     }
 
     public var dividesCookie: Bool { sealed.dividesCookie }
@@ -231,10 +251,11 @@ public struct RevocableSessionStore: SessionStore {
     private func begin(
         _ payload: SealedPayload,
         _ change: SessionChange,
-        after before: SealedPayload
+        after before: SealedPayload,
+        copied wait: RedisReplicaWait?
     ) async throws(SessionError) -> Validity {
         let isRenewal = change.rotation == .renew
-        return try await apply(to: before) { notAfter in
+        return try await apply(to: before, copied: wait) { notAfter in
             revocation(
                 of: payload.id,
                 isRenewal ? "renew" : "sign-in",
@@ -250,9 +271,10 @@ public struct RevocableSessionStore: SessionStore {
     /// Sends a call of `revocation.lua`, together with the question whether all the user's sessions were ended.
     private func apply(
         to payload: SealedPayload,
+        copied wait: RedisReplicaWait?,
         _ command: (SessionInstant) -> RedisCommand
     ) async throws(SessionError) -> Validity {
-        let replies = try await write { [command($0)] + askEnds(for: payload) }
+        let replies = try await write(copied: wait) { [command($0)] + askEnds(for: payload) }
         if isEnded(payload, replies.dropFirst()) { return .absent(.ended(.revocation)) }
         guard replies[0].count == 2 else { throw Self.unexpected }
         if Self.isApplied(replies[0]), let generation = replies[0][1].integer {
@@ -354,8 +376,11 @@ public struct RevocableSessionStore: SessionStore {
     }
 
     /// Sends writes that do not happen after this caller was told that they had failed, and reads behind them.
-    func write(_ commands: (SessionInstant) -> [RedisCommand]) async throws(SessionError) -> [RedisReply] {
-        try Self.withoutErrors(try await redis.writeAll(commands))
+    func write(
+        copied wait: RedisReplicaWait?,
+        _ commands: (SessionInstant) -> [RedisCommand]
+    ) async throws(SessionError) -> [RedisReply] {
+        try Self.withoutErrors(try await redis.writeAll(copied: wait, commands))
     }
 
     private static func withoutErrors(_ replies: [RedisReply]) throws(SessionError) -> [RedisReply] {

@@ -66,6 +66,10 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let touchFailed = Kind("touch-failed", .warning)
         /// Requests arrive in a way that the cookie does not fit; said once for each way.
         public static let misconfigured = Kind("misconfigured", .warning)
+        /// What a user did is stored, but fewer copies have acknowledged it than the store was told to wait for.
+        ///
+        /// A sign-in, a sign-out, a revocation or a new secret: a failover may undo it. `acknowledgement` has the numbers.
+        public static let notReplicated = Kind("not-replicated", .warning)
         /// The store could not be asked.
         public static let storeFailed = Kind("store-failed", .error)
     }
@@ -83,12 +87,20 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
     public let principal: String?
     /// The address of the client, as the adapter gave it, cut to 64 printable ASCII characters; nil when it gave none.
     public internal(set) var client: String?
+    /// How many copies have what was stored; only in `notReplicated`.
+    public private(set) var acknowledgement: SessionAcknowledgement?
 
     init(_ kind: Kind, _ id: SessionID? = nil, detail: String? = nil, principal: String? = nil) {
         self.kind = kind
         self.id = id
         self.detail = detail
         self.principal = principal
+    }
+
+    /// The event of a write that has too few copies.
+    init(_ acknowledgement: SessionAcknowledgement, _ id: SessionID?, principal: String?) {
+        self.init(.notReplicated, id, detail: "\(acknowledgement)", principal: principal)
+        self.acknowledgement = acknowledgement
     }
 
     /// The event of a credential that stands for no session.

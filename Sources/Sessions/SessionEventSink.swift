@@ -29,10 +29,53 @@ struct SessionEventSink: Sendable {
         }
     }
 
+    /// Carries out a write of a store, and reports it if too few copies have acknowledged it in time.
+    func watch<Answer>(
+        _ id: SessionID? = nil,
+        principal: String? = nil,
+        _ write: () async throws(SessionError) -> Answer
+    ) async throws(SessionError) -> Answer {
+        let (result, acknowledgement) = await SessionAcknowledgement.collect {
+            () async -> Result<Answer, SessionError> in
+            do throws(SessionError) { return .success(try await write()) } catch { return .failure(error) }
+        }
+        if let acknowledgement, !acknowledgement.isComplete {
+            emit(SessionEvent(acknowledgement, id, principal: principal))
+        }
+        return try result.get()
+    }
+
     func emit(_ event: SessionEvent) {
         var event = event
         event.client = client
         log.write(event)
+    }
+}
+
+extension SessionStore {
+    /// Creates a record; a sign-in that too few copies have is reported.
+    func create(_ draft: SessionDraft, reportingTo events: SessionEventSink)
+        async throws(SessionError) -> SessionCommitResult
+    {
+        guard let principal = draft.principal else { return try await create(draft) }
+        return try await events.watch(draft.id, principal: principal) {
+            () async throws(SessionError) in try await create(draft)
+        }
+    }
+
+    /// Commits a change; a new secret that too few copies have is reported.
+    func commit(_ change: SessionChange, to record: SessionRecord, reportingTo events: SessionEventSink)
+        async throws(SessionError) -> SessionCommitResult
+    {
+        let principal: String?
+        switch change.rotation {
+        case .none: return try await commit(change, to: record)
+        case .renew, .elevate: principal = record.principal
+        case .signIn(let name, _): principal = name
+        }
+        return try await events.watch(record.id, principal: principal) {
+            () async throws(SessionError) in try await commit(change, to: record)
+        }
     }
 }
 

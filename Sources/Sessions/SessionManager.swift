@@ -169,7 +169,7 @@ public final class SessionManager: Sendable {
 
     /// Ends one session of a user, on every server, before this returns.
     ///
-    /// Two round trips.
+    /// Two round trips. `SessionAcknowledgement.collect` tells how many copies have it, where the store waits for any.
     ///
     /// - Parameters:
     ///   - id: the session.
@@ -178,7 +178,7 @@ public final class SessionManager: Sendable {
     /// - Throws: `.unsupported`, `.storeUnavailable`.
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
         let principal = PrincipalName.normalized(principal)
-        let isRevoked = try await administer { directory throws(SessionError) in
+        let isRevoked = try await administer(id, principal: principal) { directory throws(SessionError) in
             try await directory.revoke(id, of: principal)
         }
         revocations.note(principal)
@@ -189,7 +189,7 @@ public final class SessionManager: Sendable {
     /// Ends all sessions of a user, or all but one; see `SessionDirectory.revokeAll`.
     ///
     /// Two round trips. Sign-ins of other requests that began before are refused; a later `signIn` of the same request
-    /// is not.
+    /// is not. `SessionAcknowledgement.collect` tells how many copies have it, where the store waits for any.
     ///
     /// - Parameters:
     ///   - principal: the user.
@@ -201,7 +201,7 @@ public final class SessionManager: Sendable {
         -> Int
     {
         let principal = PrincipalName.normalized(principal)
-        let count = try await administer { directory throws(SessionError) in
+        let count = try await administer(principal: principal) { directory throws(SessionError) in
             try await directory.revokeAll(of: principal, except: kept)
         }
         revocations.note(principal)
@@ -306,17 +306,23 @@ public final class SessionManager: Sendable {
 
     private func endStolen(_ id: SessionID, _ events: SessionEventSink) async throws(SessionError) {
         guard policy.endsOnTheft, store is any SessionDirectory else { return }
-        try await administer { directory throws(SessionError) in try await directory.revoke(id) }
+        try await administer(id) { directory throws(SessionError) in try await directory.revoke(id) }
         events.emit(SessionEvent(.revoked, id, detail: "theft policy"))
     }
 
     private func administer<Answer>(
+        _ id: SessionID? = nil,
+        principal: String? = nil,
         _ operation: (any SessionDirectory) async throws(SessionError) -> Answer
     ) async throws(SessionError) -> Answer {
         guard let directory = store as? any SessionDirectory else {
             throw SessionError(.unsupported, "This store has no list of sessions.")
         }
-        do { return try await operation(directory) } catch {
+        do throws(SessionError) {
+            return try await events.watch(id, principal: principal) {
+                () async throws(SessionError) in try await operation(directory)
+            }
+        } catch {
             events.emit(SessionEvent(.storeFailed, detail: "directory: \(error)"))
             throw error
         }

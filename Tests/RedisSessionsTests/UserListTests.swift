@@ -130,7 +130,7 @@ import Testing
 }
 
 /// A log handler that passes each line on.
-private struct LineLog: LogHandler {
+struct LineLog: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.trace
     let write: @Sendable (String) -> Void

@@ -53,6 +53,8 @@ struct FixtureApp: AsyncParsableCommand {
     @Option(help: "ID:BASE64URL-OF-32-BYTES,… (the first seals).") var sealKeys: String?
     @Option(help: "The longest sealed cookie, all parts together.") var sealBytes =
         variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
+    @Option(help: "Copies that sign-ins and sign-outs wait for: replicas:COUNT:MILLISECONDS.")
+    var durability: String?
     @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
     var logLevel = variable("LOG_LEVEL") ?? "notice"
     @Option(help: "Where tasks run: in Swift's pool of threads, or on the event loops.") var executor =

@@ -24,7 +24,7 @@ struct Backend {
             let redis = try Self.client(app, logger)
             services = [redis]
             self.redis = redis
-            store = try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
+            store = try Self.redisStore(app, redis)
         case .sealedRevocable:
             let redis = try Self.client(app, logger)
             services = [redis]
@@ -32,12 +32,13 @@ struct Backend {
                 try Self.sealed(app, cookie),
                 revocations: redis,
                 application: app.application,
-                prefix: app.prefix
+                prefix: app.prefix,
+                durability: try Self.durability(app)
             )
         case .sealedTiered:
             let redis = try Self.client(app, logger)
             services = [redis]
-            let backing = try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
+            let backing = try Self.redisStore(app, redis)
             store = try TieredSessionStore(anonymous: try Self.sealed(app, cookie), signedIn: backing)
         case .replicated:
             let redis = try Self.client(app, logger)
@@ -56,9 +57,7 @@ struct Backend {
             }
         case .redisCached:
             let redis = try Self.client(app, logger)
-            let cached = try CachedSessionStore(
-                try RedisSessionStore(redis, application: app.application, prefix: app.prefix)
-            )
+            let cached = try CachedSessionStore(try Self.redisStore(app, redis))
             services = [redis, cached]
             store = cached
             hold = { duration in
@@ -67,6 +66,26 @@ struct Backend {
                 try await Task.sleep(until: end)
             }
         }
+    }
+
+    /// Returns the store of an instance that keeps its sessions in Redis.
+    private static func redisStore(_ app: FixtureApp, _ redis: RedisClient) throws -> RedisSessionStore {
+        try RedisSessionStore(
+            redis,
+            application: app.application,
+            prefix: app.prefix,
+            durability: try durability(app)
+        )
+    }
+
+    private static func durability(_ app: FixtureApp) throws -> SessionDurability {
+        guard let text = app.durability ?? FixtureApp.variable("DURABILITY") else { return .primary }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "replicas", let count = Int(parts[1]), let limit = Int(parts[2])
+        else {
+            throw ValidationError("--durability is replicas:COUNT:MILLISECONDS, for example replicas:1:200.")
+        }
+        return .replicas(count, within: .milliseconds(limit))
     }
 
     /// What separates two fixtures in Redis separates them in cookies, too.

@@ -26,12 +26,13 @@ final class DedicatedPool: Sendable {
         )
     }
 
-    /// Returns an open connection; takes no longer than the command timeout, opening and pinging included.
-    func lease() async throws(RedisError) -> RedisDedicatedConnection {
-        let now = NIODeadline.now()
-        let deadline = now + TimeAmount(connector.configuration.commandTimeout)
-        guard case .connection(let idle, let since) = try await grant(until: deadline) else {
-            return try await connect(until: deadline)
+    /// Returns an open connection by a deadline, opening and pinging included; without one, in the command timeout.
+    func lease(until deadline: NIODeadline? = nil, _ cancellation: RedisCancellation = .abandon)
+        async throws(RedisError) -> RedisDedicatedConnection
+    {
+        let deadline = deadline ?? .now() + TimeAmount(connector.configuration.commandTimeout)
+        guard case .connection(let idle, let since) = try await grant(until: deadline, cancellation) else {
+            return try await connect(until: deadline, cancellation)
         }
         let connection = RedisDedicatedConnection(idle, connector)
         if await connection.isIdle() {
@@ -39,10 +40,10 @@ final class DedicatedPool: Sendable {
             // Half of the time left, so that a connection that has gone silent can still be replaced.
             let half = TimeAmount.nanoseconds((deadline - started).nanoseconds / 2)
             if started - since < pingedAfter { return connection }
-            if await connection.isAnswered(until: started + half) { return connection }
+            if await connection.isAnswered(until: started + half, cancellation) { return connection }
         }
         connection.connection.close()
-        return try await connect(until: deadline)
+        return try await connect(until: deadline, cancellation)
     }
 
     /// Takes a connection back: kept when nothing of its use remains, closed otherwise.
@@ -63,9 +64,16 @@ final class DedicatedPool: Sendable {
         for connection in idle { connection.close() }
     }
 
-    private func grant(until deadline: NIODeadline) async throws(RedisError) -> Grant {
+    private func grant(until deadline: NIODeadline, _ cancellation: RedisCancellation)
+        async throws(RedisError) -> Grant
+    {
         let late = RedisError(.timeout, .notSent, "all dedicated connections are in use")
-        let answer = await PendingValue<Grant>.wait(until: deadline, on: eventLoop, orFail: late) { waiter in
+        let answer = await PendingValue<Grant>.wait(
+            until: deadline,
+            on: eventLoop,
+            orFail: late,
+            cancellation
+        ) { waiter in
             if let answer = state.withLock({ $0.requested(waiter) }) {
                 if !waiter.finish(answer), case .success(let grant) = answer { giveBack(grant) }
             } else {
@@ -79,11 +87,17 @@ final class DedicatedPool: Sendable {
     }
 
     /// Opens a connection with a permit; one that is opened too late for its caller goes to the next.
-    private func connect(until deadline: NIODeadline) async throws(RedisError) -> RedisDedicatedConnection {
+    private func connect(until deadline: NIODeadline, _ cancellation: RedisCancellation)
+        async throws(RedisError) -> RedisDedicatedConnection
+    {
         var isOpening = false
         let late = RedisError(.timeout, .notSent, "no dedicated connection was opened in time")
-        let answer = await PendingValue<ConnectionRef>.wait(until: deadline, on: eventLoop, orFail: late) {
-            waiter in
+        let answer = await PendingValue<ConnectionRef>.wait(
+            until: deadline,
+            on: eventLoop,
+            orFail: late,
+            cancellation
+        ) { waiter in
             isOpening = true
             waiter.park()
             connector.connect(on: eventLoop, for: .dedicated).whenComplete { [self] result in

@@ -168,6 +168,29 @@ public final class RedisClient: Service, Sendable {
         }
     }
 
+    /// Sends commands as `send` does and waits until copies have what they wrote.
+    ///
+    /// One round trip for each node, with `WAIT` behind the commands, on dedicated connections.
+    ///
+    /// - Parameters:
+    ///   - commands: See `send`.
+    ///   - cancellation: See `send`.
+    ///   - wait: The copies; is told how many have acknowledged.
+    /// - Returns: One reply for each command; error replies are among them.
+    /// - Throws: See `send`. Too few copies are no error.
+    package func send(
+        _ commands: [RedisCommand],
+        cancellation: RedisCancellation,
+        copied wait: RedisReplicaWait
+    ) async throws(RedisError) -> [RedisReply] {
+        try commands.checkShared()
+        let options = SendOptions(deadline: deadline, cancellation: cancellation, wait: wait)
+        switch servers {
+        case .one(let node): return try await node.replies(to: commands, options)
+        case .cluster(let cluster): return try await cluster.replies(to: commands, options)
+        }
+    }
+
     /// Registers scripts that are loaded on each new connection before callers use it.
     ///
     /// Without registration, the first call of a script costs a second round trip. A user without permission

@@ -69,10 +69,10 @@ public final class RedisDedicatedConnection: Sendable, RequestSender {
     }
 
     /// Returns whether the server answers in time.
-    func isAnswered(until deadline: NIODeadline) async -> Bool {
+    func isAnswered(until deadline: NIODeadline, _ cancellation: RedisCancellation) async -> Bool {
         do throws(RedisError) {
             let ping = RedisCommand("PING")
-            _ = try await reply(to: ping, SendOptions(deadline: deadline, cancellation: .abandon))
+            _ = try await reply(to: ping, SendOptions(deadline: deadline, cancellation: cancellation))
             return true
         } catch { return error.prefix == "NOPERM" }
     }

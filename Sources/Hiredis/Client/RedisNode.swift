@@ -14,12 +14,18 @@ package final class RedisNode: RequestSender {
     /// For each event loop, its connections: a caller that runs on it is served without another thread.
     private let lanes: [Lane]
     /// For all other callers: two connections of the lanes, on different event loops if there are several.
-    private let main: Lane
-    private let pool: DedicatedPool
+    let main: Lane
+    let pool: DedicatedPool
+    /// Whether the last write that was waited for had too few copies in time.
+    let areReplicasBehind = Atomic(false)
+    /// Whether a write waits for replicas that were behind.
+    let isProbing = Atomic(false)
 
     var address: RedisAddress { connector.configuration.address }
     var counters: Counters { connector.counters }
     var library: ScriptLibrary { connector.library }
+    var eventLoop: any EventLoop { main.eventLoop }
+    var isInCluster: Bool { connector.observer != nil }
     /// Whether the client was shut down, or the node has left the cluster.
     package var isClosed: Bool { pool.isClosed }
 
@@ -97,6 +103,9 @@ package final class RedisNode: RequestSender {
     }
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
+        if let wait = options.wait, !wait.isShort {
+            return try await replies(to: request, copied: wait, options)
+        }
         let connection = pick(request)
         var resends = 0
         var repeats = 0
@@ -132,7 +141,7 @@ package final class RedisNode: RequestSender {
 }
 
 /// Connections that callers share: one for what only reads, one for everything else.
-private struct Lane {
+struct Lane {
     let eventLoop: any EventLoop
     let writes: SharedConnection
     let reads: SharedConnection

@@ -67,6 +67,14 @@ struct Request: Sendable {
         }
     }
 
+    /// Returns the request with a command behind its own.
+    func followed(by command: RedisCommand) -> Request {
+        switch commands {
+        case .one(let first): Request([first, command], form)
+        case .many(let commands): Request(commands + [command], form)
+        }
+    }
+
     func encode(into buffer: inout ByteBuffer) {
         switch commands {
         case .one(let command): command.encode(into: &buffer, form)

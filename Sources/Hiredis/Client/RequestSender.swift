@@ -2,10 +2,12 @@
 
 import NIOCore
 
-/// The deadline and cancellation behaviour of one request.
+/// The deadline and cancellation behaviour of one request, and the copies that it must have.
 struct SendOptions: Sendable {
     var deadline: NIODeadline
     var cancellation: RedisCancellation
+    /// Nil for all requests but those whose copies are waited for.
+    var wait: RedisReplicaWait?
 }
 
 /// A sender of requests; extended by what shared and dedicated connections have in common.

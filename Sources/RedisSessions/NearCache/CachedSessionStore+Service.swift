@@ -34,8 +34,16 @@ extension CachedSessionStore {
     public static let scripts = RedisSessionStore.scripts
 
     /// Returns the least rights that the store needs; see `RedisSessionStore.accessRules(application:)`.
-    public static func accessRules(application: String) throws(SessionError) -> String {
+    public static func accessRules(
+        application: String,
+        durability: SessionDurability = .primary
+    ) throws(SessionError) -> String {
         let schema = try RedisSchema(application: application, prefix: application)
-        return AccessControl.rule(schema, scripts: scripts, commands: commands, channel: NearCache.channel)
+        return AccessControl.rule(
+            schema,
+            scripts: scripts,
+            commands: commands + durability.commands,
+            channel: NearCache.channel
+        )
     }
 }

@@ -5,6 +5,8 @@ struct CombinedCommit: Sendable {
     let store: any SessionStore
     let limits: SessionLimits
     let queue: CommitQueue
+    /// Is told of a new secret that too few copies have.
+    let events: SessionEventSink
 
     /// How often one request tries to commit a change that depends on what it read.
     ///
@@ -28,7 +30,7 @@ struct CombinedCommit: Sendable {
     ) async throws -> (SessionCommitResult, isShared: Bool, after: SessionRecord?) {
         var base = record
         if !queue.exists(line) {
-            let answer = try await store.commit(member.change, to: record)
+            let answer = try await store.commit(member.change, to: record, reportingTo: events)
             guard case .conflict(let fresh) = answer else {
                 return (answer, false, member.after(answer, record))
             }
@@ -83,7 +85,7 @@ struct CombinedCommit: Sendable {
             }
             let outcome: Result<SessionCommitResult, any Error>
             do throws(SessionError) {
-                let answer = try await store.commit(change, to: base)
+                let answer = try await store.commit(change, to: base, reportingTo: events)
                 if case .conflict(let fresh) = answer {
                     base = fresh
                     guard attempt >= Self.limit || ContinuousClock.now > end else { continue }

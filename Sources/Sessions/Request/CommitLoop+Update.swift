@@ -43,7 +43,7 @@ extension CommitLoop {
                 maximumBytes: limits.bytes,
                 idleTimeout: policy.idleTimeout(after: changes.operations, on: record)
             )
-            let commit = CombinedCommit(store: store, limits: limits, queue: queue)
+            let commit = CombinedCommit(store: store, limits: limits, queue: queue, events: events)
             let (answer, _, after) = try await commit.run(
                 CommitQueue.Member(changes, change),
                 to: record,

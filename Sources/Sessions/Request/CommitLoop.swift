@@ -56,7 +56,11 @@ final class CommitLoop: Sendable {
             while true {
                 attempt.takeEvents().forEach(events.emit)
                 switch step {
-                case .end(let record): step = try attempt.ended(try await store.end(record))
+                case .end(let record):
+                    let answer = try await events.watch(record.id, principal: record.principal) {
+                        () async throws(SessionError) in try await store.end(record)
+                    }
+                    step = try attempt.ended(answer)
                 case .create(let draft):
                     if let mayCreate, await !mayCreate(NewSession(draft, client: events.client)) {
                         throw SessionError(
@@ -64,14 +68,17 @@ final class CommitLoop: Sendable {
                             "The application lets this client make no session."
                         )
                     }
-                    step = attempt.created(try await store.create(draft))
+                    step = attempt.created(try await store.create(draft, reportingTo: events))
                 case .commit(let change, let record):
-                    step = try attempt.answered(try await store.commit(change, to: record))
+                    step = try attempt.answered(
+                        try await store.commit(change, to: record, reportingTo: events)
+                    )
                 case .commitInTurn(let changes, let change, let record):
                     let (answer, isShared, _) = try await CombinedCommit(
                         store: store,
                         limits: limits,
-                        queue: queue
+                        queue: queue,
+                        events: events
                     )
                     .run(
                         CommitQueue.Member(changes, change),
