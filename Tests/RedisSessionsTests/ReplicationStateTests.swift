@@ -31,6 +31,38 @@ import Testing
         #expect(bench.state.readRequested(bench.request(bench.beyond)) == ask)
     }
 
+    @Test func `a read that waited for a log asks where it ends, because that may not have been read`() {
+        var bench = Bench()
+        bench.append(.origin)
+        bench.append(.activate(candidacy: nil, candidates: 0))
+        for _ in 0..<3 { bench.create() }
+        let end = bench.entries.last!.position
+        let read = bench.request(end)
+        #expect(bench.state.readRequested(read) == .wait(for: .writable, orFail: .notRead))
+        #expect(bench.read(limit: 3) == .readOn && bench.state.isMet(.writable))
+        let applied = bench.state.applied
+        #expect(bench.state.readWaited(read, for: .writable) == .askBounds(applied: applied))
+        let bounds = LogBounds(last: end, time: 0)
+        let action = bench.state.boundsReceived(bounds, for: read, applied: applied, at: bench.now)
+        #expect(action == .wait(for: .applied(end), orFail: .lagging))
+        #expect(bench.read() == .awaitEntries)
+        #expect(bench.state.readWaited(read, for: .applied(end)) == .answer(.fresh))
+    }
+
+    @Test func `a read that finds a log older than the replica makes a client that is ahead wait`() {
+        var bench = Bench.live
+        let read = bench.request(bench.beyond)
+        let bounds = LogBounds(last: bench.state.applied.earlier(by: .seconds(1)), time: 0)
+        let action = bench.state.boundsReceived(
+            bounds,
+            for: read,
+            applied: bench.state.applied,
+            at: bench.now
+        )
+        #expect(action == .wait(for: .writable, orFail: .notWritable))
+        #expect(!bench.state.isMet(.writable), "until the log has been read again")
+    }
+
     @Test func `a read waits for what the answer shows, and confirms it`() {
         var bench = Bench.live
         bench.now += .seconds(5)
@@ -146,6 +178,20 @@ import Testing
         )
         #expect(bench.state.pageRead(page) == .beginLog(after: foreign))
         #expect(bench.state.statistics.refused == 1)
+    }
+
+    @Test func `an entry of a log that did not begin here is passed over, and a new log begun`() {
+        var bench = Bench.live
+        let session = bench.create()
+        _ = bench.read()
+        for epoch: UInt64 in [2, 1, 2] {
+            bench.epoch = epoch
+            bench.append(.heartbeat)
+        }
+        let last = bench.entries.last!.position
+        #expect(bench.read() == .readOn && bench.read() == .readOn, "it may be a log that was trimmed")
+        #expect(bench.read() == .beginLog(after: last))
+        #expect(bench.state.serving?.table[session] != nil)
     }
 
     @Test func `a new log is newer than all before, and begins after what was applied`() {

@@ -47,14 +47,7 @@ struct LogMaintenance {
 
     private mutating func recover(_ status: RecoveryStatus) async {
         let now = ContinuousClock.now
-        var plan =
-            plan.flatMap { $0.epoch == status.epoch ? $0 : nil }
-            ?? RecoveryPlan(
-                epoch: status.epoch,
-                quietPeriod: log.options.quietPeriod,
-                emptyDelay: log.options.newLogDelay,
-                now: now
-            )
+        var plan = RecoveryPlan(for: status, after: plan, log.options, now: now)
         let action = plan.next(status, nonce: .random(in: .min ... .max), now: now)
         self.plan = plan
         switch action {
@@ -69,18 +62,10 @@ struct LogMaintenance {
     }
 
     private func transfer(_ nonce: UInt64, epoch: UInt64) async {
-        let records = log.records
-        var batch: [LogEntry.Content] = []
-        var size = 0
-        for (id, record) in records {
-            batch.append(.transfer(candidacy: nonce, id, record))
-            size += record.session.size
-            guard batch.count == Self.batchLimit.sessions || size > Self.batchLimit.bytes else { continue }
+        var transfer = Transfer(of: log.records, candidacy: nonce, limit: Self.batchLimit)
+        while let batch = transfer.nextBatch() {
             guard await log.append(all: batch, epoch: epoch) else { return }
-            (batch, size) = ([], 0)
         }
-        batch.append(.transferComplete(candidacy: nonce, count: records.count))
-        await log.append(all: batch, epoch: epoch)
     }
 
     // MARK: A log in use

@@ -62,11 +62,11 @@ final class ReplicationLog: Sendable {
                 let bounds = reply.flatMap { LogBounds($0) }
                 action = update { $0.boundsReceived(bounds, for: read, applied: applied, at: .now) }
             case .wait(let condition, let failure):
-                guard await wait(for: condition, until: read.received + options.timeout) else {
+                let deadline = read.received + options.timeout
+                guard await wait(for: condition, until: deadline), deadline > .now else {
                     throw failure.error
                 }
-                if case .applied = condition { update { $0.readCaughtUp(read) } }
-                return .fresh
+                action = update { $0.readWaited(read, for: condition) }
             case .fail(let failure): throw failure.error
             }
         }
@@ -142,12 +142,10 @@ final class ReplicationLog: Sendable {
                 guard error.outcome == .unknown else { throw .unavailable(error) }
             }
             _ = await wait(for: .outcome(of: nonce), until: deadline)
-            guard let result = update({ $0.result(of: nonce) }) else { throw LogFailure.unknownOutcome.error }
-            switch result.outcome {
-            case .refused: continue
-            // It was read by a replica that did not know yet what it does.
-            case .none: throw LogFailure.unknownOutcome.error
-            default: return result
+            switch update({ $0.outcomeAwaited(of: nonce) }) {
+            case .answer(let result): return result
+            case .writeAgain: continue
+            case .fail(let failure): throw failure.error
             }
         }
     }
@@ -155,10 +153,7 @@ final class ReplicationLog: Sendable {
     /// Takes in the reply to an append; nil for one that is no such reply.
     private func read(_ reply: RedisReply, asked: ContinuousClock.Instant) -> AppendReply? {
         guard let (result, time) = LogCommands.appendReply(reply) else { return nil }
-        update { state in
-            if let time { state.timeObserved(time, asked: asked, at: .now) }
-            if result == .missing { state.logMissed() }
-        }
+        update { $0.appendAnswered(result, time: time, asked: asked, at: .now) }
         return result
     }
 

@@ -60,6 +60,25 @@ struct RecoveryPlan: Sendable {
         progressed = now
     }
 
+    /// Continues the plan for the log that is being recovered, or creates one if that is another log.
+    init(
+        for status: RecoveryStatus,
+        after plan: RecoveryPlan?,
+        _ options: LogOptions,
+        now: ContinuousClock.Instant
+    ) {
+        if let plan, plan.epoch == status.epoch {
+            self = plan
+        } else {
+            self.init(
+                epoch: status.epoch,
+                quietPeriod: options.quietPeriod,
+                emptyDelay: options.newLogDelay,
+                now: now
+            )
+        }
+    }
+
     /// Decides the next action; called several times in each quiet period.
     ///
     /// - Parameters:

@@ -65,6 +65,14 @@ enum AppendReply: Hashable, Sendable {
     case late
 }
 
+/// The next step of a write whose entry may be in the log: see `ReplicationState.outcomeAwaited`.
+enum WriteAction: Sendable {
+    case answer(AppendResult)
+    /// The entry was certainly not applied: append it again.
+    case writeAgain
+    case fail(LogFailure)
+}
+
 /// When sessions are logged again: see `ReplicationState.maintenanceDue`.
 struct RefreshRule: Sendable {
     /// The age of a session's last full entry.

@@ -16,6 +16,8 @@ struct ReplicationState: Sendable {
     private var retained: Replica?
     /// The latest log that was lost; what Redis still has of it, or has instead, is not followed.
     private var lostEpoch: UInt64 = 0
+    /// The last entry of a log that did not begin where it should; see `passOver`.
+    private var strayPosition = LogPosition.start
     /// Whether an append found no log; nothing can be written until the log has been read again.
     private var isMissed = false
     /// The first bytes of the entry at `applied`.
@@ -113,8 +115,10 @@ struct ReplicationState: Sendable {
         lastFailure = bounds == nil ? now : nil
         guard let bounds else { return answerAlone(hasVersion: hasVersion, at: now) }
         guard let last = bounds.last, last >= applied, !isLost, current.recovery == nil else {
-            guard hasVersion else { return .wait(for: .writable, orFail: .notWritable) }
-            return answerAlone(hasVersion: true, at: now)
+            if hasVersion { return answerAlone(hasVersion: true, at: now) }
+            // Until the log reader has noticed, too, the log does not count as one that can be written.
+            if bounds.last ?? .start < applied { logMissed() }
+            return .wait(for: .writable, orFail: .notWritable)
         }
         return .wait(for: .applied(last), orFail: .lagging)
     }
@@ -130,6 +134,15 @@ struct ReplicationState: Sendable {
 
     /// Records that the replica contains everything that was in the log when the read was received.
     mutating func readCaughtUp(_ read: ReadRequest) { if isWritable { confirm(read.received) } }
+
+    /// Decides how to serve a read whose wait is over.
+    ///
+    /// A log that can be written may not have been read to its end, and the client may have seen more than is read.
+    mutating func readWaited(_ read: ReadRequest, for condition: WaitCondition) -> ReadAction {
+        guard case .applied = condition else { return readRequested(read) }
+        readCaughtUp(read)
+        return .answer(.fresh)
+    }
 
     private mutating func confirm(_ instant: Instant) {
         confirmed = max(confirmed ?? instant, instant)
@@ -194,6 +207,23 @@ struct ReplicationState: Sendable {
 
     /// Returns the result of an announced entry; nil if it has not been applied.
     func result(of nonce: UInt64) -> AppendResult? { results[nonce] }
+
+    /// Decides what a writer does that has waited for the outcome of its entry, in vain or not.
+    func outcomeAwaited(of nonce: UInt64) -> WriteAction {
+        guard let result = result(of: nonce) else { return .fail(.unknownOutcome) }
+        switch result.outcome {
+        case .refused: return .writeAgain
+        // It was read by a replica that did not know yet what it does.
+        case .none: return .fail(.unknownOutcome)
+        default: return .answer(result)
+        }
+    }
+
+    /// Takes in the reply to an append, and the server's time in it, in microseconds.
+    mutating func appendAnswered(_ reply: AppendReply, time: Int64?, asked: Instant, at now: Instant) {
+        if let time { timeObserved(time, asked: asked, at: now) }
+        if reply == .missing { logMissed() }
+    }
 
     /// Records that an append found no log.
     mutating func logMissed() {
@@ -276,8 +306,8 @@ struct ReplicationState: Sendable {
         let wasFollowing = isFollowing
         var outcome = current.apply(entry, at: item.moment)
         if case .replaced = outcome {
+            guard case .origin = entry.content else { return passOver(position) }
             restart(isLost: true)
-            guard case .origin = entry.content else { return false }
             appliedTag = item.tag
             logSize.read(item.size, at: position)
             outcome = current.apply(entry, at: item.moment)
@@ -293,6 +323,21 @@ struct ReplicationState: Sendable {
             isMissed = false
         }
         return true
+    }
+
+    /// Reads the log from its beginning because of an entry of a newer log, and passes over it then.
+    ///
+    /// If the entry stands behind the activation of an older log all the same, the newer log did not begin here:
+    /// Redis came back with an older log while one was recovered.
+    private mutating func passOver(_ position: LogPosition) -> Bool {
+        if position <= strayPosition {
+            counters.refused += 1
+            current.skip(position)
+            return true
+        }
+        strayPosition = position
+        restart(isLost: true)
+        return false
     }
 
     /// Begins a new replica; requests see the last live one until the new one is live.
