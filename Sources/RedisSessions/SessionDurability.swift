@@ -10,7 +10,7 @@ import Sessions
 /// a store with `replicas(_:within:)` tells its caller about those when a replica has them, too.
 ///
 /// **What is waited for**: sign-ins with the entry in the user's list, sign-outs, revocations, renewals of the secret and
-/// changes of rights (`Session.rightsChanged`). Ordinary commits, touches and visitors' sessions are not, and cost what they
+/// changes of rights (`Session.elevate`). Ordinary commits, touches and visitors' sessions are not, and cost what they
 /// did.
 ///
 /// **The outcome** is never an error: the write is stored on the primary, and an error would say that a sign-in did not happen

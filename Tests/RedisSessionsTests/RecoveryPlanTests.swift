@@ -49,6 +49,22 @@ private struct Instance {
 }
 
 @Suite(.limited) struct `Recovery plan` {
+    private static let record = ReplicatedRecord(
+        session: RecordState(
+            HashedDraft(
+                attributes: [:],
+                principal: nil,
+                principalHash: nil,
+                secretHash: [],
+                family: Array(repeating: 7, count: 16),
+                idleTimeout: .seconds(1),
+                lifetime: .seconds(1)
+            ),
+            now: SessionInstant(milliseconds: 0)
+        ),
+        changed: .start
+    )
+
     @Test func `the only candidate announces, transfers after a quiet period and activates`() {
         var instance = Instance()
         #expect(instance.next(nonce: 1, at: 0) == .announce(1))
@@ -61,6 +77,24 @@ private struct Instance {
         instance.apply(.transferComplete(candidacy: 1, count: 0))
         #expect(instance.next(at: 2.2) == .activate(1, candidates: 1))
         #expect(instance.next(at: 2.3) == .wait)
+    }
+
+    @Test func `when all candidates have stopped, an instance without sessions begins another log`() {
+        var instance = Instance(emptyDelay: 20)
+        instance.rank = nil
+        instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 8)
+        instance.apply(.candidacy(rank: Instance.rank(6)), nonce: 9)
+        for periods in 0..<20 { #expect(instance.next(at: Double(periods)) == .wait) }
+        // The transfer of one of them is progress, as long as it goes on.
+        instance.apply(.transfer(candidacy: 8, SessionID(), Self.record))
+        for periods in 20..<40 { #expect(instance.next(at: Double(periods)) == .wait) }
+        #expect(instance.next(at: 40) == .beginAnew)
+        #expect(instance.next(at: 40.5) == .wait, "not again until that has failed")
+        #expect(instance.next(at: 60) == .beginAnew)
+        // One that is complete is activated, by any instance.
+        instance.apply(.transferComplete(candidacy: 8, count: 1))
+        let later = (80..<100).map { instance.next(at: Double($0)) }
+        #expect(later.contains(.activate(8, candidates: 2)) && !later.contains(.beginAnew))
     }
 
     @Test func `a better candidate goes first, and is passed over when it makes no progress`() {
@@ -84,22 +118,7 @@ private struct Instance {
         instance.apply(.candidacy(rank: Instance.rank(5)), nonce: 1)
         instance.apply(.candidacy(rank: Instance.rank(6)), nonce: 9)
         _ = instance.next(at: 1)
-        let record = ReplicatedRecord(
-            session: RecordState(
-                HashedDraft(
-                    attributes: [:],
-                    principal: nil,
-                    principalHash: nil,
-                    secretHash: [],
-                    family: Array(repeating: 7, count: 16),
-                    idleTimeout: .seconds(1),
-                    lifetime: .seconds(1)
-                ),
-                now: SessionInstant(milliseconds: 0)
-            ),
-            changed: .start
-        )
-        instance.apply(.transfer(candidacy: 9, SessionID(), record))
+        instance.apply(.transfer(candidacy: 9, SessionID(), Self.record))
         #expect(instance.next(at: 3.9) == .wait)
         #expect(instance.next(at: 6.8) == .wait)
         // Complete, but its own instance does not activate it.

@@ -58,6 +58,7 @@ struct LogMaintenance {
         case .transfer(let nonce): await transfer(nonce, epoch: status.epoch)
         case .activate(let nonce, let count):
             await log.append(all: [.activate(candidacy: nonce, candidates: count)], epoch: status.epoch)
+        case .beginAnew: await log.beginAnew()
         }
     }
 

@@ -254,6 +254,14 @@ final class ReplicationLog: Sendable {
         if try await redis.send(command).integer == 1 { update { $0.logBegun(log.epoch) } }
     }
 
+    /// Begins a new log behind the one that is there; tried again later if that fails.
+    func beginAnew() async {
+        guard let reply = try? await redis.send(commands.bounds(), cancellation: .ignore),
+            let bounds = LogBounds(reply)
+        else { return }
+        try? await begin(after: bounds.last, serverTime: bounds.time / 1000)
+    }
+
     /// Runs before each page is applied, for tests that delay entries; a page for which it throws is read again.
     var beforeApplying: (@Sendable () async throws -> Void)? {
         get { guarded.withLock { $0.beforeApplying } }

@@ -20,7 +20,8 @@ struct RecoveryStatus: Sendable {
 /// Times and random numbers are passed in. All instances announce their candidacy; after a while without a new
 /// one, the best candidate transfers its sessions and activates them. A candidate that makes no progress is
 /// passed over; if it was only slow, both transfer, and whichever is activated first counts. Without any
-/// candidate the log begins without sessions, after a longer wait: those that hold sessions may be cut off.
+/// candidate the log begins without sessions, after a longer wait: those that hold sessions may be cut off. So does
+/// the next log when all candidates for this one have stopped.
 struct RecoveryPlan: Sendable {
     enum Action: Equatable, Sendable {
         case wait
@@ -29,6 +30,8 @@ struct RecoveryPlan: Sendable {
         /// Transfer all sessions of this instance, whose candidacy has this nonce.
         case transfer(UInt64)
         case activate(UInt64?, candidates: Int)
+        /// Begin another log: an activation counts the candidates of this one, and none of them transfers its sessions.
+        case beginAnew
     }
 
     /// The log that is being recovered.
@@ -38,6 +41,8 @@ struct RecoveryPlan: Sendable {
     private let started: ContinuousClock.Instant
     private var progress = 0
     private var progressed: ContinuousClock.Instant
+    /// When an entry of the recovery came last.
+    private var received: ContinuousClock.Instant
     private var own: UInt64?
     private var hasTransferred = false
     private var hasActivated = false
@@ -58,6 +63,7 @@ struct RecoveryPlan: Sendable {
         self.emptyDelay = emptyDelay
         started = now
         progressed = now
+        received = now
     }
 
     /// Continues the plan for the log that is being recovered, or creates one if that is another log.
@@ -89,7 +95,7 @@ struct RecoveryPlan: Sendable {
     mutating func next(_ status: RecoveryStatus, nonce: UInt64, now: ContinuousClock.Instant) -> Action {
         if status.progress != progress {
             progress = status.progress
-            progressed = now
+            (progressed, received) = (now, now)
             hasActivated = false
         }
         let isQuiet = now - progressed >= quietPeriod
@@ -104,6 +110,11 @@ struct RecoveryPlan: Sendable {
             guard now - started >= emptyDelay, status.isCreator && isQuiet || isStuck else { return .wait }
             hasActivated = true
             return .activate(nil, candidates: 0)
+        }
+        let hasComplete = status.candidates.contains(where: \.isComplete)
+        if status.rank == nil, !hasComplete, now - received >= max(emptyDelay, quietPeriod * 6) {
+            received = now
+            return .beginAnew
         }
         if status.candidates.allSatisfy({ passedOver.contains($0.nonce) }) { passedOver = [] }
         guard let best = status.candidates.first(where: { !passedOver.contains($0.nonce) }) else {
