@@ -14,6 +14,8 @@ import Testing
         let violation: String
     }
 
+    private static let environment = ProcessInfo.processInfo.environment
+
     /// Runs the world of a seed to its end.
     private static func run(_ seed: UInt64, isTraced: Bool = false) -> LogWorld {
         // The clock is not set, because some of these worlds do not come to rest yet.

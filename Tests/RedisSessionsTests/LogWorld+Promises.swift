@@ -223,9 +223,10 @@ extension LogWorld {
         if observer.isLive, serving.applied == observer.applied, serving.epoch == observer.epoch,
             instances[index].state.appliedTag == log.items.last?.tag
         {
+            let expected = observer.table
             promise(
-                serving.table.records == observer.table.records,
-                "instance \(index) has other sessions at \(serving.applied)"
+                serving.table.records == expected.records,
+                "instance \(index) has other sessions at \(serving.applied): \(Self.differences(serving.table, expected))"
             )
         }
         let replays = instances[index].state.statistics.replays
@@ -273,6 +274,14 @@ extension LogWorld {
         }
     }
 
+    /// The sessions that differ, for a message.
+    private static func differences(_ table: ReplicaTable, _ expected: ReplicaTable) -> String {
+        ids.indices.filter { table[ids[$0]] != expected[ids[$0]] }.map { index in
+            let texts = [table, expected].map { $0[ids[index]].map { "\($0)" } ?? "none" }
+            return "\(index): \(texts[0]) instead of \(texts[1])"
+        }.joined(separator: "; ")
+    }
+
     mutating func checkRecovery(_ index: Int, isFirst: Bool, _ action: RecoveryPlan.Action) {
         guard isFirst, instances[index].state.serving != nil else { return }
         if case .announce = action { return }
@@ -315,9 +324,10 @@ extension LogWorld {
                 promise(false, "instance \(index) has read nothing")
                 continue
             }
+            let expected = observer.table
             promise(
-                serving.table.records == observer.table.records,
-                "instance \(index) has other sessions in the end"
+                serving.table.records == expected.records,
+                "instance \(index) has other sessions in the end: \(Self.differences(serving.table, expected))"
             )
             for effect in effects {
                 promise(effect.holds(in: serving.table), "instance \(index) does not have \(effect)")

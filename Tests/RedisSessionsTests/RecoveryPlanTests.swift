@@ -175,7 +175,7 @@ private struct Instance {
     }
 
     @Test func `when all candidates were passed over it starts again with the best`() {
-        var instance = Instance()
+        var instance = Instance(emptyDelay: 40)
         instance.rank = nil
         for nonce: UInt64 in [7, 8] { instance.apply(.candidacy(rank: Instance.rank(1)), nonce: nonce) }
         #expect(instance.recovery.candidates.map(\.nonce) == [7, 8], "the earlier of equal rank is better")

@@ -266,6 +266,22 @@ import Testing
         }
     }
 
+    @Test func `a snapshot counts from before the entries that came while it was on its way`() throws {
+        var bench = Bench.live
+        let id = bench.create()
+        bench.append(.heartbeat)
+        _ = bench.read()
+        let seen = bench.state.applied
+        let record = try #require(bench.state.serving?.table[id])
+        bench.jump(.seconds(1))
+        bench.create()
+        bench.append(.snapshot(id, asOf: seen, record))
+        bench.jump(.seconds(480))
+        bench.append(.heartbeat)
+        _ = bench.read()
+        #expect(bench.target().trimBound == seen.earlier(by: .seconds(40)))
+    }
+
     @Test func `room is made by removing what has expired, and only then`() {
         var options = Bench.options
         options.maximumSessions = 2

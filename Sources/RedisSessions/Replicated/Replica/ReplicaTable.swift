@@ -137,7 +137,7 @@ struct ReplicaTable: Sendable {
     mutating func recordLogged(_ id: SessionID, from position: LogPosition) {
         guard let row = rows[id], row.logged < position else { return }
         rows[id]?.logged = position
-        queue.append(RefreshQueue.Item(id: id, position: position))
+        queue.insert(RefreshQueue.Item(id: id, position: position))
     }
 
     /// Returns the position from which on the log must be kept; nil when no session depends on it.
@@ -148,7 +148,7 @@ struct ReplicaTable: Sendable {
 
     /// Takes the sessions whose last full entry is before `bound`, the oldest first, without expired ones.
     ///
-    /// The same session is not returned again until `retryRefresh` or a newer full entry. At most `limit`
+    /// The same session is not returned again until `retryRefresh`, or a full entry of any session from before. At most `limit`
     /// sessions, and no further one once their attributes have `bytes` bytes.
     mutating func takeDueForRefresh(
         before bound: LogPosition,
@@ -187,7 +187,14 @@ private struct RefreshQueue: Sendable {
 
     var first: Item? { head < items.count ? items[head] : nil }
 
-    mutating func append(_ item: Item) { items.append(item) }
+    /// Inserts a full entry in the order of positions: a snapshot counts from before the entries that came while it was
+    /// on its way.
+    mutating func insert(_ item: Item) {
+        var index = items.count
+        while index > head, items[index - 1].position > item.position { index -= 1 }
+        items.insert(item, at: index)
+        cursor = min(cursor, index)
+    }
 
     mutating func removeFirst() {
         head += 1
