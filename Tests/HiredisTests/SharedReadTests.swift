@@ -92,13 +92,15 @@ import Testing
         }
     }
 
-    @Test func `all callers of a shared read learn that Redis does not answer`() async throws {
-        try await withRedis(configure: { $0.commandTimeout = .milliseconds(300) }) { redis, server in
+    @Test func `all callers of a shared read learn of a lost connection`() async throws {
+        try await withRedis { redis, server in
             try await connect(redis)
+            let before = redis.statistics.commands
             server.freeze()
-            let results = try await inOneTick(4) { _ in try await redis.text(Self.get) }
-            server.thaw()
-            for result in results { #expect(result.error is RedisError) }
+            async let results = inOneTick(4) { _ in try await redis.text(Self.get) }
+            #expect(await poll(seconds: 10) { redis.statistics.commands == before + 1 })
+            await server.crash()
+            for result in try await results { #expect(result.error is RedisError) }
         }
     }
 }
