@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare bench faults benchmarks test matrix check docs format lint layers footprint hiredis build packages
+.PHONY: help demo compare bench faults benchmarks test matrix check docs format lint layers footprint hiredis tsan build packages
 
 # What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
@@ -97,6 +97,9 @@ layers: ## Checks who imports whom.
 hiredis: ## Tests the C parser with the installed hiredis and with 1.5, with sanitizers; SEED=7 ROUNDS=1000000.
 	@Scripts/install.sh $(BUILD_PACKAGES) gcc
 	@Scripts/hiredis.sh $(SEED) $(ROUNDS)
+
+tsan: ## Races of the client's waiting callers under ThreadSanitizer.
+	@Scripts/tsan.sh
 
 footprint: ## Counts the packages that users resolve, by trait.
 	@Scripts/footprint.sh

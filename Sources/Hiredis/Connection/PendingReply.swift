@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// Not generic, and one word instead of a lock: there is one for each command.
 ///
-/// `CancellationTests` make the parties meet.
+/// `CancellationTests` make the parties meet; `make tsan` does so under ThreadSanitizer.
 // `@unchecked Sendable`: two fields are not atomic. Invariant: `state` leaves `created` once and becomes `finished` once,
 // and that orders every access to them, as it says beside each.
 @safe final class PendingReply: @unchecked Sendable {
