@@ -143,7 +143,7 @@ private let shared = Task { try await RedisCluster() }
         #expect(await value(two, newer) == [9])
     }
 
-    @Test func `a copy ends when the client learns that its slot has moved, before the news`() async throws {
+    @Test func `a copy ends when the client learns that its slot has moved`() async throws {
         let cluster = try await RedisCluster()
         let fleet = try await fleet(1, on: cluster)
         let store = fleet.stores[0]

@@ -157,7 +157,7 @@ import Testing
         await fixture.end()
     }
 
-    @Test func `nobody else waits while a write waits for its replica`() async throws {
+    @Test func `no other caller waits while a write waits for its replica`() async throws {
         let fixture = try await DurableFixture()
         let store = try fixture.store(.replicas(1, within: .seconds(15)))
         let leaving = try await store.found(try await store.start(as: "ann"))

@@ -16,7 +16,7 @@ import Sessions
 /// 4. What an instance shows of a session never goes back, and an ended session never comes back, unless the instance
 ///    has begun to read another log, which counts as a replay, and what is missing is lost by 2.
 /// 5. A write that failed for its client is not stored later, as long as the clock of Redis is not set. An entry that
-///    somebody adds to the log again changes nothing, nor one that is added after its deadline.
+///    is added to the log again by a third party changes nothing, nor one that is added after its deadline.
 /// 6. A read shows what its client has seen, and everything that was acknowledged `freshness` before it; everything
 ///    that was acknowledged before it, if it was strict or had asked Redis. Not from when Redis came back with less
 ///    until a new log is activated.
@@ -125,10 +125,10 @@ extension LogWorld {
         promise(now <= changes[change].deadline, "change \(change) is stored after its deadline")
     }
 
-    /// Adds an entry to the log without the script that appends, as somebody with access to Redis can.
+    /// Adds an entry to the log without the script that appends, as anyone with access to Redis can.
     mutating func forge(_ entry: LogEntry, isRepeated: Bool) {
         guard log.addAgain(entry), let last = log.last else { return }
-        note("somebody adds \(entry.content.name) at \(last)")
+        note("a third party adds \(entry.content.name) at \(last)")
         let isIdle = isRepeated || last.milliseconds > entry.notAfter
         let before = observer.table.records
         observe()

@@ -8,7 +8,7 @@ import Sessions
 /// A process with a near cache, its clients, Redis and everybody else, one step at a time.
 ///
 /// Redis has one node or two, between which keys move. Each answers reads and sends news in the order of its own steps;
-/// replies overtake each other and the news. All that a test sees of the cache is what it serves, which must keep the promises in `check`.
+/// replies overtake each other and the invalidations. All that a test sees of the cache is what it serves, which must keep the promises in `check`.
 struct NearCacheWorld {
     /// A mistake that a process could make, to see that the promises notice it.
     enum Fault: CaseIterable {

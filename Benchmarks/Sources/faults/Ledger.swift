@@ -16,7 +16,7 @@ struct Ledger: Sendable {
         var lost = 0
         /// When the appends among them were acknowledged, from the first to the last.
         var lostBetween: ClosedRange<Duration>?
-        /// Writes that are there, although nobody made them, they were refused, or more often than they were made.
+        /// Writes that are there although they were not made or were refused, or more often than they were made.
         var surplus = 0
     }
 
