@@ -28,6 +28,15 @@ final class ClusterRouter: NodeObserver {
         var watchers: [Int: AsyncStream<[RedisNode]>.Continuation] = [:]
         var lastWatcher = 0
 
+        /// Passes the primaries on, in the order of their changes, and forgets those who listen no more.
+        ///
+        /// A handler of their end would wait for the lock under which this is called, while this waits for its task.
+        mutating func tellWatchers() {
+            for (number, watcher) in watchers {
+                if case .terminated = watcher.yield(primaries) { watchers[number] = nil }
+            }
+        }
+
         func owner(of slot: Int?) -> RedisNode? {
             guard let slot else { return primaries.randomElement() }
             return map.owner(of: slot).map { primaries[$0] }
@@ -117,10 +126,6 @@ final class ClusterRouter: NodeObserver {
             watcher.finish()
             return changes
         }
-        watcher.onTermination = { [weak self] _ in
-            // Freed outside of the lock.
-            _ = self?.state.withLock { $0.watchers.removeValue(forKey: number) }
-        }
         if !isKnown { refresh() }
         return changes
     }
@@ -180,7 +185,7 @@ final class ClusterRouter: NodeObserver {
             state.map.move(slot, to: address)
             if state.map.primaries.count > state.primaries.count {
                 state.primaries.append(node(at: address, in: &state))
-                for watcher in state.watchers.values { watcher.yield(state.primaries) }
+                state.tellWatchers()
             }
         }
         refresh()
@@ -292,7 +297,7 @@ final class ClusterRouter: NodeObserver {
                 return node(at: address, in: &state)
             }
             if !known.elementsEqual(state.primaries, by: ===) {
-                for watcher in state.watchers.values { watcher.yield(state.primaries) }
+                state.tellWatchers()
             }
             let leaving = before.filter { state.nodes[$0.key] == nil }.map(\.value)
             return (state.waiters, leaving, state.isStarted ? state.primaries : [])
