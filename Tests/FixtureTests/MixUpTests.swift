@@ -33,6 +33,7 @@ extension SharedFleet {
                 }
                 let patience = Int.random(in: 0..<10) < 3 ? Int.random(in: 0...4000) : nil
                 if let patience {
+                    // A moment at random, in which anything may be under way in another process.
                     try await Task.sleep(for: .microseconds(patience))
                     request.cancel()
                 }

@@ -292,6 +292,7 @@ import Testing
                                     reply.setCookies == [] && browser.ticket == before
                                         && reply["retry-after"] != nil
                                 )
+                                // The pace of a visitor, so that the requests last as long as the trouble.
                                 try await Task.sleep(for: .milliseconds(10))
                             } else if case .string(let value) = reply.json["value"] {
                                 #expect(value == own, "somebody else's data")

@@ -102,6 +102,7 @@ extension SharedFleet {
                     for (step, tab) in tabs.enumerated() {
                         let pause = Int.random(in: 0...20)
                         group.addTask {
+                            // A moment at random: each request may be before, during and after the end.
                             try await Task.sleep(for: .milliseconds(Int.random(in: 0...10)))
                             let server = servers[(index + step) % 3]
                             let reply =
@@ -126,6 +127,7 @@ extension SharedFleet {
                     }
                     let pause = Int.random(in: 0...20)
                     group.addTask {
+                        // At random, too.
                         try await Task.sleep(for: .milliseconds(pause))
                         let reply = try await self.end(
                             how,

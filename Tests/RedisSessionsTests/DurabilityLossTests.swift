@@ -35,14 +35,7 @@ import Testing
 
     @Test func `of what was acknowledged under load nothing is lost with the primary`() async throws {
         let fixture = try await DurableFixture()
-        var configuration = try RedisConfiguration(url: fixture.pair.primary.url)
-        configuration.commandTimeout = .seconds(2)
-        let client = RedisClient(configuration)
-        let store = try RedisSessionStore(
-            client,
-            application: fixture.prefix,
-            durability: .replicas(1, within: .seconds(1))
-        )
+        let (store, client) = try fixture.store(.replicas(1, within: .seconds(1)), timeout: .seconds(2))
         let told = Told()
         let unclear = try await withThrowingTaskGroup(of: Int.self) { group in
             for number in 0..<16 {

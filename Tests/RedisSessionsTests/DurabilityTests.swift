@@ -232,13 +232,9 @@ import Testing
 
     @Test func `a write that was refused does not happen when the server thaws`() async throws {
         let fixture = try await DurableFixture()
-        var configuration = try RedisConfiguration(url: fixture.pair.primary.url)
-        configuration.commandTimeout = .milliseconds(800)
-        let client = RedisClient(configuration)
-        let store = try RedisSessionStore(
-            client,
-            application: fixture.prefix,
-            durability: .replicas(1, within: .milliseconds(200))
+        let (store, client) = try fixture.store(
+            .replicas(1, within: .milliseconds(200)),
+            timeout: .milliseconds(800)
         )
         let credential = try await store.start(as: "ann")
         let record = try await store.found(credential)

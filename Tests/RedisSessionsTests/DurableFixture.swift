@@ -20,6 +20,15 @@ struct DurableFixture {
         try RedisSessionStore(client, application: prefix, durability: durability)
     }
 
+    /// A store with a client of its own, whose command timeout is `timeout`.
+    func store(_ durability: SessionDurability, timeout: Duration) throws -> (RedisSessionStore, RedisClient)
+    {
+        var configuration = try RedisConfiguration(url: pair.primary.url)
+        configuration.commandTimeout = timeout
+        let client = RedisClient(configuration)
+        return (try RedisSessionStore(client, application: prefix, durability: durability), client)
+    }
+
     /// Runs an operation and returns with its acknowledgement the commands that the primary got for it.
     func cost<Answer>(_ operation: () async throws -> Answer) async throws
         -> (Answer, SessionAcknowledgement?, [String: Int])

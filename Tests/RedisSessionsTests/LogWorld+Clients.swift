@@ -38,21 +38,15 @@ extension LogWorld {
                 deadline: deadline,
                 acknowledged: statistics.acknowledged
             )
-        case 4:
+        case let step where step == 4 || step == 5:
             endable.insert(session)
+            let (isEnd, tombstone) = (step == 4, SessionPolicy.tombstone)
             change = Change(
-                kind: .end,
+                kind: isEnd ? .end : .revoke,
                 sessions: [session],
-                content: .end(id, digest: digest, tombstone: SessionPolicy.tombstone),
-                deadline: deadline,
-                acknowledged: statistics.acknowledged
-            )
-        case 5:
-            endable.insert(session)
-            change = Change(
-                kind: .revoke,
-                sessions: [session],
-                content: .revoke(id, user: nil, tombstone: SessionPolicy.tombstone),
+                content: isEnd
+                    ? .end(id, digest: digest, tombstone: tombstone)
+                    : .revoke(id, user: nil, tombstone: tombstone),
                 deadline: deadline,
                 acknowledged: statistics.acknowledged
             )
@@ -123,7 +117,7 @@ extension LogWorld {
                 instances[index].writes.remove(at: position)
             } else if instances[index].state.isMet(.writable) {
                 let nonce = random.next()
-                instances[index].state.writeAnnounced(nonce)
+                instances[index].state.writes.announced(nonce)
                 instances[index].writes[position].stage = .sent(nonce)
                 let content = changes[number].content
                 let deadline = changes[number].deadline
@@ -132,8 +126,8 @@ extension LogWorld {
         case .sent(let nonce), .answered(let nonce):
             if case .sent = instances[index].writes[position].stage, !isOver { return }
             guard isOver || instances[index].state.isMet(.outcome(of: nonce)) else { return }
-            let action = instances[index].state.outcomeAwaited(of: nonce)
-            instances[index].state.writeFinished(nonce)
+            let action = instances[index].state.writes.awaited(nonce)
+            instances[index].state.writes.finished(nonce)
             if case .writeAgain = action {
                 instances[index].writes[position].stage = .waiting
                 return
@@ -286,7 +280,7 @@ extension LogWorld {
             if isAppended {
                 instances[index].writes[position].stage = .answered(nonce)
             } else {
-                instances[index].state.writeFinished(nonce)
+                instances[index].state.writes.finished(nonce)
                 instances[index].writes[position].stage = .waiting
             }
         }

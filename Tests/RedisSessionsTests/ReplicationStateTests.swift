@@ -226,17 +226,17 @@ import Testing
 
     @Test func `a result is kept for the entries that were announced`() {
         var bench = Bench.live
-        bench.state.writeAnnounced(77)
-        #expect(!bench.state.isMet(.outcome(of: 77)) && bench.state.result(of: 77) == nil)
+        bench.state.writes.announced(77)
+        #expect(!bench.state.isMet(.outcome(of: 77)) && bench.state.writes.result(of: 77) == nil)
         let position = bench.append(.touch(SessionID(), digest: []), nonce: 77)
         bench.append(.touch(SessionID(), digest: []), nonce: 78)
         _ = bench.read()
         #expect(bench.state.isMet(.outcome(of: 77)) && !bench.state.isMet(.outcome(of: 78)))
-        #expect(bench.state.result(of: 77)?.position == position)
-        guard case .gone(.unknown) = bench.state.result(of: 77)?.outcome else {
+        #expect(bench.state.writes.result(of: 77)?.position == position)
+        guard case .gone(.unknown) = bench.state.writes.result(of: 77)?.outcome else {
             return #expect(Bool(false), "another outcome")
         }
-        bench.state.writeFinished(77)
+        bench.state.writes.finished(77)
         #expect(!bench.state.isMet(.outcome(of: 77)))
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
+public import NIOCore
 import NIOPosix
 import Synchronization
 
@@ -44,14 +44,21 @@ public final class TCPProxy: Sendable {
         self.delay = delay.map { ($0.word, TimeAmount($0.by)) }
         state = Mutex(State(target: target, refused: refused))
         listener = Mutex(nil)
-        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let channel = try await Self.listening { [weak self] client in
+            self?.connect(client) ?? client.eventLoop.makeSucceededVoidFuture()
+        }
+        listener.withLock { $0 = channel }
+    }
+
+    /// Listens on a free loopback port; accepted connections are read once `autoRead` is set.
+    public static func listening(
+        _ accepted: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) async throws -> any Channel {
+        try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [weak self] client in
-                self?.connect(client) ?? client.eventLoop.makeSucceededVoidFuture()
-            }
+            .childChannelInitializer(accepted)
             .bind(host: "127.0.0.1", port: 0).get()
-        listener.withLock { $0 = channel }
     }
 
     /// Leads connections from now on to another port; those that exist stay where they are.

@@ -3,6 +3,7 @@
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 
 /// A line to one server, as a TCP proxy on a loopback port that can be broken: in each direction by itself.
 final class FaultyLine: Sendable {
@@ -24,13 +25,9 @@ final class FaultyLine: Sendable {
     /// Starts to listen; connections lead to `target`, a loopback port.
     init(to target: Int) async throws {
         state = Mutex(State(target: target))
-        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [weak self] client in
-                self?.connect(client) ?? client.eventLoop.makeSucceededVoidFuture()
-            }
-            .bind(host: "127.0.0.1", port: 0).get()
+        let channel = try await TCPProxy.listening { [weak self] client in
+            self?.connect(client) ?? client.eventLoop.makeSucceededVoidFuture()
+        }
         listener.withLock { $0 = channel }
     }
 

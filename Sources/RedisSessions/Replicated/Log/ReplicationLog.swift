@@ -127,8 +127,8 @@ final class ReplicationLog: Sendable {
                 throw LogFailure.notWritable.error
             }
             let nonce = UInt64.random(in: .min ... .max)
-            update { $0.writeAnnounced(nonce) }
-            defer { update { $0.writeFinished(nonce) } }
+            update { $0.writes.announced(nonce) }
+            defer { update { $0.writes.finished(nonce) } }
             do throws(RedisError) {
                 let command = commands(for: [content], nonce: nonce, until: deadline)[0]
                 let asked = ContinuousClock.now
@@ -142,7 +142,7 @@ final class ReplicationLog: Sendable {
                 guard error.outcome == .unknown else { throw .unavailable(error) }
             }
             _ = await wait(for: .outcome(of: nonce), until: deadline)
-            switch update({ $0.outcomeAwaited(of: nonce) }) {
+            switch update({ $0.writes.awaited(nonce) }) {
             case .answer(let result): return result
             case .writeAgain: continue
             case .fail(let failure): throw failure.error

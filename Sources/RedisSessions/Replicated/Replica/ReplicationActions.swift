@@ -65,7 +65,7 @@ enum AppendReply: Hashable, Sendable {
     case late
 }
 
-/// The next step of a write whose entry may be in the log: see `ReplicationState.outcomeAwaited`.
+/// The next step of a write whose entry may be in the log: see `AnnouncedWrites.awaited`.
 enum WriteAction: Sendable {
     case answer(AppendResult)
     /// The entry was certainly not applied: append it again.

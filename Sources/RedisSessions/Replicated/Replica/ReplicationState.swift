@@ -9,9 +9,9 @@ import Sessions
 struct ReplicationState: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    private let options: LogOptions
+    let options: LogOptions
     /// The replica that applies the log.
-    private var current: Replica
+    private(set) var current: Replica
     /// The last live replica, which answers reads while `current` is not live.
     private var retained: Replica?
     /// The latest log that was lost; what Redis still has of it, or has instead, is not followed.
@@ -32,9 +32,8 @@ struct ReplicationState: Sendable {
     private var lastFailure: Instant?
     /// The log that this instance began itself.
     private var createdEpoch: UInt64?
-    /// The nonces of the entries that this instance is appending, and the results of those applied.
-    private var writes: Set<UInt64> = []
-    private var results: [UInt64: AppendResult] = [:]
+    /// The entries that this instance is appending.
+    var writes = AnnouncedWrites()
     private var clock = ServerClock()
     private var counters = ReplicatedSessionStatistics()
 
@@ -79,7 +78,7 @@ struct ReplicationState: Sendable {
         switch condition {
         case .writable: isFollowing && !isMissed
         case .applied(let position): isFollowing && current.applied >= position
-        case .outcome(let nonce): result(of: nonce) != nil
+        case .outcome(let nonce): writes.result(of: nonce) != nil
         }
     }
 
@@ -197,28 +196,6 @@ struct ReplicationState: Sendable {
         for entry in entries { counters.bytesAppended += entry.count }
     }
 
-    /// Keeps the result of an entry once it is applied, until `writeFinished`.
-    mutating func writeAnnounced(_ nonce: UInt64) { writes.insert(nonce) }
-
-    mutating func writeFinished(_ nonce: UInt64) {
-        writes.remove(nonce)
-        results[nonce] = nil
-    }
-
-    /// Returns the result of an announced entry; nil if it has not been applied.
-    func result(of nonce: UInt64) -> AppendResult? { results[nonce] }
-
-    /// Decides what a writer does that has waited for the outcome of its entry, in vain or not.
-    func outcomeAwaited(of nonce: UInt64) -> WriteAction {
-        guard let result = result(of: nonce) else { return .fail(.unknownOutcome) }
-        switch result.outcome {
-        case .refused: return .writeAgain
-        // It was read by a replica that did not know yet what it does.
-        case .none: return .fail(.unknownOutcome)
-        default: return .answer(result)
-        }
-    }
-
     /// Takes in the reply to an append, and the server's time in it, in microseconds.
     mutating func appendAnswered(_ reply: AppendReply, time: Int64?, asked: Instant, at now: Instant) {
         if let time { timeObserved(time, asked: asked, at: now) }
@@ -313,10 +290,10 @@ struct ReplicationState: Sendable {
             outcome = current.apply(entry, at: item.moment)
         }
         counters.applied += 1
-        // Of a repeated entry the first counts.
-        if writes.contains(entry.nonce), results[entry.nonce] == nil {
-            results[entry.nonce] = AppendResult(outcome: outcome, position: position, time: current.now)
-        }
+        writes.applied(
+            entry.nonce,
+            AppendResult(outcome: outcome, position: position, time: current.now)
+        )
         if !wasFollowing, isFollowing {
             counters.recoveries += 1
             retained = nil
@@ -356,27 +333,6 @@ struct ReplicationState: Sendable {
     mutating func readerStopped() { confirmed = nil }
 
     // MARK: Maintenance
-
-    /// Returns the epoch of a new log, higher than all before and partly random, the milliseconds that its
-    /// first position must exceed, and those of the last position that it may have.
-    ///
-    /// - Parameters:
-    ///   - last: the last entry of the log as it was.
-    ///   - serverTime: the time at the server in milliseconds.
-    ///   - random: a random number.
-    /// - Returns: the three.
-    func newLog(
-        after last: LogPosition?,
-        serverTime: Int64,
-        random: UInt64
-    ) -> (epoch: UInt64, notBefore: UInt64, notAfter: UInt64) {
-        let time = UInt64(max(serverTime, 0))
-        let epoch = time << 20 | random & (1 << 20 - 1)
-        let before = [serving, current].compactMap { $0?.epoch }.max() ?? 0
-        let notBefore = max(serving?.applied.milliseconds ?? 0, last?.milliseconds ?? 0)
-        let patience = UInt64(clamping: options.timeout.wholeMilliseconds)
-        return (max(before + 1, epoch), notBefore, max(time, notBefore + 1) + patience)
-    }
 
     mutating func logBegun(_ epoch: UInt64) { createdEpoch = epoch }
 
