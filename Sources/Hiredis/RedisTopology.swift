@@ -10,7 +10,7 @@ public enum RedisTopology: Sendable, Hashable {
     /// The primary that sentinels name; they are asked before each new connection.
     case sentinel(RedisSentinels)
 
-    var isCluster: Bool { if case .cluster = self { true } else { false } }
+    package var isCluster: Bool { if case .cluster = self { true } else { false } }
 }
 
 /// The sentinels that watch a primary, and how to log in to them.

@@ -25,16 +25,13 @@ final class ClusterRouter: NodeObserver {
         var lastReading: NIODeadline?
         var waiters: [PendingValue<Void>] = []
         /// Receive the primaries whenever they have changed.
-        var watchers: [Int: AsyncStream<[RedisNode]>.Continuation] = [:]
-        var lastWatcher = 0
+        var watchers: [AsyncStream<[RedisNode]>.Continuation] = []
 
         /// Passes the primaries on, in the order of their changes, and forgets those who listen no more.
         ///
         /// A handler of their end would wait for the lock under which this is called, while this waits for its task.
         mutating func tellWatchers() {
-            for (number, watcher) in watchers {
-                if case .terminated = watcher.yield(primaries) { watchers[number] = nil }
-            }
+            watchers.removeAll { if case .terminated = $0.yield(primaries) { true } else { false } }
         }
 
         func owner(of slot: Int?) -> RedisNode? {
@@ -80,7 +77,7 @@ final class ClusterRouter: NodeObserver {
     @discardableResult
     func close() -> [EventLoopFuture<Void>] {
         let (nodes, waiters, watchers) = state.withLock { state in
-            let (nodes, waiters, watchers) = (state.nodes.values, state.waiters, state.watchers.values)
+            let (nodes, waiters, watchers) = (state.nodes.values, state.waiters, state.watchers)
             state = State()
             state.isClosed = true
             return (nodes, waiters, watchers)
@@ -115,16 +112,14 @@ final class ClusterRouter: NodeObserver {
             of: [RedisNode].self,
             bufferingPolicy: .bufferingNewest(1)
         )
-        let (number, isKnown) = state.withLock { state -> (Int, Bool) in
-            guard !state.isClosed else { return (0, true) }
-            state.lastWatcher += 1
-            state.watchers[state.lastWatcher] = watcher
+        let isKnown = state.withLock { state in
+            guard !state.isClosed else {
+                watcher.finish()
+                return true
+            }
+            state.watchers.append(watcher)
             watcher.yield(state.primaries)
-            return (state.lastWatcher, !state.primaries.isEmpty)
-        }
-        guard number > 0 else {
-            watcher.finish()
-            return changes
+            return !state.primaries.isEmpty
         }
         if !isKnown { refresh() }
         return changes

@@ -92,9 +92,7 @@ struct InvalidationConnection: Sendable {
         }
     }
 
-    private var isCluster: Bool {
-        if case .cluster = redis.configuration.topology { true } else { false }
-    }
+    private var isCluster: Bool { redis.configuration.topology.isCluster }
 
     /// Whether the address surely leads to the server of this connection.
     ///
