@@ -59,3 +59,15 @@ extension RedisCommand {
         return argument(position + 1)
     }
 }
+
+extension [RedisCommand] {
+    /// The slot of all keys; nil when they are in several slots, or when there is no key.
+    var onlySlot: Int? {
+        var only: Int?
+        for slot in lazy.compactMap(\.slot) {
+            guard only == nil || only == slot else { return nil }
+            only = slot
+        }
+        return only
+    }
+}

@@ -54,10 +54,23 @@ extension ClusterRouter {
     /// - Throws: An error of a connection; its outcome is `unknown` when other commands may have been executed.
     func replies(to commands: [RedisCommand], _ options: SendOptions) async throws(RedisError) -> [RedisReply]
     {
+        // The common case is not split: one slot, whose owner is known and executes everything.
+        var first: (RedisNode, Result<[RedisReply], RedisError>)?
+        if let slot = commands.onlySlot, let node = owner(of: slot) {
+            let answer: Result<[RedisReply], RedisError>
+            do throws(RedisError) {
+                answer = .success(try await node.replies(to: commands, options))
+            } catch { answer = .failure(error) }
+            if case .success(let replies) = answer, !replies.contains(where: { $0.redirect != nil }) {
+                return replies
+            }
+            first = (node, answer)
+        }
         let parts = try BatchPart.parts(of: commands)
         var replies = [RedisReply?](repeating: nil, count: commands.count)
         do throws(RedisError) {
-            if !parts.isEmpty { try await complete(&replies, parts, of: commands, options) }
+            let answers = first.map { [(Group(node: $0.0, asking: false, parts: parts), $0.1)] }
+            if !parts.isEmpty { try await complete(&replies, parts, of: commands, after: answers, options) }
         } catch {
             var error = error
             if replies.contains(where: { $0 != nil && $0?.redirect == nil }) { error.outcome = .unknown }
@@ -66,14 +79,16 @@ extension ClusterRouter {
         return replies.compactMap(\.self)
     }
 
-    /// Sends parts until all have replies or the deadline has passed.
+    /// Sends parts until all have replies or the deadline has passed; `first` is what became of a first attempt.
     private func complete(
         _ replies: inout [RedisReply?],
         _ parts: [BatchPart],
         of commands: [RedisCommand],
+        after first: [(Group, Result<[RedisReply], RedisError>)]?,
         _ options: SendOptions
     ) async throws(RedisError) {
         var parts = parts
+        var first = first
         var attempts = 0
         while true {
             attempts += 1
@@ -81,7 +96,9 @@ extension ClusterRouter {
             var again: [BatchPart] = []
             var lost: RedisError?
             var isFinal = false
-            for (group, answer) in try await send(parts, of: commands, options) {
+            let answers = if let first { first } else { try await send(parts, of: commands, options) }
+            first = nil
+            for (group, answer) in answers {
                 if case .success(let received) = answer {
                     for (position, reply) in zip(group.positions, received) { replies[position] = reply }
                 }
