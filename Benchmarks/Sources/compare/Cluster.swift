@@ -10,7 +10,8 @@ import TestSupport
 /// no instance asks it, so that the plan of faults is the same for all.
 final class Cluster: Sendable {
     let strategy: Strategy
-    let redis: RedisServer
+    /// The nodes of its Redis.
+    let nodes: [RedisServer]
     let balancer: Balancer
     let site: Site
     private let options: FixtureApp.Options
@@ -20,10 +21,15 @@ final class Cluster: Sendable {
     /// Starts everything; throws with the instance's own words when it does not know the strategy.
     init(_ strategy: Strategy, plan: Plan) async throws {
         self.strategy = strategy
-        let redis = try await RedisServer()
-        self.redis = redis
         var options = FixtureApp.Options(store: strategy.store)
-        if strategy.usesRedis { options.redis = redis.url }
+        if strategy.redisNodes > 1 {
+            let cluster = try await RedisCluster(primaries: strategy.redisNodes)
+            (nodes, options.redis) = (cluster.nodes, cluster.url)
+        } else {
+            let redis = try await RedisServer()
+            nodes = [redis]
+            if strategy.usesRedis { options.redis = redis.url }
+        }
         if strategy.usesSealKeys { options.extra = ["--seal-keys", "k1:\(randomBase64URL(bytes: 32))"] }
         self.options = options
         var started: [FixtureApp] = []
@@ -39,7 +45,7 @@ final class Cluster: Sendable {
             )
         } catch {
             for instance in started { await instance.kill9() }
-            await redis.crash()
+            for node in nodes { await node.crash() }
             throw error
         }
         instances = Mutex(started)
@@ -64,11 +70,17 @@ final class Cluster: Sendable {
     /// The added instance itself, past the balancer.
     var spare: Site { Site(port: sparePort) }
 
+    /// Stops Redis, every node of it, with its connections open (`SIGSTOP`).
+    func freezeRedis() { for node in nodes { node.freeze() } }
+
+    /// Lets Redis go on with what it had.
+    func thawRedis() { for node in nodes { node.thaw() } }
+
     /// Stops all processes.
     func stop() async {
         await balancer.stop()
         for instance in instances.withLock({ $0 }) { await instance.kill9() }
-        redis.thaw()
-        await redis.crash()
+        thawRedis()
+        for node in nodes { await node.crash() }
     }
 }

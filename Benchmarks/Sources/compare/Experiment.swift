@@ -96,7 +96,7 @@ struct Experiment: Sendable {
     private func steady(_ cluster: Cluster, _ workload: Workload) async throws -> (
         StrategyResult.Steady, PhaseLog
     ) {
-        let redisBefore = try await RedisCounters.read(cluster.redis)
+        let redisBefore = try await RedisCounters.read(cluster.nodes)
         let bytesBefore = try await cluster.balancer.bytes()
         let processorBefore = ProcessorTime.read(cluster)
         let log = PhaseLog()
@@ -104,9 +104,9 @@ struct Experiment: Sendable {
         let seconds = log.now
         let processor = ProcessorTime.read(cluster)
         let bytes = try await cluster.balancer.bytes()
-        let redis = try await RedisCounters.read(cluster.redis)
+        let redis = try await RedisCounters.read(cluster.nodes)
         // What one look at the counters costs is no request's.
-        let ownBytes = try await RedisCounters.read(cluster.redis).bytes - redis.bytes
+        let ownBytes = try await RedisCounters.read(cluster.nodes).bytes - redis.bytes
 
         let samples = log.samples
         let requests = max(1, samples.count)
@@ -133,14 +133,16 @@ struct Experiment: Sendable {
 
         // Counted apart from the measured load, for watching costs Redis a good part of its time.
         let countLog = PhaseLog()
-        let monitor = try await cluster.redis.monitor()
+        var monitors: [ChildProcess] = []
+        for node in cluster.nodes { monitors.append(try await node.monitor()) }
         await workload.press(cluster.site, countLog, seconds: min(0.5, plan.seconds))
-        let flushed = await monitorIsQuiet(monitor)
-        await monitor.stop(SIGKILL)
-        let count = CommandCount(monitor: flushed)
         let counted = Double(max(1, countLog.samples.count))
-        steady.commandsSent = Double(count.sent) / counted
-        steady.commandsInScripts = Double(count.inScripts) / counted
+        for monitor in monitors {
+            let count = CommandCount(monitor: await monitorIsQuiet(monitor))
+            await monitor.stop(SIGKILL)
+            steady.commandsSent += Double(count.sent) / counted
+            steady.commandsInScripts += Double(count.inScripts) / counted
+        }
         return (steady, log)
     }
 
@@ -157,10 +159,10 @@ struct Experiment: Sendable {
     private func memory(_ cluster: Cluster, _ workload: Workload) async throws -> StrategyResult.Memory {
         let pids = cluster.instancePids
         let before = pids.map(ProcessProbe.residentBytes).reduce(0, +)
-        let redisBefore = try await RedisCounters.read(cluster.redis).memory
+        let redisBefore = try await RedisCounters.read(cluster.nodes).memory
         await workload.fill(cluster.site, sessions: plan.sessions)
         let after = pids.map(ProcessProbe.residentBytes).reduce(0, +)
-        let redisAfter = try await RedisCounters.read(cluster.redis).memory
+        let redisAfter = try await RedisCounters.read(cluster.nodes).memory
         let count = Double(max(1, pids.count))
         let sessions = Double(max(1, plan.sessions))
         return StrategyResult.Memory(

@@ -66,10 +66,10 @@ struct Faults: Sendable {
         let seconds = plan.leadSeconds + plan.faultSeconds + plan.recoverySeconds
         let (stopped, back) = await underLoad(log, seconds: seconds) {
             try? await Task.sleep(for: .seconds(plan.leadSeconds))
-            cluster.redis.freeze()
+            cluster.freezeRedis()
             let stopped = log.now
             try? await Task.sleep(for: .seconds(plan.faultSeconds))
-            cluster.redis.thaw()
+            cluster.thawRedis()
             return (stopped, log.now)
         }
         let auditLog = PhaseLog()

@@ -4,22 +4,25 @@ import Foundation
 import Reporting
 import TestSupport
 
-/// The counters of a Redis server at one moment.
+/// The counters of all nodes of a Redis at one moment.
 struct RedisCounters: Sendable {
     var bytes = 0
     var memory = 0
 
-    static func read(_ redis: RedisServer) async throws -> RedisCounters {
-        let text = try await redis.admin("INFO")
-        var values: [Substring: Int] = [:]
-        for line in text.split(whereSeparator: \.isNewline) {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            if parts.count == 2, let number = Int(parts[1]) { values[parts[0]] = number }
+    static func read(_ nodes: [RedisServer]) async throws -> RedisCounters {
+        var counters = RedisCounters()
+        for node in nodes {
+            for line in try await node.admin("INFO").split(whereSeparator: \.isNewline) {
+                let parts = line.split(separator: ":", maxSplits: 1)
+                guard parts.count == 2, let number = Int(parts[1]) else { continue }
+                switch parts[0] {
+                case "total_net_input_bytes", "total_net_output_bytes": counters.bytes += number
+                case "used_memory": counters.memory += number
+                default: break
+                }
+            }
         }
-        return RedisCounters(
-            bytes: (values["total_net_input_bytes"] ?? 0) + (values["total_net_output_bytes"] ?? 0),
-            memory: values["used_memory"] ?? 0
-        )
+        return counters
     }
 }
 
@@ -35,7 +38,7 @@ struct ProcessorTime: Sendable {
             client: ProcessProbe.processorSeconds(getpid()),
             balancer: ProcessProbe.processorSeconds(cluster.balancer.pid),
             instances: cluster.instancePids.reduce(0) { $0 + ProcessProbe.processorSeconds($1) },
-            redis: ProcessProbe.processorSeconds(cluster.redis.pid)
+            redis: cluster.nodes.reduce(0) { $0 + ProcessProbe.processorSeconds($1.pid) }
         )
     }
 

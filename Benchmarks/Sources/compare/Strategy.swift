@@ -28,6 +28,8 @@ struct Strategy: Sendable, Identifiable {
     let store: String
     var usesRedis = false
     var usesSealKeys = false
+    /// How many nodes its Redis has; more than one: a cluster.
+    var redisNodes = 1
 
     /// All of them, in the order of the tables.
     static let all: [Strategy] = [
@@ -41,6 +43,25 @@ struct Strategy: Sendable, Identifiable {
             usesRedis: true
         ),
         Strategy(
+            id: "redis-cluster",
+            family: .backend,
+            summary: "the same over a Redis Cluster of three primaries",
+            namedCost: "one more network hop per request; more nodes to run",
+            balancing: .roundRobin,
+            store: "redis",
+            usesRedis: true,
+            redisNodes: 3
+        ),
+        Strategy(
+            id: "redis-cached",
+            family: .backend,
+            summary: "the central store, with copies in each instance that Redis invalidates",
+            namedCost: "copies that lag behind, memory per server, messages for each change",
+            balancing: .roundRobin,
+            store: "redis-cached",
+            usesRedis: true
+        ),
+        Strategy(
             id: "memory",
             family: .mapping,
             summary: "each instance keeps its own; the balancer pins visitors with a route cookie",
@@ -51,10 +72,10 @@ struct Strategy: Sendable, Identifiable {
         Strategy(
             id: "hybrid",
             family: .mapping,
-            summary: "pinned like memory, but the data is in Redis",
-            namedCost: "the balancer carries state, and the store is asked as well",
+            summary: "pinned like memory; the data is in Redis, and a copy in the instance",
+            namedCost: "the balancer carries state, and the store is asked for changes",
             balancing: .pinned,
-            store: "redis",
+            store: "redis-cached",
             usesRedis: true
         ),
         Strategy(
