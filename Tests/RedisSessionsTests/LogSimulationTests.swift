@@ -18,11 +18,8 @@ import Testing
 
     /// Runs the world of a seed to its end.
     private static func run(_ seed: UInt64, isTraced: Bool = false) -> LogWorld {
-        // The clock is not set, because some of these worlds do not come to rest yet.
-        let trouble = LogWorld.Trouble(
-            rawValue: Int(seed % (environment["SIMULATION_CLOCKS"] == nil ? 3 : 4))
-        )
-        var world = LogWorld(seed: seed, trouble: trouble ?? .delays, isTraced: isTraced)
+        let trouble = LogWorld.Trouble(rawValue: Int(seed % 4)) ?? .delays
+        var world = LogWorld(seed: seed, trouble: trouble, isTraced: isTraced)
         let steps = 16 + world.draw(24)
         for _ in 0..<steps where world.violation == nil { world.step() }
         if world.violation == nil { world.settle() }

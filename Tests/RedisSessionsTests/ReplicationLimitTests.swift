@@ -44,6 +44,11 @@ import Testing
         }
         func hasRoom() -> Bool { bench.state.makeRoom(sessions: 1, bytes: 0, at: bench.now) }
         #expect(due().isEmpty)
+        let repeatable = bench.target()
+        #expect(repeatable.trimBound < created, "what follows could be appended once more")
+        bench.jump(.seconds(3))
+        bench.append(.heartbeat)
+        _ = bench.read()
         let kept = bench.target()
         #expect(kept.trimBound == created, "the session is needed")
         for _ in 0..<15 { bench.append(.heartbeat) }

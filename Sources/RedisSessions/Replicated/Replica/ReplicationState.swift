@@ -170,14 +170,17 @@ struct ReplicationState: Sendable {
 
     /// The position before which Redis may trim the log: to the retention, and further if it is large.
     ///
-    /// Sessions that new replicas need stay.
+    /// Sessions that new replicas need stay. So does what could be appended once more, unless the log grows too fast for
+    /// it: a new replica would not know its nonce, and take a copy of it for another entry.
     private mutating func trimBound() -> LogPosition {
         let needed = current.table.oldestNeeded(at: current.now)
         let expired = current.applied.earlier(by: options.retention)
         // With a margin for instances that lag; in a large log its newer half is one.
         var bound = min(expired, needed?.earlier(by: options.retention / 10) ?? expired)
         if let half = logSize.start(ofLast: compactionSize / 2) {
-            bound = max(bound, min(half, needed ?? half))
+            let repeatable = current.applied.earlier(by: options.timeout)
+            let isTooLarge = logSize.bytes > compactionSize + compactionSize / 2
+            bound = max(bound, min(half, needed ?? half, isTooLarge ? half : repeatable))
         }
         logSize.trimmed(before: bound)
         return bound
