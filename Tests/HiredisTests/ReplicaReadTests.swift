@@ -80,7 +80,7 @@ extension Topologies {
                 while refused < 200 || ContinuousClock.now - written < age * 3 {
                     let asked = ContinuousClock.now
                     if let reply = await redis.copy("k", within: age) {
-                        #expect(reply.string == "old" && asked - written < age)
+                        try #require(reply.string == "old" && asked - written < age)
                         refused = 0
                     } else {
                         refused += 1

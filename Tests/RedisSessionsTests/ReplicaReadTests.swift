@@ -228,7 +228,7 @@ import Testing
                 let asked = ContinuousClock.now
                 if try await store.absence(credential) == nil {
                     // This is the price: the replica has the version that the cookie carries.
-                    #expect(asked - ended < age)
+                    try #require(asked - ended < age)
                 } else {
                     late += 1
                 }
