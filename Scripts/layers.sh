@@ -53,7 +53,7 @@ migration     Sessions/Stores/Migration/*                                values 
 commands      Hiredis/*                                                  -
 scripts       Hiredis/Client/ScriptLibrary*                              commands
 connection    Hiredis/Connection/*                                       commands scripts
-client        Hiredis/Client/{Dedicated,Pending,RedisDed,RedisNode,Request,Sentinel,Shared}*  commands scripts connection
+client        Hiredis/Client/{Dedicated,Pending,RedisDed,RedisNode,Replica,Request,Sentinel,Shared}*  commands scripts connection
 cluster       Hiredis/Cluster/*                                          commands scripts connection client
 facade        Hiredis/Client/*                                           commands scripts connection client cluster
 redis         RedisSessions/*                                            -

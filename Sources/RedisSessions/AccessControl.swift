@@ -35,7 +35,7 @@ extension RedisSessionStore {
     /// Returns the least rights that the store needs, for `ACL SETUSER NAME on >PASSWORD …`.
     ///
     /// Where an operator loads `scripts`, `+eval +script|load` can be left out. Redis before 6.2 does not know
-    /// `resetchannels`; leave it out there. A cluster needs `+cluster|slots +asking` in addition. With sentinels, `+role`
+    /// `resetchannels`; leave it out there. A cluster needs `+cluster|slots +asking` in addition, and `+readonly` for reads from replicas. With sentinels, `+role`
     /// lets the client recognise a server that is no primary before its first write.
     ///
     /// - Parameters:

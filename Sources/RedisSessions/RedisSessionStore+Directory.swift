@@ -56,6 +56,7 @@ extension RedisSessionStore: SessionDirectory {
     }
 
     public func revoke(_ id: SessionID, of principal: String) async throws(SessionError) -> Bool {
+        defer { changed([id]) }
         let wait = durability.wait()
         for hash in crypto.hashes(principal: principal) {
             // Only a sign-in that may be on its way may leave a tombstone without a record, or any user could fill
@@ -107,6 +108,7 @@ extension RedisSessionStore: SessionDirectory {
     }
 
     public func revoke(_ id: SessionID) async throws(SessionError) {
+        defer { changed([id]) }
         let wait = durability.wait()
         let reply = try await redis.write(copied: wait) { endCommand(id, [], if: "any", notAfter: $0) }
         if let error = reply.error { throw .unavailable(error) }

@@ -140,6 +140,7 @@ extension RedisSessionStore {
     /// Removes entries from a user's list, without waiting: those of dead sessions are only skipped.
     func forget(_ ids: some Collection<SessionID>, of principalHash: [UInt8]) {
         guard !ids.isEmpty else { return }
+        changed(Array(ids))
         ended?(Array(ids))
         var command = RedisCommand("ZREM", schema.index(principalHash))
         for id in ids {

@@ -15,9 +15,10 @@
 ///
 /// Cost: load 1 round trip (`HGETALL`, `PTTL`), create, commit and end 1, a sign-in 2 and one more if it ends another
 /// session of the user (`SessionPolicy.maximumSessionsPerUser`), a touch none (nothing waits for it); the first write of
-/// a process one more. `durability` adds none to them. An error from Redis, or no answer in time, throws `.storeUnavailable`
-/// with the `RedisError` as `underlying`: it tells whether a write may have been stored. It is stored before the
-/// command timeout of the client is over, or not at all: the scripts refuse what arrives later.
+/// a process one more. `durability` adds none to them; with `reads`, a load costs a second one where the replica cannot
+/// answer it. An error from Redis, or no answer in time, throws `.storeUnavailable` with the `RedisError` as
+/// `underlying`: it tells whether a write may have been stored. It is stored before the command timeout of the client is
+/// over, or not at all: the scripts refuse what arrives later.
 public struct RedisSessionStore: SessionStore {
     private static let createScript = RedisScript(PackageResources.create_lua)
     private static let commitScript = RedisScript(PackageResources.live_lua + PackageResources.commit_lua)
@@ -39,6 +40,10 @@ public struct RedisSessionStore: SessionStore {
     let schema: RedisSchema
     let crypto: RecordCrypto
     let durability: SessionDurability
+    let reads: SessionReads
+    let recentChanges: RecentChanges
+    /// Whether the client is sent the version of what it has seen: where reads may come from a copy.
+    var cookiesCarryVersion: Bool
     /// Receives the sessions that an operation on their user has ended, before its caller is told.
     var ended: (@Sendable ([SessionID]) -> Void)?
 
@@ -54,19 +59,22 @@ public struct RedisSessionStore: SessionStore {
     ///     them, then `[new, .none]`, and `[new]` after the longest lifetime; `[old, new]` and so on to
     ///     replace one. A user whose session still has the old one is signed out by the last step.
     ///   - durability: the copies that sign-ins, sign-outs, revocations and new secrets wait for; none by default.
+    ///   - reads: the servers that are asked for the session of a request; the primary by default.
     /// - Throws: `.invalidConfiguration`; the message says what to change.
     public init(
         _ redis: RedisClient,
         application: String,
         peppers: [SessionPepper] = [],
-        durability: SessionDurability = .primary
+        durability: SessionDurability = .primary,
+        reads: SessionReads = .primary
     ) throws(SessionError) {
         try self.init(
             redis,
             application: application,
             prefix: application,
             peppers: peppers,
-            durability: durability
+            durability: durability,
+            reads: reads
         )
     }
 
@@ -76,10 +84,15 @@ public struct RedisSessionStore: SessionStore {
         application: String,
         prefix: String,
         peppers: [SessionPepper] = [],
-        durability: SessionDurability = .primary
+        durability: SessionDurability = .primary,
+        reads: SessionReads = .primary
     ) throws(SessionError) {
         try durability.validate(for: redis)
+        try reads.validate()
         self.durability = durability
+        self.reads = reads
+        recentChanges = RecentChanges(for: reads.maximumAge ?? .zero)
+        cookiesCarryVersion = reads != .primary
         self.redis = RedisSessionClient(redis)
         schema = try RedisSchema(application: application, prefix: prefix)
         crypto = try RecordCrypto(application: application, peppers: peppers)
@@ -88,6 +101,7 @@ public struct RedisSessionStore: SessionStore {
 
     public func load(_ credential: SessionCredential) async throws(SessionError) -> SessionLoadResult {
         guard let token = SessionToken(credential) else { return .absent(.malformed) }
+        if reads != .primary, let record = await copy(for: token) { return .found(record) }
         let load = try await read(token)
         guard case .absent(.unreadable) = load else { return load }
         // The two commands are not one: a write between them can make their answers contradict each other.
@@ -135,7 +149,7 @@ public struct RedisSessionStore: SessionStore {
             return .gone(.ended(.revocation))
         }
         wait?.report()
-        return result
+        return cookiesCarryVersion ? result.withVersion : result
     }
 
     public func commit(
@@ -144,6 +158,7 @@ public struct RedisSessionStore: SessionStore {
     ) async throws(SessionError) -> SessionCommitResult {
         let presented = try record.context(PresentedToken.self)
         try presented.check(change)
+        defer { changed([record.id]) }
         let fresh = crypto.token(of: presented, isReplaced: change.rotation != .none)
         var entry: ListedSignIn?
         let wait = change.rotation == .none ? nil : durability.wait()
@@ -172,12 +187,13 @@ public struct RedisSessionStore: SessionStore {
             return .gone(.ended(.revocation))
         }
         wait?.report()
-        return result
+        return cookiesCarryVersion ? await withVersion(result, of: record, presented) : result
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
         let presented = try record.context(PresentedToken.self)
-        guard isDue, presented.user == nil else { return nil }
+        let credential = credential(ofUnseen: record, presented)
+        guard isDue, presented.user == nil else { return credential }
         var command = RedisCommand(
             script: Self.touchScript,
             keys: [schema.session(record.id)],
@@ -187,11 +203,12 @@ public struct RedisSessionStore: SessionStore {
         command.append("")
         redis.submit(command)
         renewEntry(record, presented)
-        return nil
+        return credential
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
         let presented = try record.context(PresentedToken.self)
+        defer { changed([record.id]) }
         let wait = durability.wait()
         let reply = try await redis.write(copied: wait) {
             endCommand(record.id, presented.hash, if: "secret", notAfter: $0)
@@ -239,7 +256,8 @@ public struct RedisSessionStore: SessionStore {
 
     // MARK: Answers
 
-    private func read(_ token: SessionToken) async throws(SessionError) -> SessionLoadResult {
+    /// Returns what the primary has for a token.
+    func read(_ token: SessionToken) async throws(SessionError) -> SessionLoadResult {
         switch try await read(token.id) {
         case .absent(let absence): .absent(absence)
         case .live(let stored): stored.open(token, crypto)

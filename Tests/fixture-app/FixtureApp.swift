@@ -55,6 +55,8 @@ struct FixtureApp: AsyncParsableCommand {
         variable("SEAL_BYTES").flatMap(Int.init) ?? 3072
     @Option(help: "Copies that sign-ins and sign-outs wait for: replicas:COUNT:MILLISECONDS.")
     var durability: String?
+    @Option(help: "Servers that are asked for the session of a request: primary or replicas.")
+    var reads: String?
     @Option(help: "Least level that is logged: trace, debug, info, notice, warning, error or critical.")
     var logLevel = variable("LOG_LEVEL") ?? "notice"
     @Option(help: "Where tasks run: in Swift's pool of threads, or on the event loops.") var executor =

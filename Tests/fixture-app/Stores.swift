@@ -74,8 +74,17 @@ struct Backend {
             redis,
             application: app.application,
             prefix: app.prefix,
-            durability: try durability(app)
+            durability: try durability(app),
+            reads: try reads(app)
         )
+    }
+
+    private static func reads(_ app: FixtureApp) throws -> SessionReads {
+        switch app.reads ?? FixtureApp.variable("READS") ?? "primary" {
+        case "primary": return .primary
+        case "replicas": return .replicas()
+        default: throw ValidationError("--reads is primary or replicas.")
+        }
     }
 
     private static func durability(_ app: FixtureApp) throws -> SessionDurability {

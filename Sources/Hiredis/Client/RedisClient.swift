@@ -34,6 +34,8 @@ public final class RedisClient: Service, Sendable {
     let counters = Counters()
     private let library = ScriptLibrary()
     let servers: Servers
+    /// Those of the one primary; nil in a cluster.
+    let replicas: ReplicaGroup?
     private let discovery: SentinelDiscovery?
 
     /// Creates a client; does no I/O.
@@ -77,6 +79,13 @@ public final class RedisClient: Service, Sendable {
                 )
             )
         }
+        guard case .one(let primary) = servers else {
+            replicas = nil
+            return
+        }
+        replicas = ReplicaGroup(of: primary) { [counters] in
+            RedisNode(replica: $0, configuration, counters: counters, logger: logger)
+        }
     }
 
     deinit { close() }
@@ -108,7 +117,8 @@ public final class RedisClient: Service, Sendable {
 
     @discardableResult
     private func close() -> [EventLoopFuture<Void>] {
-        switch servers {
+        replicas?.close()
+        return switch servers {
         case .one(let node): node.close()
         case .cluster(let cluster): cluster.close()
         }

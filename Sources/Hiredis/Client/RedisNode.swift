@@ -26,6 +26,10 @@ package final class RedisNode: RequestSender {
     var library: ScriptLibrary { connector.library }
     var eventLoop: any EventLoop { main.eventLoop }
     var isInCluster: Bool { connector.observer != nil }
+    /// The command timeout.
+    var timeout: TimeAmount { TimeAmount(connector.configuration.commandTimeout) }
+    /// How often shared connections have been made, before their first command, or lost.
+    var connectionChanges: Int { connector.connectionChanges }
     /// Whether the client was shut down, or the node has left the cluster.
     package var isClosed: Bool { pool.isClosed }
 
@@ -100,6 +104,14 @@ package final class RedisNode: RequestSender {
         let own = MultiThreadedEventLoopGroup.currentEventLoop
         let lane = own.flatMap { own in lanes.firstIndex { $0.eventLoop === own } }.map { lanes[$0] } ?? main
         return request.isRead ? lane.reads : lane.writes
+    }
+
+    /// Sends a request once: what fails is not sent again.
+    func replyOnce(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {
+        let pending = PendingReply()
+        return try await pending.wait(options.cancellation) {
+            pick(request).send(request, for: .caller(pending), deadline: options.deadline)
+        }.get()
     }
 
     func replies(to request: Request, _ options: SendOptions) async throws(RedisError) -> Replies {

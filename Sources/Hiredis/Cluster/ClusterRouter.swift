@@ -16,6 +16,8 @@ final class ClusterRouter: NodeObserver {
         var primaries: [RedisNode] = []
         /// All nodes with connections.
         var nodes: [RedisAddress: RedisNode] = [:]
+        /// For each primary whose replicas were asked for, those.
+        var replicas: [RedisAddress: ReplicaGroup] = [:]
         /// Nodes that could not be reached since the slots were read.
         var suspects: Set<RedisAddress> = []
         /// Whether connections are opened in advance.
@@ -76,12 +78,13 @@ final class ClusterRouter: NodeObserver {
     /// - Returns: The ends of the shared connections.
     @discardableResult
     func close() -> [EventLoopFuture<Void>] {
-        let (nodes, waiters, watchers) = state.withLock { state in
-            let (nodes, waiters, watchers) = (state.nodes.values, state.waiters, state.watchers)
+        let (nodes, replicas, waiters, watchers) = state.withLock { state in
+            let old = (state.nodes.values, state.replicas.values, state.waiters, state.watchers)
             state = State()
             state.isClosed = true
-            return (nodes, waiters, watchers)
+            return old
         }
+        for group in replicas { group.close() }
         for watcher in watchers { watcher.finish() }
         for waiter in waiters { waiter.finish(.failure(Self.closed)) }
         return nodes.flatMap { $0.close() }
@@ -103,6 +106,23 @@ final class ClusterRouter: NodeObserver {
             state.map.owner(of: slot).map {
                 RedisPlacement(node: state.primaries[$0].id, tenure: state.map.tenures[slot])
             }
+        }
+    }
+
+    /// Returns the replicas of the node that owns a slot; nil while it is not known.
+    func replicas(of slot: Int) -> ReplicaGroup? {
+        state.withLock { state -> ReplicaGroup? in
+            guard let owner = state.map.owner(of: slot) else { return nil }
+            let address = state.map.primaries[owner]
+            if let known = state.replicas[address] { return known }
+            // Refers to the router until the group is closed.
+            let places = ReplicaGroup.Places(addresses: state.map.groups[address] ?? []) { self.refresh() }
+            let group = ReplicaGroup(of: state.primaries[owner], at: places) {
+                [configuration, counters, logger] in
+                RedisNode(replica: $0, configuration, counters: counters, logger: logger)
+            }
+            state.replicas[address] = group
+            return group
         }
     }
 
@@ -277,11 +297,11 @@ final class ClusterRouter: NodeObserver {
     }
 
     private func finish(_ result: Result<SlotMap, RedisError>) {
-        let (waiters, leaving, new) = state.withLock {
-            state -> ([PendingValue<Void>], [RedisNode], [RedisNode]) in
+        let (waiters, leaving, groups, new) = state.withLock {
+            state -> ([PendingValue<Void>], [RedisNode], [ReplicaGroup], [RedisNode]) in
             (state.isReading, state.lastReading) = (false, .now())
             defer { state.waiters = [] }
-            guard case .success(var map) = result, !state.isClosed else { return (state.waiters, [], []) }
+            guard case .success(var map) = result, !state.isClosed else { return (state.waiters, [], [], []) }
             let before = state.nodes
             state.nodes = [:]
             map.replace(state.map)
@@ -295,9 +315,14 @@ final class ClusterRouter: NodeObserver {
                 state.tellWatchers()
             }
             let leaving = before.filter { state.nodes[$0.key] == nil }.map(\.value)
-            return (state.waiters, leaving, state.isStarted ? state.primaries : [])
+            let groups = state.replicas.filter { address, group in
+                state.nodes[address] !== group.primary || group.places?.addresses != map.groups[address] ?? []
+            }
+            for address in groups.keys { state.replicas[address] = nil }
+            return (state.waiters, leaving, Array(groups.values), state.isStarted ? state.primaries : [])
         }
         for node in leaving { node.close() }
+        for group in groups { group.close() }
         for node in new { node.start() }
         for waiter in waiters { waiter.finish(result.map { _ in }) }
     }

@@ -7,6 +7,8 @@ struct SlotMap: Sendable {
     /// The nodes that own slots.
     private(set) var primaries: [RedisAddress] = []
     private(set) var replicas: [RedisAddress] = []
+    /// The replicas of each primary that has any.
+    private(set) var groups: [RedisAddress: Set<RedisAddress>] = [:]
     /// For each slot, the position of its owner in `primaries`.
     private var owners = [UInt16](repeating: unowned, count: HashSlot.count)
     /// For each slot, how often its owner has changed; see `RedisPlacement`.
@@ -30,13 +32,14 @@ struct SlotMap: Sendable {
             guard range.count >= 3, let first = range[0].integer, let last = range[1].integer,
                 first >= 0, first <= last, last < HashSlot.count
             else { return nil }
-            for position in 2..<range.count {
-                guard let address = RedisAddress(announced: range[position], by: asked) else { continue }
-                if position == 2 {
-                    for slot in first...last { move(slot, to: address) }
-                } else if !replicas.contains(address) {
-                    replicas.append(address)
-                }
+            let primary = RedisAddress(announced: range[2], by: asked)
+            if let primary { for slot in first...last { move(slot, to: primary) } }
+            for position in 3..<max(3, range.count) {
+                guard let address = RedisAddress(announced: range[position], by: asked),
+                    !replicas.contains(address)
+                else { continue }
+                replicas.append(address)
+                if let primary { groups[primary, default: []].insert(address) }
             }
         }
     }

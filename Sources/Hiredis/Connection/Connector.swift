@@ -35,28 +35,33 @@ final class Connector: Sendable {
     /// Present for a node of a cluster; refers to the connector, too, until the node is closed.
     let observer: (any NodeObserver)?
     private let findPrimary: PrimaryFinder?
+    private let isReplica: Bool
     /// The server that the one before has named as the primary.
     private let named = Mutex<RedisAddress?>(nil)
     private let last = Mutex<RedisAddress?>(nil)
     private let logger: Logger
     private let isUnavailable = Atomic(false)
+    private let changes = Atomic(0)
 
     typealias PrimaryFinder = @Sendable () async throws(RedisError) -> RedisAddress
 
-    /// Creates a connector; with `findPrimary`, to the server that it returns if that says it is a primary.
+    /// Creates a connector; with `findPrimary`, to the server that it returns if that says it is a primary; with
+    /// `isReplica`, to a server that is to answer reads although it is none.
     init(
         _ configuration: RedisConfiguration,
         counters: Counters,
         library: ScriptLibrary,
         logger: Logger,
         observer: (any NodeObserver)? = nil,
-        findPrimary: PrimaryFinder? = nil
+        findPrimary: PrimaryFinder? = nil,
+        isReplica: Bool = false
     ) {
         self.configuration = configuration
         self.counters = counters
         self.library = library
         self.observer = observer
         self.findPrimary = findPrimary
+        self.isReplica = isReplica
         var logger = logger
         logger[metadataKey: "address"] = "\(configuration.address)"
         self.logger = logger
@@ -112,7 +117,8 @@ final class Connector: Sendable {
                 credentials,
                 scripts: purpose == .reads ? [] : library.loads,
                 isBrief: isBrief,
-                needsPrimary: findPrimary != nil
+                needsPrimary: findPrimary != nil,
+                isReplica: isReplica
             )
             return open(address, context, on: eventLoop).flatMap { [self] channel in
                 let ready = eventLoop.makePromise(of: Void.self)
@@ -218,23 +224,30 @@ final class Connector: Sendable {
         #endif
     }
 
+    /// How often shared connections have been made, before their first command, or lost.
+    var connectionChanges: Int { changes.load(ordering: .acquiring) }
+
     // MARK: Log
+
+    private var name: String { isReplica ? "A replica of Redis" : "Redis" }
 
     /// Logs that callers fail now; once until `succeeded()`.
     func failed(_ error: RedisError) {
         guard !isUnavailable.exchange(true, ordering: .relaxed) else { return }
-        logger.warning("Redis is unavailable", metadata: ["error": "\(error)"])
+        logger.warning("\(name) is unavailable", metadata: ["error": "\(error)"])
     }
 
     /// Logs that Redis is available again, if it was not.
     func succeeded() {
+        changes.add()
         logger.debug("connected to Redis")
         guard isUnavailable.exchange(false, ordering: .relaxed) else { return }
-        logger.notice("Redis is available again")
+        logger.notice("\(name) is available again")
     }
 
     /// Logs that a connection was closed or given up.
     func lost(_ error: RedisError) {
+        changes.add()
         logger.info("lost a connection to Redis", metadata: ["error": "\(error)"])
         observer?.unreachable(configuration.address)
     }

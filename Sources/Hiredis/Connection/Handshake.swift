@@ -14,7 +14,7 @@ struct Handshake {
         case failed(RedisError)
     }
 
-    private enum Step { case login, database, role, name, capabilities, script, ping }
+    private enum Step { case login, database, role, replica, name, capabilities, script, ping }
 
     private var steps: [(step: Step, command: RedisCommand)] = []
     private var answered = 0
@@ -24,7 +24,8 @@ struct Handshake {
         _ credentials: RedisCredentials?,
         scripts: [RedisCommand] = [],
         isBrief: Bool = false,
-        needsPrimary: Bool = false
+        needsPrimary: Bool = false,
+        isReplica: Bool = false
     ) {
         if let credentials {
             var login = RedisCommand("AUTH")
@@ -36,10 +37,12 @@ struct Handshake {
             steps.append((.database, RedisCommand("SELECT", String(configuration.database))))
         }
         if needsPrimary { steps.append((.role, RedisCommand("ROLE"))) }
+        // Without it, a replica of a cluster sends reads to its primary.
+        if isReplica, configuration.topology.isCluster { steps.append((.replica, RedisCommand("READONLY"))) }
         if !isBrief {
             // The nodes of a cluster send commands elsewhere without being asked to, and a user with few rights would
             // leave a line in the log of refusals with each connection.
-            if !configuration.topology.isCluster, credentials?.username == nil {
+            if !configuration.topology.isCluster, !isReplica, credentials?.username == nil {
                 // Since Valkey 8: a replica then names its primary (`REDIRECT`), also to what only reads.
                 steps.append((.capabilities, RedisCommand("CLIENT", "CAPA", "redirect")))
             }
@@ -103,9 +106,9 @@ struct Handshake {
                 .notSent,
                 "Redis refused the database: \(error.prefix ?? "error")"
             )
-        // A user without permission for these can still send commands, and a replica refuses to write. A script that
-        // does not compile fails when it is called.
-        case .role, .name, .capabilities, .script: return nil
+        // A user without permission for these can still send commands, a replica refuses to write, and one of a cluster
+        // to read. A script that does not compile fails when it is called.
+        case .role, .replica, .name, .capabilities, .script: return nil
         case .ping:
             return error.prefix == "NOPERM"
                 ? nil : RedisError(.connection, .notSent, "Redis is not ready: \(error.prefix ?? "error")")

@@ -39,7 +39,8 @@ public struct CachedSessionStore: SessionStore {
     /// Creates a store; opens no connection.
     ///
     /// - Parameters:
-    ///   - store: the sessions.
+    ///   - store: the sessions; it must read from the primary (`SessionReads`), because Redis reports changes in the order in
+    ///     which that server has made them.
     ///   - lease: how old a copy may be that is served; 100 ms to 1 minute, 1 s by default.
     ///   - maximumBytes: about how much memory the copies may take, 64 MiB by default: what was used least recently makes
     ///     room. A session takes 1 KiB and its attributes.
@@ -55,9 +56,16 @@ public struct CachedSessionStore: SessionStore {
         guard maximumBytes > 0 else {
             throw SessionError(.invalidConfiguration, "maximumBytes must be above zero.")
         }
+        guard store.reads == .primary else {
+            throw SessionError(
+                .invalidConfiguration,
+                "The near cache is filled from the primary: its store needs reads: .primary."
+            )
+        }
         var base = store
         let cache = NearCache(keyPrefix: store.schema.sessions, lease: lease, maximumBytes: maximumBytes)
         base.ended = { cache.changed($0) }
+        base.cookiesCarryVersion = true
         self.base = base
         self.cache = cache
     }
@@ -80,33 +88,19 @@ public struct CachedSessionStore: SessionStore {
     }
 
     public func create(_ draft: SessionDraft) async throws(SessionError) -> SessionCommitResult {
-        try await base.create(draft).withVersion
+        try await base.create(draft)
     }
 
     public func commit(
         _ change: SessionChange,
         to record: SessionRecord
     ) async throws(SessionError) -> SessionCommitResult {
-        let presented = try record.context(PresentedToken.self)
         defer { cache.changed([record.id]) }
-        let result = try await base.commit(change, to: record)
-        guard case .committed(let id, let version, nil, let remaining) = result, presented.user == nil,
-            record.secretStatus == .current
-        else { return result.withVersion }
-        // Another commit came before this one: it may have replaced the secret, which must not be sent again.
-        if version != record.version + 1, await !isCurrent(presented.token) { return result }
-        let seen = presented.token.seen(version).credential
-        return .committed(id: id, version: version, credential: seen, remaining: remaining)
+        return try await base.commit(change, to: record)
     }
 
     public func touch(_ record: SessionRecord, isDue: Bool) async throws(SessionError) -> SessionCredential? {
-        let presented = try record.context(PresentedToken.self)
-        if isDue, cache.touchRequested(record.id) { _ = try await base.touch(record, isDue: true) }
-        // Only what was read from Redis is newer than what the client has seen: its secret was the current one then.
-        guard presented.user == nil, record.secretStatus == .current,
-            record.version > presented.token.version ?? 0
-        else { return nil }
-        return presented.token.seen(record.version).credential
+        try await base.touch(record, isDue: isDue && cache.touchRequested(record.id))
     }
 
     public func end(_ record: SessionRecord) async throws(SessionError) -> SessionEndResult {
@@ -134,22 +128,5 @@ public struct CachedSessionStore: SessionStore {
     /// Where Redis has a session, by what the client knows.
     private func place(of id: SessionID) -> RedisPlacement? {
         base.redis.redis.placement(of: base.schema.session(id))
-    }
-
-    /// Whether the secret is the one that was issued last.
-    private func isCurrent(_ token: SessionToken) async -> Bool {
-        guard let load = try? await base.load(token.credential), case .found(let record) = load else {
-            return false
-        }
-        return record.secretStatus == .current
-    }
-}
-
-extension SessionCommitResult {
-    /// The result whose credential, if there is one, carries the version.
-    fileprivate var withVersion: SessionCommitResult {
-        guard case .committed(let id, let version, let credential?, let remaining) = self else { return self }
-        let seen = SessionToken(credential)?.seen(version).credential
-        return .committed(id: id, version: version, credential: seen ?? credential, remaining: remaining)
     }
 }
