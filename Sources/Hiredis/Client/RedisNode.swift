@@ -26,6 +26,8 @@ package final class RedisNode: RequestSender {
     var library: ScriptLibrary { connector.library }
     var eventLoop: any EventLoop { main.eventLoop }
     var isInCluster: Bool { connector.observer != nil }
+    /// Whether callers have failed at once for so long, because the server cannot be reached.
+    func isUnavailable(for time: TimeAmount = .zero) -> Bool { connector.isUnavailable(for: time) }
     /// Whether the client was shut down, or the node has left the cluster.
     package var isClosed: Bool { pool.isClosed }
 
@@ -119,7 +121,7 @@ package final class RedisNode: RequestSender {
             switch answer {
             case .success(let replies):
                 guard !isLast, request.isRefused(replies), connection.replacements != replacements,
-                    NIODeadline.now() < options.deadline
+                    NIODeadline.now() < options.deadline, counters.mayRepeat(request.count)
                 else { return replies }
                 isLast = true
             case .failure(let error):
@@ -128,7 +130,7 @@ package final class RedisNode: RequestSender {
                 if error.isTransient, resends < 3 {
                     resends += 1
                 } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable,
-                    repeats == 0
+                    repeats == 0, counters.mayRepeat(request.count)
                 {
                     repeats += 1
                 } else {

@@ -39,7 +39,8 @@ final class Connector: Sendable {
     private let named = Mutex<RedisAddress?>(nil)
     private let last = Mutex<RedisAddress?>(nil)
     private let logger: Logger
-    private let isUnavailable = Atomic(false)
+    /// Since when callers fail; zero while a connection can be made.
+    private let unavailableSince = Atomic<UInt64>(0)
 
     typealias PrimaryFinder = @Sendable () async throws(RedisError) -> RedisAddress
 
@@ -218,18 +219,27 @@ final class Connector: Sendable {
         #endif
     }
 
+    /// Whether callers have failed at once for so long.
+    func isUnavailable(for time: TimeAmount) -> Bool {
+        let since = unavailableSince.load(ordering: .relaxed)
+        return since != 0 && .now() - .uptimeNanoseconds(since) >= time
+    }
+
     // MARK: Log
 
     /// Logs that callers fail now; once until `succeeded()`.
     func failed(_ error: RedisError) {
-        guard !isUnavailable.exchange(true, ordering: .relaxed) else { return }
+        let now = NIODeadline.now().uptimeNanoseconds
+        guard unavailableSince.compareExchange(expected: 0, desired: now, ordering: .relaxed).exchanged else {
+            return
+        }
         logger.warning("Redis is unavailable", metadata: ["error": "\(error)"])
     }
 
     /// Logs that Redis is available again, if it was not.
     func succeeded() {
         logger.debug("connected to Redis")
-        guard isUnavailable.exchange(false, ordering: .relaxed) else { return }
+        guard unavailableSince.exchange(0, ordering: .relaxed) != 0 else { return }
         logger.notice("Redis is available again")
     }
 
