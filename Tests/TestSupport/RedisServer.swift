@@ -21,6 +21,8 @@ public final class RedisServer: Sendable {
 
     /// `redis://127.0.0.1:PORT`.
     public var url: String { "redis://127.0.0.1:\(port)" }
+    /// The port that clients and other servers use: that of TLS, where there is no other one.
+    public var mainPort: Int { port == 0 ? tlsPort ?? 0 : port }
 
     /// Starts a server and waits until it answers.
     ///
@@ -29,12 +31,18 @@ public final class RedisServer: Sendable {
     ///     "…"]`.
     ///   - adminAuth: what `redis-cli` needs to get in, for example `["-a", "x", "--no-auth-warning"]`.
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
+    ///   - isTLSOnly: whether it listens on the TLS port only, for other servers, too.
     ///   - isSentinel: whether it is a sentinel, which watches nothing yet.
     /// - Throws: `ChildProcess.Failure` when it does not start, and errors of the file system.
-    public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil, isSentinel: Bool = false)
-        async throws
-    {
-        port = try extra.contains("--cluster-enabled") ? freeClusterPort() : freePort()
+    public init(
+        _ extra: [String] = [],
+        adminAuth: [String] = [],
+        tls: URL? = nil,
+        isTLSOnly: Bool = false,
+        isSentinel: Bool = false
+    ) async throws {
+        let isInCluster = extra.contains("--cluster-enabled")
+        port = try isTLSOnly ? 0 : isInCluster ? freeClusterPort() : freePort()
         directory = try makeTemporaryFolder("redis")
         socketPath = directory.appending(path: "s").path
         var arguments = [
@@ -42,7 +50,7 @@ public final class RedisServer: Sendable {
             "--save", "", "--appendonly", "no", "--daemonize", "no",
         ]
         if let tls {
-            let tlsPort = try freePort()
+            let tlsPort = try isInCluster ? freeClusterPort() : freePort()
             self.tlsPort = tlsPort
             arguments += [
                 "--tls-port", "\(tlsPort)", "--tls-ca-cert-file", tls.appending(path: "ca.crt").path,
@@ -51,6 +59,10 @@ public final class RedisServer: Sendable {
             arguments += ["--tls-key-file", tls.appending(path: "server.key").path]
         } else {
             tlsPort = nil
+        }
+        if isTLSOnly {
+            arguments += ["--tls-replication", "yes", "--tls-auth-clients", "no"]
+            if isInCluster { arguments += ["--tls-cluster", "yes"] }
         }
         if isSentinel {
             // It writes what it learns into its configuration, and does not start without one.
