@@ -15,6 +15,7 @@ public final class RedisServer: Sendable {
     /// The unix socket, always present: the admin connection of the tests uses it.
     public let socketPath: String
     private let arguments: [String]
+    private let environment: [String: String]
     private let directory: URL
     private let child: Mutex<ChildProcess>
     private let adminAuth: [String]
@@ -33,13 +34,15 @@ public final class RedisServer: Sendable {
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
     ///   - isTLSOnly: whether it listens on the TLS port only, for other servers, too.
     ///   - isSentinel: whether it is a sentinel, which watches nothing yet.
+    ///   - clockOffset: the seconds by which its clock is ahead of the machine's; Linux only.
     /// - Throws: `ChildProcess.Failure` when it does not start, and errors of the file system.
     public init(
         _ extra: [String] = [],
         adminAuth: [String] = [],
         tls: URL? = nil,
         isTLSOnly: Bool = false,
-        isSentinel: Bool = false
+        isSentinel: Bool = false,
+        clockOffset: Int = 0
     ) async throws {
         let isInCluster = extra.contains("--cluster-enabled")
         port = try isTLSOnly ? 0 : isInCluster ? freeClusterPort() : freePort()
@@ -72,7 +75,10 @@ public final class RedisServer: Sendable {
         }
         self.arguments = arguments + extra
         self.adminAuth = adminAuth
-        child = Mutex(try ChildProcess("redis-server", self.arguments))
+        environment =
+            clockOffset == 0
+            ? [:] : try await ServerClock.environment(seconds: clockOffset, folder: directory)
+        child = Mutex(try ChildProcess("redis-server", self.arguments, environment: environment))
         try await ready()
     }
 
@@ -150,7 +156,7 @@ public final class RedisServer: Sendable {
     public func restart() async throws {
         await crash()
         try? FileManager.default.removeItem(atPath: socketPath)
-        let started = try ChildProcess("redis-server", arguments)
+        let started = try ChildProcess("redis-server", arguments, environment: environment)
         child.withLock { $0 = started }
         try await ready()
     }

@@ -20,7 +20,7 @@ struct RetryBudget {
         tokens = limits.retriesPerSecond * limits.retryWindow
     }
 
-    /// Takes tokens for `count` commands of one request; returns false when none is left.
+    /// Takes tokens for `count` commands of one request.
     ///
     /// A request of many commands may take more than there is, which those after it lack.
     ///
@@ -28,6 +28,7 @@ struct RetryBudget {
     ///   - count: The commands to send again.
     ///   - written: All commands that the client has written until now.
     ///   - now: The time.
+    /// - Returns: False when no token is left.
     mutating func took(_ count: Int, written: Int, at now: NIODeadline) -> Bool {
         fill(written, now)
         guard tokens >= 1 else { return false }
