@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import Synchronization
 
 /// Counters of a client since its creation.
 ///
-/// Each number only grows; they are read one after the other, not as a consistent snapshot.
+/// Each number but `unavailableServers` only grows; they are read one after the other, not as a consistent snapshot.
 public struct RedisStatistics: Sendable, Hashable {
     /// Commands of callers written to a connection; logins are not counted.
     public var commands = 0
@@ -24,10 +25,18 @@ public struct RedisStatistics: Sendable, Hashable {
     public var abandoned = 0
     /// Callers whose deadline passed.
     public var timeouts = 0
-    /// Callers refused at a limit.
+    /// Callers refused at a limit: nothing was sent, and a retry is safe.
     public var overloaded = 0
     /// Commands sent once more: after a lost connection, to a new server, or with their script.
     public var retries = 0
+    /// Retries that were not made because there had been too many: their callers received the error at once.
+    ///
+    /// A command that a server may have worked on is sent again only while such retries of the last 10 seconds are fewer than a
+    /// fifth of all commands and 100 a second.
+    public var refusedRetries = 0
+    /// Servers that are given up at the moment: their callers fail at once, and in a cluster wait for a failover of at most
+    /// 20 seconds before.
+    public var unavailableServers = 0
     /// Failures of `submit`.
     public var submitErrors = 0
     /// Commands, and transactions, that a node of a cluster has sent to another one (`MOVED`, `ASK`).
@@ -36,7 +45,7 @@ public struct RedisStatistics: Sendable, Hashable {
     public var slotRefreshes = 0
 }
 
-/// The live counters behind `RedisStatistics`.
+/// The live counters behind `RedisStatistics`, and the retries that they allow.
 final class Counters: Sendable {
     let commands = Atomic(0)
     let batches = Atomic(0)
@@ -49,9 +58,21 @@ final class Counters: Sendable {
     let timeouts = Atomic(0)
     let overloaded = Atomic(0)
     let retries = Atomic(0)
+    let refusedRetries = Atomic(0)
     let submitErrors = Atomic(0)
     let redirects = Atomic(0)
     let slotRefreshes = Atomic(0)
+    private let budget: Mutex<RetryBudget>
+
+    init(_ limits: RedisLimits = RedisLimits()) { budget = Mutex(RetryBudget(limits)) }
+
+    /// Whether `count` commands may be sent again that a server may have worked on; a refusal is counted.
+    func mayRepeat(_ count: Int) -> Bool {
+        let written = commands.load(ordering: .relaxed)
+        if budget.withLock({ $0.took(count, written: written, at: .now()) }) { return true }
+        refusedRetries.add()
+        return false
+    }
 
     var snapshot: RedisStatistics {
         var statistics = RedisStatistics()
@@ -66,6 +87,7 @@ final class Counters: Sendable {
         statistics.timeouts = timeouts.load(ordering: .relaxed)
         statistics.overloaded = overloaded.load(ordering: .relaxed)
         statistics.retries = retries.load(ordering: .relaxed)
+        statistics.refusedRetries = refusedRetries.load(ordering: .relaxed)
         statistics.submitErrors = submitErrors.load(ordering: .relaxed)
         statistics.redirects = redirects.load(ordering: .relaxed)
         statistics.slotRefreshes = slotRefreshes.load(ordering: .relaxed)

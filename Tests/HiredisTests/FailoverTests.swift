@@ -60,6 +60,49 @@ import Testing
         }
     }
 
+    @Test func `an address that moves takes every acknowledged write along, and leaves no connection behind`()
+        async throws
+    {
+        try await withTwo { redis, proxy, old, new in
+            try await new.admin("REPLICAOF", "127.0.0.1", "\(old.port)")
+            #expect(
+                await poll(seconds: 20) {
+                    (try? await new.admin("INFO", "replication"))?.contains("master_link_status:up") == true
+                }
+            )
+            let (acknowledged, others) = (Tally(), Tally())
+            let writers = (0..<16).map { _ in
+                Task {
+                    while !Task.isCancelled {
+                        do throws(RedisError) {
+                            _ = try await redis.send(RedisCommand("INCR", "n"), cancellation: .ignore)
+                            acknowledged.add()
+                        } catch { others.add() }
+                        _ = try? await redis.send(get("n"))
+                    }
+                }
+            }
+            #expect(await poll(seconds: 10) { acknowledged.value > 300 })
+            // As an operator moves a VIP or a name: no more writes, the rest to the replica, then the roles and the address.
+            try await old.admin("CLIENT", "PAUSE", "60000", "WRITE")
+            try await old.replicated(to: new)
+            try await new.admin("REPLICAOF", "NO", "ONE")
+            proxy.lead(to: new.port)
+            try await old.admin("REPLICAOF", "127.0.0.1", "\(new.port)")
+            try await old.admin("CLIENT", "UNPAUSE")
+            let moved = acknowledged.value
+            #expect(await poll(seconds: 20) { acknowledged.value > moved + 300 })
+            for writer in writers { writer.cancel() }
+            for writer in writers { await writer.value }
+            #expect(try await new.admin("GET", "n") == "\(acknowledged.value)")
+            #expect(others.value == 0)
+            let isLeft = await poll(seconds: 10) {
+                (try? await old.admin("CLIENT", "LIST", "TYPE", "normal"))?.contains("user=app") == false
+            }
+            #expect(isLeft)
+        }
+    }
+
     @Test func `every write of many callers is executed once`() async throws {
         try await withTwo { redis, proxy, first, second in
             _ = try await redis.send(RedisCommand("PING"))

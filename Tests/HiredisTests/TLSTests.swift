@@ -8,7 +8,7 @@ import Testing
 /// `rediss://` against a real Redis with certificates made for the test.
 @Suite struct TLSTests {
     /// Makes a folder with an authority, a server certificate for `names` and a client certificate.
-    private static func certificates(for names: String) async throws -> URL {
+    static func certificates(for names: String) async throws -> URL {
         let folder = try makeTemporaryFolder("tls")
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         try await run(

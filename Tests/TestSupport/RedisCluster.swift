@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Foundation
 import Synchronization
 
 /// A private Redis Cluster of one test: nodes on loopback, joined and with all slots assigned.
@@ -14,9 +15,12 @@ public final class RedisCluster: Sendable {
     /// The nodes that began as replicas; the one at a position replicates the primary there.
     public let replicas: [RedisServer]
     private let arguments: [String]
+    private let tls: URL?
 
-    /// `redis-cluster://127.0.0.1:PORT`, of the first primary.
-    public var url: String { "redis-cluster://127.0.0.1:\(primaries[0].port)" }
+    /// `redis-cluster://127.0.0.1:PORT`, of the first primary; `rediss-cluster://…` with TLS.
+    public var url: String {
+        "redis\(tls == nil ? "" : "s")-cluster://127.0.0.1:\(primaries[0].mainPort)"
+    }
 
     /// All nodes.
     public var nodes: [RedisServer] { primaries + replicas }
@@ -27,12 +31,17 @@ public final class RedisCluster: Sendable {
     ///   - count: how many primaries; each owns an equal part of the slots.
     ///   - hasReplicas: whether each primary has a replica.
     ///   - arguments: further `redis-server` arguments.
+    ///   - tls: a folder with certificates as for `RedisServer`; no node listens without TLS then.
     /// - Throws: `ChildProcess.Failure` when they do not get ready.
-    public init(primaries count: Int = 3, hasReplicas: Bool = false, _ arguments: [String] = []) async throws
-    {
-        self.arguments = arguments
-        primaries = try await Self.start(count, arguments)
-        replicas = hasReplicas ? try await Self.start(count, arguments) : []
+    public init(
+        primaries count: Int = 3,
+        hasReplicas: Bool = false,
+        _ arguments: [String] = [],
+        tls: URL? = nil
+    ) async throws {
+        (self.arguments, self.tls) = (arguments, tls)
+        primaries = try await Self.start(count, arguments, tls)
+        replicas = hasReplicas ? try await Self.start(count, arguments, tls) : []
         for (index, node) in primaries.enumerated() {
             let slots = (index * Self.slots / count..<(index + 1) * Self.slots / count).map(\.description)
             // Ranges of slots can be given since Redis 7.
@@ -55,7 +64,7 @@ public final class RedisCluster: Sendable {
 
     /// Starts a node without slots and joins it.
     public func addNode() async throws -> RedisServer {
-        let node = try await Self.start(1, arguments)[0]
+        let node = try await Self.start(1, arguments, tls)[0]
         try await join(node)
         try await settle(nodes + [node])
         return node
@@ -80,7 +89,7 @@ public final class RedisCluster: Sendable {
     {
         let keys = try await source.admin("CLUSTER", "GETKEYSINSLOT", "\(slot)", "\(count)")
         for key in keys.split(separator: "\n") {
-            try await source.admin("MIGRATE", "127.0.0.1", "\(target.port)", String(key), "0", "5000")
+            try await source.admin("MIGRATE", "127.0.0.1", "\(target.mainPort)", String(key), "0", "5000")
         }
     }
 
@@ -142,17 +151,17 @@ public final class RedisCluster: Sendable {
     }
 
     private func join(_ node: RedisServer) async throws {
-        try await node.admin("CLUSTER", "MEET", "127.0.0.1", "\(primaries[0].port)")
+        try await node.admin("CLUSTER", "MEET", "127.0.0.1", "\(primaries[0].mainPort)")
     }
 
-    private static func start(_ count: Int, _ extra: [String]) async throws -> [RedisServer] {
+    private static func start(_ count: Int, _ extra: [String], _ tls: URL?) async throws -> [RedisServer] {
         var servers: [RedisServer] = []
         for _ in 0..<count {
             let arguments = [
                 "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
                 "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
             ]
-            servers.append(try await RedisServer(arguments + extra))
+            servers.append(try await RedisServer(arguments + extra, tls: tls, isTLSOnly: tls != nil))
         }
         return servers
     }

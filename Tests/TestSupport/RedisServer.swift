@@ -15,12 +15,15 @@ public final class RedisServer: Sendable {
     /// The unix socket, always present: the admin connection of the tests uses it.
     public let socketPath: String
     private let arguments: [String]
+    private let environment: [String: String]
     private let directory: URL
     private let child: Mutex<ChildProcess>
     private let adminAuth: [String]
 
     /// `redis://127.0.0.1:PORT`.
     public var url: String { "redis://127.0.0.1:\(port)" }
+    /// The port that clients and other servers use: that of TLS, where there is no other one.
+    public var mainPort: Int { port == 0 ? tlsPort ?? 0 : port }
 
     /// Starts a server and waits until it answers.
     ///
@@ -29,12 +32,20 @@ public final class RedisServer: Sendable {
     ///     "…"]`.
     ///   - adminAuth: what `redis-cli` needs to get in, for example `["-a", "x", "--no-auth-warning"]`.
     ///   - tls: a folder with `ca.crt`, `server.crt` and `server.key`; opens a TLS port beside the plain one.
+    ///   - isTLSOnly: whether it listens on the TLS port only, for other servers, too.
     ///   - isSentinel: whether it is a sentinel, which watches nothing yet.
+    ///   - clockOffset: the seconds by which its clock is ahead of the machine's; Linux only.
     /// - Throws: `ChildProcess.Failure` when it does not start, and errors of the file system.
-    public init(_ extra: [String] = [], adminAuth: [String] = [], tls: URL? = nil, isSentinel: Bool = false)
-        async throws
-    {
-        port = try extra.contains("--cluster-enabled") ? freeClusterPort() : freePort()
+    public init(
+        _ extra: [String] = [],
+        adminAuth: [String] = [],
+        tls: URL? = nil,
+        isTLSOnly: Bool = false,
+        isSentinel: Bool = false,
+        clockOffset: Int = 0
+    ) async throws {
+        let isInCluster = extra.contains("--cluster-enabled")
+        port = try isTLSOnly ? 0 : isInCluster ? freeClusterPort() : freePort()
         directory = try makeTemporaryFolder("redis")
         socketPath = directory.appending(path: "s").path
         var arguments = [
@@ -42,7 +53,7 @@ public final class RedisServer: Sendable {
             "--save", "", "--appendonly", "no", "--daemonize", "no",
         ]
         if let tls {
-            let tlsPort = try freePort()
+            let tlsPort = try isInCluster ? freeClusterPort() : freePort()
             self.tlsPort = tlsPort
             arguments += [
                 "--tls-port", "\(tlsPort)", "--tls-ca-cert-file", tls.appending(path: "ca.crt").path,
@@ -52,6 +63,10 @@ public final class RedisServer: Sendable {
         } else {
             tlsPort = nil
         }
+        if isTLSOnly {
+            arguments += ["--tls-replication", "yes", "--tls-auth-clients", "no"]
+            if isInCluster { arguments += ["--tls-cluster", "yes"] }
+        }
         if isSentinel {
             // It writes what it learns into its configuration, and does not start without one.
             let configuration = directory.appending(path: "sentinel.conf")
@@ -60,7 +75,10 @@ public final class RedisServer: Sendable {
         }
         self.arguments = arguments + extra
         self.adminAuth = adminAuth
-        child = Mutex(try ChildProcess("redis-server", self.arguments))
+        environment =
+            clockOffset == 0
+            ? [:] : try await ServerClock.environment(seconds: clockOffset, folder: directory)
+        child = Mutex(try ChildProcess("redis-server", self.arguments, environment: environment))
         try await ready()
     }
 
@@ -138,7 +156,7 @@ public final class RedisServer: Sendable {
     public func restart() async throws {
         await crash()
         try? FileManager.default.removeItem(atPath: socketPath)
-        let started = try ChildProcess("redis-server", arguments)
+        let started = try ChildProcess("redis-server", arguments, environment: environment)
         child.withLock { $0 = started }
         try await ready()
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Foundation
+
 /// A primary, its replica and three sentinels of one test, all on loopback.
 public final class SentinelServers: Sendable {
     /// The servers: the first began as the primary, the others as its replicas.
@@ -7,9 +9,12 @@ public final class SentinelServers: Sendable {
     /// The sentinels.
     public let sentinels: [RedisServer]
 
-    /// `redis-sentinel://127.0.0.1:PORT,…/main`.
+    private let isTLSOnly: Bool
+
+    /// `redis-sentinel://127.0.0.1:PORT,…/main`; `rediss-sentinel://…` with TLS.
     public var url: String {
-        "redis-sentinel://\(sentinels.map { "127.0.0.1:\($0.port)" }.joined(separator: ","))/main"
+        let hosts = sentinels.map { "127.0.0.1:\($0.mainPort)" }.joined(separator: ",")
+        return "redis\(isTLSOnly ? "s" : "")-sentinel://\(hosts)/main"
     }
 
     /// Starts all of them and waits until the sentinels know each other and the replica.
@@ -17,11 +22,18 @@ public final class SentinelServers: Sendable {
     /// - Parameters:
     ///   - arguments: further arguments of the servers.
     ///   - sentinelPassword: what the sentinels require.
+    ///   - tls: a folder with certificates as for `RedisServer`; none of them listens without TLS then.
     /// - Throws: `ChildProcess.Failure` when they do not get ready.
-    public init(_ arguments: [String] = [], sentinelPassword: String? = nil) async throws {
-        let primary = try await RedisServer(arguments)
-        let replicaOf = ["--replicaof", "127.0.0.1", "\(primary.port)", "--repl-diskless-sync-delay", "0"]
-        servers = [primary, try await RedisServer(arguments + replicaOf)]
+    public init(
+        _ arguments: [String] = [],
+        sentinelPassword: String? = nil,
+        tls: URL? = nil
+    ) async throws {
+        isTLSOnly = tls != nil
+        let primary = try await RedisServer(arguments, tls: tls, isTLSOnly: isTLSOnly)
+        let port = "\(primary.mainPort)"
+        let replicaOf = ["--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"]
+        servers = [primary, try await RedisServer(arguments + replicaOf, tls: tls, isTLSOnly: isTLSOnly)]
         let replica = servers[1]
         guard
             await poll(
@@ -36,8 +48,14 @@ public final class SentinelServers: Sendable {
         let auth = sentinelPassword.map { ["-a", $0, "--no-auth-warning"] } ?? []
         for _ in 0..<3 {
             let password = sentinelPassword.map { ["--requirepass", $0] } ?? []
-            let sentinel = try await RedisServer(password, adminAuth: auth, isSentinel: true)
-            try await sentinel.admin("SENTINEL", "MONITOR", "main", "127.0.0.1", "\(primary.port)", "2")
+            let sentinel = try await RedisServer(
+                password,
+                adminAuth: auth,
+                tls: tls,
+                isTLSOnly: isTLSOnly,
+                isSentinel: true
+            )
+            try await sentinel.admin("SENTINEL", "MONITOR", "main", "127.0.0.1", port, "2")
             for (option, value) in [("down-after-milliseconds", "1000"), ("failover-timeout", "5000")] {
                 try await sentinel.admin("SENTINEL", "SET", "main", option, value)
             }

@@ -20,7 +20,8 @@ public import ServiceLifecycle
 /// Commands that block, or that change the state of a connection, need `withDedicatedConnection`.
 ///
 /// In a cluster, all this holds for each of its primaries. A command is sent to the node that owns its first key, and
-/// again where a node says (`MOVED`, `ASK`, `TRYAGAIN`, `CLUSTERDOWN`) or when the node has left, until its deadline.
+/// again where a node says (`MOVED`, `ASK`, `TRYAGAIN`, `CLUSTERDOWN`) or when the node has left, until its deadline. Callers of
+/// a node that has been unreachable for longer than a failover takes fail at once.
 /// Commands without a key go to any primary. With sentinels, the primary is looked up for each new connection.
 public final class RedisClient: Service, Sendable {
     /// What commands are sent to.
@@ -31,7 +32,7 @@ public final class RedisClient: Service, Sendable {
 
     package let configuration: RedisConfiguration
     private let logger: Logger
-    let counters = Counters()
+    let counters: Counters
     private let library = ScriptLibrary()
     let servers: Servers
     /// Those of the one primary; nil in a cluster.
@@ -47,6 +48,7 @@ public final class RedisClient: Service, Sendable {
     public init(_ configuration: RedisConfiguration, logger: Logger = Logger(label: "hiredis")) {
         self.configuration = configuration
         self.logger = logger
+        counters = Counters(configuration.limits)
         switch configuration.topology {
         case .standalone:
             servers = .one(
@@ -250,7 +252,14 @@ public final class RedisClient: Service, Sendable {
     }
 
     /// The current counters.
-    public var statistics: RedisStatistics { counters.snapshot }
+    public var statistics: RedisStatistics {
+        var statistics = counters.snapshot
+        switch servers {
+        case .one(let node): statistics.unavailableServers = node.isUnavailable() ? 1 : 0
+        case .cluster(let cluster): statistics.unavailableServers = cluster.unavailableNodes
+        }
+        return statistics
+    }
 
     private var deadline: NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
 }

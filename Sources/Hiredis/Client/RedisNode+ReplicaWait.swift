@@ -30,7 +30,7 @@ extension RedisNode {
                 let (replies, answer) = try await attempt(request, wait, options)
                 // A cluster's router decides for its nodes.
                 if !isInCluster, !hasMoved, request.isRefused(replies), NIODeadline.now() < options.deadline,
-                    await hasReplacedConnections(after: replies)
+                    await hasReplacedConnections(after: replies), counters.mayRepeat(request.count)
                 {
                     hasMoved = true
                 } else {

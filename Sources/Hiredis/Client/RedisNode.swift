@@ -30,6 +30,8 @@ package final class RedisNode: RequestSender {
     var timeout: TimeAmount { TimeAmount(connector.configuration.commandTimeout) }
     /// How often shared connections have been made, before their first command, or lost.
     var connectionChanges: Int { connector.connectionChanges }
+    /// Whether callers have failed at once for so long, because the server cannot be reached.
+    func isUnavailable(for time: TimeAmount = .zero) -> Bool { connector.isUnavailable(for: time) }
     /// Whether the client was shut down, or the node has left the cluster.
     package var isClosed: Bool { pool.isClosed }
 
@@ -131,7 +133,7 @@ package final class RedisNode: RequestSender {
             switch answer {
             case .success(let replies):
                 guard !isLast, request.isRefused(replies), connection.replacements != replacements,
-                    NIODeadline.now() < options.deadline
+                    NIODeadline.now() < options.deadline, counters.mayRepeat(request.count)
                 else { return replies }
                 isLast = true
             case .failure(let error):
@@ -140,7 +142,7 @@ package final class RedisNode: RequestSender {
                 if error.isTransient, resends < 3 {
                     resends += 1
                 } else if error.outcome == .unknown, error.code == .connection, request.isRepeatable,
-                    repeats == 0
+                    repeats == 0, counters.mayRepeat(request.count)
                 {
                     repeats += 1
                 } else {

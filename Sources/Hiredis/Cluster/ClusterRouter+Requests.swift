@@ -16,6 +16,8 @@ extension ClusterRouter {
     /// The wait before something is sent again.
     private enum Wait: Int, Comparable {
         case none, pause, refresh
+        /// A refresh because a node cannot be reached.
+        case failover
 
         static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     }
@@ -41,7 +43,7 @@ extension ClusterRouter {
                 return try await node.reply(to: command, options)
             } catch {
                 attempts += 1
-                guard let next = next(after: error, from: node, command.readOnly, attempts, options),
+                guard let next = next(after: error, from: node, [command], attempts, options),
                     try await wait(next.wait, attempts, options)
                 else { throw error }
                 part.route = next.route
@@ -110,8 +112,8 @@ extension ClusterRouter {
                     case .success: error = part.positions.compactMap { replies[$0]?.redirect }.first
                     }
                     guard let error else { continue }
-                    let isRepeatable = commands[part.positions].allSatisfy(\.readOnly)
-                    if let next = next(after: error, from: group.node, isRepeatable, attempts, options) {
+                    let own = commands[part.positions]
+                    if let next = next(after: error, from: group.node, own, attempts, options) {
                         part.route = next.route
                         wait = max(wait, next.wait)
                         again.append(part)
@@ -207,15 +209,19 @@ extension ClusterRouter {
     }
 
     /// Returns where to send what has failed, and after which wait; nil when the failure is final.
+    ///
+    /// What a node may have worked on takes from the budget of retries. Redirections do not, because each names where the command
+    /// belongs, nor what was not sent.
     private func next(
         after error: RedisError,
         from node: RedisNode,
-        _ isRepeatable: Bool,
+        _ commands: ArraySlice<RedisCommand>,
         _ attempts: Int,
         _ options: SendOptions
     ) -> (route: BatchPart.Route, wait: Wait)? {
         guard NIODeadline.now() < options.deadline, !isClosed else { return nil }
         let immediately = attempts < Self.immediateRetries ? Wait.none : .pause
+        var isFree = immediately == .none
         var next: (BatchPart.Route, Wait)?
         switch Redirection(error, from: node.address) {
         case .moved(let slot, let address):
@@ -226,16 +232,26 @@ extension ClusterRouter {
             counters.redirects.add()
             asked(slot)
             next = (.node(address, asking: true), immediately)
-        case .later(let refreshes): next = (.owner, refreshes ? .refresh : .pause)
-        case nil:
-            // The node has left the cluster, or cannot be reached.
-            if error.code == .closed, error.outcome == .notSent {
+        case .later(let refreshes): (next, isFree) = ((.owner, refreshes ? .refresh : .pause), false)
+        case nil where error.outcome == .notSent:
+            isFree = true
+            // The node has left the cluster, or cannot be reached. A failover that was none until now may still come: the slots
+            // are read for it, and no caller waits.
+            if error.code == .closed {
                 next = (.owner, immediately)
-            } else if error.code == .connection, error.outcome == .notSent || isRepeatable {
-                next = (.owner, .refresh)
+            } else if error.code == .connection {
+                if node.isUnavailable(for: configuration.limits.failover) {
+                    refresh()
+                } else {
+                    next = (.owner, .failover)
+                }
             }
+        case nil:
+            isFree = false
+            if error.code == .connection, commands.allSatisfy(\.readOnly) { next = (.owner, .refresh) }
         }
-        if next != nil { counters.retries.add() }
+        guard next != nil, isFree || counters.mayRepeat(commands.count) else { return nil }
+        counters.retries.add()
         return next
     }
 
@@ -244,9 +260,9 @@ extension ClusterRouter {
     {
         switch wait {
         case .none: break
-        case .refresh:
+        case .refresh, .failover:
             // If the slots cannot be read, what is known of them is tried again.
-            do throws(RedisError) { try await refreshed(options) } catch {
+            do throws(RedisError) { try await refreshed(options, isFailover: wait == .failover) } catch {
                 if error.code != .connection { throw error }
             }
         case .pause:

@@ -96,6 +96,8 @@ final class ClusterRouter: NodeObserver {
     // MARK: Nodes
 
     var isClosed: Bool { state.withLock(\.isClosed) }
+    /// How many nodes cannot be reached.
+    var unavailableNodes: Int { state.withLock { $0.nodes.values.count { $0.isUnavailable() } } }
 
     /// Returns the node that owns a slot, or any primary without one; nil while it is not known.
     func owner(of slot: Int?) -> RedisNode? { state.withLock { $0.owner(of: slot) } }
@@ -246,8 +248,13 @@ final class ClusterRouter: NodeObserver {
 
     /// Waits until the slots have been read.
     ///
-    /// - Throws: The error of the reading, `timeout` or `cancelled`.
-    func refreshed(_ options: SendOptions) async throws(RedisError) {
+    /// - Parameters:
+    ///   - options: The deadline and the cancellation.
+    ///   - isFailover: Whether a node cannot be reached. Only half of those who may wait do so for that: the others are for
+    ///     callers of the nodes that can.
+    /// - Throws: The error of the reading, `timeout`, `overloaded` or `cancelled`.
+    func refreshed(_ options: SendOptions, isFailover: Bool = false) async throws(RedisError) {
+        let limit = configuration.limits.waiters / (isFailover ? 2 : 1)
         let answer = await PendingValue<Void>.wait(
             until: options.deadline,
             on: eventLoop,
@@ -258,7 +265,7 @@ final class ClusterRouter: NodeObserver {
             let failure = state.withLock { state -> RedisError? in
                 if state.isClosed { return Self.closed }
                 state.waiters.removeAll(where: \.isFinished)
-                guard state.waiters.count < configuration.limits.waiters else {
+                guard state.waiters.count < limit else {
                     counters.overloaded.add()
                     return RedisError(.overloaded, .notSent, "too many callers wait for the cluster")
                 }

@@ -40,7 +40,8 @@ final class Connector: Sendable {
     private let named = Mutex<RedisAddress?>(nil)
     private let last = Mutex<RedisAddress?>(nil)
     private let logger: Logger
-    private let isUnavailable = Atomic(false)
+    /// Since when callers fail; zero while a connection can be made.
+    private let unavailableSince = Atomic<UInt64>(0)
     private let changes = Atomic(0)
 
     typealias PrimaryFinder = @Sendable () async throws(RedisError) -> RedisAddress
@@ -226,6 +227,11 @@ final class Connector: Sendable {
 
     /// How often shared connections have been made, before their first command, or lost.
     var connectionChanges: Int { changes.load(ordering: .acquiring) }
+    /// Whether callers have failed at once for so long.
+    func isUnavailable(for time: TimeAmount) -> Bool {
+        let since = unavailableSince.load(ordering: .relaxed)
+        return since != 0 && .now() - .uptimeNanoseconds(since) >= time
+    }
 
     // MARK: Log
 
@@ -233,7 +239,10 @@ final class Connector: Sendable {
 
     /// Logs that callers fail now; once until `succeeded()`.
     func failed(_ error: RedisError) {
-        guard !isUnavailable.exchange(true, ordering: .relaxed) else { return }
+        let now = NIODeadline.now().uptimeNanoseconds
+        guard unavailableSince.compareExchange(expected: 0, desired: now, ordering: .relaxed).exchanged else {
+            return
+        }
         logger.warning("\(name) is unavailable", metadata: ["error": "\(error)"])
     }
 
@@ -241,7 +250,7 @@ final class Connector: Sendable {
     func succeeded() {
         changes.add()
         logger.debug("connected to Redis")
-        guard isUnavailable.exchange(false, ordering: .relaxed) else { return }
+        guard unavailableSince.exchange(0, ordering: .relaxed) != 0 else { return }
         logger.notice("\(name) is available again")
     }
 
