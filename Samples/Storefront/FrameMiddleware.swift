@@ -57,7 +57,8 @@ struct FrameMiddleware: RouterMiddleware {
         let life = step == nil ? "; Max-Age=0" : "; Max-Age=20"
         let secure = shop.sessions.cookie.isSecure ? "; Secure" : ""
         let field = "\(Self.stepCookie)=\(step?.cookie ?? "")\(life); Path=/; HttpOnly; SameSite=Lax\(secure)"
-        response.headers[values: .setCookie].append(field)
+        // In front: curl 7.88 restores a deleted cookie from its jar if another cookie is set behind the deletion.
+        response.headers[values: .setCookie].insert(field, at: 0)
     }
 
     /// Replaces the body by a page; the status and the other header fields (`Retry-After`) stay.

@@ -32,7 +32,7 @@ extension Page {
             <span class="do">\(order("tabs", "Change one session at once", "quiet"))</span></li></ul>
             <p class="hint">What is killed or frozen comes back after five seconds. \(strategy.newsNote)</p></div>
             <div><h3>Sessions are kept with</h3><p class="choice">\(strategies)</p>
-            <h3>Lately</h3><pre id="events">\(texts["events"] ?? "")</pre></div></div></form>
+            <h3>Lately</h3><pre id="events" role="log">\(texts["events"] ?? "")</pre></div></div></form>
             \(ledger(texts, current: strategy.demoName))</section>
             """
     }
