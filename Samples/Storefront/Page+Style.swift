@@ -6,7 +6,7 @@ extension Page {
         :root { color-scheme: light dark; --text: #1b2226; --soft: #525d66; --line: #d5dbe0; --field: #75808a; --back: #fff; --tint: #f3f5f6; --card: #fff;
           --accent: #0b6b57; --on: #fff; --good: #0b6b57; --bad: #b3261e; --warn: #8a5300;
           --ground: #e9efec; --wood: #b98a5a; --cloth: #d9c9ad; --clay: #7d9aa8; --wool: #b5564a; --paper: #fdfbf5; --ink: #2f3b40; --glow: #f7dd9a }
-        @media (prefers-color-scheme: dark) { :root { --text: #e7ecef; --soft: #a3aeb7; --line: #353e45; --field: #87939c; --back: #121619; --tint: #1a1f23; --card: #1a1f23;
+        @media (prefers-color-scheme: dark) { :root { --text: #e7ecef; --soft: #a3aeb7; --line: #353e45; --field: #87939c; --back: #121619; --tint: #181d20; --card: #20272b;
           --accent: #4fc3a5; --on: #0c1a16; --good: #5fd0b2; --bad: #ff8f86; --warn: #f2b661;
           --ground: #222a2c; --wood: #a97c50; --cloth: #b7a88d; --clay: #6b8896; --wool: #a65145; --paper: #d9d6cc; --ink: #1f282b; --glow: #6d5c2f } }
         * { box-sizing: border-box }

@@ -91,7 +91,9 @@ struct Shop: Sendable {
     private func devices(_ context: Context) async throws -> Response {
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        let (list, frame) = (try await sessions.list(for: user), try frame(session, context))
+        let (list, frame) = (
+            try await sessions.list(for: user, showing: .device), try frame(session, context)
+        )
         return .page { [strategy] in
             Page.devices(list, note: strategy.deviceNote, current: session.id, now: .now, frame)
         }

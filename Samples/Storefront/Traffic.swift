@@ -107,7 +107,7 @@ struct Traffic: AsyncParsableCommand {
         let counted = answers.count - (ledger.with { $0.lost } - lost)
         let places = Set(answers.map(\.instance)).sorted().joined(separator: " and ")
         _ = Demo(folder: folder).give(
-            "note Two tabs, on \(places): \(answers.count) changes acknowledged, \(counted) counted"
+            "note Two tabs, on \(places): \(answers.count) of 2 changes acknowledged, \(counted) counted"
         )
     }
 }

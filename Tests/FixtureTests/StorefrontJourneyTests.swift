@@ -87,7 +87,7 @@ import Testing
 
             try await browser.click("[value=tabs]")
             let events = "document.getElementById('events').textContent"
-            try await browser.wait(until: "\(events).includes('2 changes acknowledged, \(outcome)')")
+            try await browser.wait(until: "\(events).includes('2 of 2 changes acknowledged, \(outcome)')")
         }
     }
 

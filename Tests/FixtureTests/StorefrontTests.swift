@@ -93,7 +93,7 @@ import Testing
             #expect(try await shop.status(jar: jar, "--data", "name=Ada", "/sign-in") == "303")
         }
         let devices = try await shop.curl("/devices")
-        #expect(devices.contains("id=\"device-count\">2<"))
+        #expect(devices.contains("id=\"device-count\">2<") && devices.contains("<strong>curl</strong>"))
         let ids = devices.matches(of: /name="id" value="([^"]+)"/).map { String($0.1) }
         let own = try #require(devices.firstMatch(of: /this device.*\n.*<code>([^<]+)/)).1
         let other = try #require(ids.first { $0 != own })
