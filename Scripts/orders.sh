@@ -131,7 +131,7 @@ announce() {
 
   The shop is open:  $url    (the browser warns, as the certificate is the demo's own:
                      choose “Advanced”, then “Proceed to localhost” or “Accept the risk and continue”)
-  without TLS:       http://localhost:${ports[http]}    (browsers keep the Secure cookie here, too; Safari does not)
+  without TLS:       http://localhost:${ports[http]}    (browsers keep the Secure cookie on localhost, too)
 
   $(is_pinned && echo "The balancer keeps you on one of three instances." || echo "Reload, and another of three instances answers.")
   Break it with the buttons of the page, or kill -9 these; what ends comes back after $pause seconds. Ctrl-C stops everything.

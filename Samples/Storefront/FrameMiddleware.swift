@@ -40,7 +40,7 @@ struct FrameMiddleware: RouterMiddleware {
         let cost = shop.meter.end(mark)
         context.receipt.cost = cost
         if response.status.code >= 400, request.method != .head { explain(&response, context.receipt) }
-        // An order to the demo is none of the shop's forms.
+        // An order to the demo is not one of the shop's forms.
         if request.method == .post, response.status == .seeOther, !request.uri.path.hasPrefix("/demo/") {
             set(Step(path: request.uri.path, instance: shop.instance, cost: cost), on: &response)
         } else if context.receipt.previous != nil, response.isPage {
