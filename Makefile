@@ -8,35 +8,37 @@ SHELL := /bin/bash
 
 # What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
-DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl
+DEMO_PACKAGES := $(BUILD_PACKAGES) redis-server haproxy curl openssl
 BENCH_PACKAGES := $(BUILD_PACKAGES) redis-server redis-tools wrk openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream chromium openssl iproute2
+TEST_PACKAGES := $(DEMO_PACKAGES) redis-tools nginx libnginx-mod-stream chromium iproute2
 
 SWIFT_SOURCES := Package.swift Sources Tests Samples $(wildcard Benchmarks Snippets)
 
-# debug or release: how `make demo` builds.
-CONFIG ?= release
+# debug or release: how programs are built. The demo is to be there soon, the measurements are to be fast.
+CONFIG ?= $(if $(filter demo,$(MAKECMDGOALS)),debug,release)
 # 1: `make demo` plays a scripted visitor and exits with 0 or 1, instead of waiting for browsers.
 CHECK ?=
 # How the demo keeps its sessions; hybrid: in Redis, with a near cache and a balancer that pins visitors.
 STRATEGY ?= redis
 STRATEGIES := redis memory sealed replicated hybrid
-# The port of the demo's balancer; empty: a free one.
+# The ports of the demo's balancer for https and http; empty: free ones.
 PORT ?=
+HTTP_PORT ?=
 # Options of `make compare`: --visitors 100 --strategies redis,memory; of `make bench`: --parts client; --help lists them.
 ARGS ?=
 # 1: `make bench` measures the most important part, within 5 minutes.
 QUICK ?=
 
 help: ## This list.
-	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8080] [STRATEGY=redis] [FILTER=test-name] [QUICK=1] [ARGS=\"--visitors 100\"]"
+	@echo "make TARGET [CONFIG=debug|release] [CHECK=1] [PORT=8443] [STRATEGY=redis] [FILTER=test-name] [QUICK=1] [ARGS=\"--visitors 100\"]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
 	@[[ " $(STRATEGIES) " == *" $(STRATEGY) "* ]] || { echo "make: STRATEGY is one of $(STRATEGIES), not $(STRATEGY)" >&2; exit 2; }
 	@Scripts/install.sh $(DEMO_PACKAGES)
+	@[[ -d .build/checkouts/hummingbird ]] || echo "The first build compiles all dependencies: about three minutes on two cores; the next one takes seconds."
 	swift build -c $(CONFIG) --product Storefront
-	@CHECK=$(CHECK) PORT=$(PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
+	@CHECK=$(CHECK) PORT=$(PORT) HTTP_PORT=$(HTTP_PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
 
 compare: ## All strategies under one workload and one plan of faults: tables, and a report with plots.
 	@Scripts/install.sh $(DEMO_PACKAGES)

@@ -4,27 +4,36 @@
 # Runs a small shop as a cluster on this machine: three instances, HAProxy in front, and a private Redis where the strategy
 # needs one; loopback only.
 #
-#   Scripts/demo.sh PROGRAM            until Ctrl-C
+#   Scripts/demo.sh PROGRAM            until Ctrl-C; the shop's page can break it (Scripts/orders.sh)
 #   CHECK=1 Scripts/demo.sh PROGRAM    a scripted visitor (Scripts/visitor.sh) instead; exits with 0 or 1
 #
 # STRATEGY says where sessions are kept: redis (without it), memory, sealed or replicated, with a balancer that pins visitors
-# for memory; hybrid is Redis with a near cache and a balancer that pins. PORT chooses the balancer's port; without it a free one is taken. Nothing survives the script, and its folder of logs
-# is removed; when something goes wrong, the end of each log is shown first.
+# for memory; hybrid is Redis with a near cache and a balancer that pins. PORT is the balancer's port for https, HTTP_PORT the
+# one for http; without them free ones are taken. The certificate is made at each start. Nothing survives the script, and its
+# folder of logs is removed; when something goes wrong, the end of each log is shown first.
 set -uo pipefail
 
 program=${1:?"usage: Scripts/demo.sh PROGRAM"}
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$PATH:/usr/sbin
+exec 4>&2
 readonly instances=(app1 app2 app3)
-readonly strategy=${STRATEGY:-redis}
 
-case $strategy in
-    redis | replicated) store=$strategy balancer=Samples/haproxy.cfg parts=(redis "${instances[@]}") ;;
-    hybrid) store=redis-cached balancer=Samples/balancers/haproxy-cookie.cfg parts=(redis "${instances[@]}") ;;
-    memory) store=memory balancer=Samples/balancers/haproxy-cookie.cfg parts=("${instances[@]}") ;;
-    sealed) store=sealed balancer=Samples/haproxy.cfg parts=("${instances[@]}") ;;
-    *) echo "demo: STRATEGY is redis, memory, sealed, replicated or hybrid, not “$strategy”" >&2 && exit 2 ;;
-esac
+# choose STRATEGY: which store, which balancer, which processes.
+choose() {
+    case $1 in
+        redis | replicated) store=$1 balancer=Samples/haproxy.cfg parts=(redis "${instances[@]}") ;;
+        hybrid) store=redis-cached balancer=Samples/balancers/haproxy-cookie.cfg parts=(redis "${instances[@]}") ;;
+        memory) store=memory balancer=Samples/balancers/haproxy-cookie.cfg parts=("${instances[@]}") ;;
+        sealed) store=sealed balancer=Samples/haproxy.cfg parts=("${instances[@]}") ;;
+        *) return 1 ;;
+    esac
+    strategy=$1
+}
+choose "${STRATEGY:-redis}" || {
+    echo "demo: STRATEGY is redis, memory, sealed, replicated or hybrid, not “$STRATEGY”" >&2
+    exit 2
+}
 # Whether the balancer leads a visitor to the same instance each time, and whether there is a Redis.
 is_pinned() { [[ $balancer == */balancers/* ]]; }
 has_redis() { [[ ${parts[0]} == redis ]]; }
@@ -42,7 +51,7 @@ declare -A pids ports
 launch() {
     local name=$1
     shift
-    setpriv --pdeathsig KILL "$@" </dev/null >>"$folder/$name.log" 2>&1 &
+    setpriv --pdeathsig KILL "$@" </dev/null >>"$folder/$name.log" 2>&1 3>&- 4>&- &
     pids[$name]=$!
 }
 
@@ -66,7 +75,9 @@ stop() {
 
 finish() {
     trap - EXIT INT TERM HUP
-    stop TERM haproxy "${instances[@]}"
+    # What is frozen would not stop.
+    kill -s CONT "${pids[@]}" 2>/dev/null
+    stop TERM traffic haproxy "${instances[@]}"
     stop TERM redis
     rm -rf "$folder"
 }
@@ -78,11 +89,11 @@ show_logs() {
     local log
     for log in "$folder"/*.log; do
         [[ -s $log ]] && printf -- '--- the end of %s\n' "${log##*/}" && tail -n 15 "$log"
-    done >&2
+    done >&4
 }
 
 give_up() {
-    echo "demo: $*" >&2
+    echo "demo: $*" >&4
     show_logs
     exit 1
 }
@@ -115,7 +126,7 @@ start_redis() {
     until_ready redis 10 redis-cli -h 127.0.0.1 -p "${ports[redis]}" ping
 }
 
-start_instance() {
+launch_instance() {
     launch "$1" env \
         STOREFRONT_HOST=127.0.0.1 \
         STOREFRONT_PORT="${ports[$1]}" \
@@ -123,65 +134,59 @@ start_instance() {
         STOREFRONT_SEAL_KEYS="$seal_keys" \
         STOREFRONT_REDIS="redis://127.0.0.1:${ports[redis]}" \
         STOREFRONT_INSTANCE="$1" \
-        STOREFRONT_PLAIN_HTTP=true \
+        STOREFRONT_PLAIN_HTTP=false \
+        STOREFRONT_DEMO="$control" \
         "$program"
+}
+
+start_instance() {
+    launch_instance "$1"
     until_ready "$1" 20 curl --fail --silent --max-time 2 "http://127.0.0.1:${ports[$1]}/readyz"
+}
+
+# A certificate for this machine that only this machine's browsers will ever be asked to accept.
+make_certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+        -keyout "$folder/key.pem" -out "$folder/certificate.pem" >"$folder/openssl.log" 2>&1 || give_up "no certificate"
+    cat "$folder/certificate.pem" "$folder/key.pem" >"$folder/site.pem"
 }
 
 start_balancer() {
     launch haproxy env \
-        LISTEN="127.0.0.1:${ports[haproxy]}" \
+        LISTEN="127.0.0.1:${ports[http]}" \
+        LISTEN_TLS="127.0.0.1:${ports[https]}" \
+        CERTIFICATE="$folder/site.pem" \
         APP1="127.0.0.1:${ports[app1]}" \
         APP2="127.0.0.1:${ports[app2]}" \
         APP3="127.0.0.1:${ports[app3]}" \
-        ALIAS1="${aliases[0]}" ALIAS2="${aliases[1]}" ALIAS3="${aliases[2]}" PLAIN_HTTP=1 \
+        ALIAS1="${aliases[0]}" ALIAS2="${aliases[1]}" ALIAS3="${aliases[2]}" \
         haproxy -db -f "$home/$balancer"
-    until_ready haproxy 10 curl --fail --silent --max-time 2 "http://127.0.0.1:${ports[haproxy]}/healthz"
+    until_ready haproxy 10 curl --fail --silent --max-time 2 "http://127.0.0.1:${ports[http]}/healthz"
+}
+
+start_all() {
+    local name
+    if has_redis; then start_redis; fi
+    for name in "${instances[@]}"; do start_instance "$name"; done
+    start_balancer
 }
 
 [[ -x $program ]] || give_up "there is no program at $program; run \`make demo\`"
-for name in redis "${instances[@]}" haproxy; do free_port "$name"; done
-[[ -z ${PORT:-} ]] || ports[haproxy]=$PORT
-url=http://127.0.0.1:${ports[haproxy]}
+for name in redis "${instances[@]}" http https; do free_port "$name"; done
+ports[https]=${PORT:-${ports[https]}} ports[http]=${HTTP_PORT:-${ports[http]}}
+readonly url=https://localhost:${ports[https]}
+# Where the shop's page finds the state of the demo and leaves its orders; empty: it has no such buttons.
+control=
+[[ -n ${CHECK:-} ]] || control=$folder/control
+make_certificate
+start_all
 
-if has_redis; then start_redis; fi
-for name in "${instances[@]}"; do start_instance "$name"; done
-start_balancer
-
-if [[ -n ${CHECK:-} ]]; then
-    source "$home/Scripts/visitor.sh"
-    visit || {
-        show_logs
-        exit 1
-    }
-    exit 0
+if [[ -n $control ]]; then
+    source "$home/Scripts/orders.sh"
+    serve
 fi
-
-echo
-echo "  The shop is open:  $url"
-if is_pinned; then
-    echo "  Three instances behind one address; the balancer keeps you on one of them. Ctrl-C stops everything."
-else
-    echo "  Three instances behind one address: reload, and see another one answer. Ctrl-C stops everything."
-fi
-echo
-for name in "${instances[@]}"; do
-    echo "  $name   http://127.0.0.1:${ports[$name]}   try: kill -9 ${pids[$name]}"
-done
-if has_redis; then echo "  redis  redis://127.0.0.1:${ports[redis]}   try: kill -9 ${pids[redis]}"; fi
-echo
-echo "  What is killed comes back after five seconds, as a supervisor would have it."
-if [[ $strategy == memory ]]; then echo "  Sessions are in the instances' memory alone: who was on an instance that is killed is signed out."; fi
-echo
-
-while is_running haproxy; do
-    wait -n 2>/dev/null
-    for name in "${parts[@]}"; do
-        is_running "$name" && continue
-        echo "  $name has ended; it comes back in five seconds"
-        sleep 5
-        if [[ $name == redis ]]; then start_redis; else start_instance "$name"; fi
-        echo "  $name is back as process ${pids[$name]}"
-    done
-done
-give_up "the balancer ended by itself"
+source "$home/Scripts/visitor.sh"
+visit && exit 0
+show_logs
+exit 1

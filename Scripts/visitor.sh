@@ -27,7 +27,7 @@ ask() {
     for field in "$@"; do fields+=(--data-urlencode "$field"); done
     [[ $method == POST && $# -eq 0 ]] && fields=(--data "")
     : >"$browser.head" >"$browser.body"
-    status=$(curl --silent --max-time 8 --request "$method" "${fields[@]}" --cookie "$browser.jar" --cookie-jar "$browser.jar" \
+    status=$(curl --silent --max-time 8 --cacert "$folder/certificate.pem" --request "$method" "${fields[@]}" --cookie "$browser.jar" --cookie-jar "$browser.jar" \
         --dump-header "$browser.head" --output "$browser.body" --write-out '%{http_code}' "$url$path")
     headers=$(tr -d '\r' <"$browser.head")
     body=$(<"$browser.body")

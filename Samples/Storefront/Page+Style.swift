@@ -1,35 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Page {
-    /// The one style sheet.
+    /// The one style sheet: text and controls have the contrast of WCAG 2.2, level AA, on light and dark pages.
     static let style = """
-        :root { color-scheme: light dark; --text: #1d2328; --soft: #57616a; --line: #d9dee2; --back: #fff; --tint: #f4f6f7; --accent: #0b6b57; --on: #fff }
-        @media (prefers-color-scheme: dark) { :root { --text: #e6eaed; --soft: #9aa5ae; --line: #343c43; --back: #15191c; --tint: #1d2327; --accent: #4fc3a5; --on: #10201b } }
+        :root { color-scheme: light dark; --text: #1b2226; --soft: #525d66; --line: #d5dbe0; --field: #75808a; --back: #fff; --tint: #f3f5f6; --card: #fff;
+          --accent: #0b6b57; --on: #fff; --good: #0b6b57; --bad: #b3261e; --warn: #8a5300;
+          --ground: #e9efec; --wood: #b98a5a; --cloth: #d9c9ad; --clay: #7d9aa8; --wool: #b5564a; --paper: #fdfbf5; --ink: #2f3b40; --glow: #f7dd9a }
+        @media (prefers-color-scheme: dark) { :root { --text: #e7ecef; --soft: #a3aeb7; --line: #353e45; --field: #87939c; --back: #121619; --tint: #181d20; --card: #20272b;
+          --accent: #4fc3a5; --on: #0c1a16; --good: #5fd0b2; --bad: #ff8f86; --warn: #f2b661;
+          --ground: #222a2c; --wood: #a97c50; --cloth: #b7a88d; --clay: #6b8896; --wool: #a65145; --paper: #d9d6cc; --ink: #1f282b; --glow: #6d5c2f } }
         * { box-sizing: border-box }
-        body { margin: 0 auto; max-width: 68rem; padding: 0 1.25rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-        header, nav, .total, .lines li, .devices li { display: flex; align-items: center; gap: .5rem 1rem; flex-wrap: wrap }
-        header { justify-content: space-between; padding: 1rem 0; border-bottom: 1px solid var(--line) }
-        .brand { font-size: 1.2rem; font-weight: 700; color: inherit; text-decoration: none }
-        a { color: var(--accent) }
-        main { display: flex; flex-wrap: wrap; gap: 2rem; align-items: flex-start; padding: 1.5rem 0 }
-        main > section { flex: 3 1 30rem; min-width: 0 } main > aside { flex: 1 1 17rem; background: var(--tint); border-radius: .6rem; padding: 1.25rem }
-        h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem } h2 { font-size: 1.1rem; margin: 0 0 .75rem } h3 { font-size: 1rem; margin: 0 }
-        aside h2:not(:first-child) { margin-top: 1.75rem }
-        .count { display: inline-block; min-width: 1.6em; padding: 0 .4em; border-radius: 1em; background: var(--accent); color: var(--on); font-size: .85em; text-align: center }
-        ul { list-style: none; margin: 0; padding: 0 }
-        .products { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem }
-        .products li { display: flex; flex-direction: column; border: 1px solid var(--line); border-radius: .6rem; padding: 1rem }
-        .products form { margin-top: auto } .products p { margin: 0 0 .5rem; color: var(--soft) } .products .price { color: inherit; font-weight: 600 }
-        .lines li { flex-wrap: nowrap; padding: .4rem 0; border-bottom: 1px solid var(--line) } .lines button { padding: .1rem .5rem; font-size: .85rem } .lines li > span:nth-child(2) { white-space: nowrap } .lines li > span:first-child, .total > span:first-child, .devices li > div { flex: 1 1 auto }
-        .total { font-weight: 600 } .hint, .devices p { color: var(--soft); margin: .4rem 0 0; font-size: .9rem }
-        .devices { margin: 1.25rem 0 } .devices li { padding: .9rem 0; border-top: 1px solid var(--line) } .devices li > div { flex-basis: 16rem } code { overflow-wrap: anywhere }
-        form { margin: 0 } .sign-in label { display: block; color: var(--soft); font-size: .9rem }
-        input, button { font: inherit; border-radius: .4rem; padding: .4rem .8rem; border: 1px solid var(--line); background: var(--back); color: inherit }
-        .sign-in input { width: 100%; margin: .25rem 0 .6rem }
-        button { background: var(--accent); border-color: var(--accent); color: var(--on); cursor: pointer }
-        button.quiet { background: none; border-color: var(--line); color: inherit } button.danger { background: none; border-color: #c0392b; color: inherit }
-        :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
-        .message { margin: 1rem 0 0; padding: .6rem 1rem; border-left: 4px solid var(--accent); background: var(--tint) }
-        footer { border-top: 1px solid var(--line); padding: 1rem 0 2rem; color: var(--soft) }
+        html { scroll-behavior: smooth } @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto } }
+        body { margin: 0 auto; max-width: 82rem; padding: 0 1.5rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif }
+        a { color: var(--accent) } h1, h2, h3, p, ul, ol, dl, dd, form { margin: 0; padding: 0 } ul, ol { list-style: none }
+        h1 { font-size: 1.65rem; line-height: 1.2; margin-bottom: 1.1rem; letter-spacing: -.01em } h2 { font-size: 1.1rem; line-height: 1.3 } h3 { font-size: .95rem; line-height: 1.3 }
+        small, .hint { font-size: .85rem; color: var(--soft) } code, pre { font: .85em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere }
+        .skip { position: absolute; left: -99rem } .skip:focus { left: 1rem; top: .5rem; z-index: 1; background: var(--back); padding: .4rem .8rem }
+        header { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: .5rem 1.5rem; padding: 1rem 0; border-bottom: 1px solid var(--line) }
+        nav { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1.25rem } .brand { font-size: 1.2rem; font-weight: 700; letter-spacing: -.01em; color: inherit; text-decoration: none }
+        .columns { display: grid; grid-template-columns: minmax(0, 1fr) 21.5rem; gap: 2rem; padding: 1.75rem 0 2rem; align-items: start }
+        main { display: grid; gap: 1.25rem; outline: none } .panel { display: grid; gap: .85rem } .panel > h2 { font-size: 1.1rem; line-height: 1.98rem; margin-bottom: .25rem }
+        .card { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem 1.15rem; min-width: 0 } .card > h2, .card > h3 { margin-bottom: .6rem }
+        .halves > :only-child { grid-column: 1 / -1 } .halves { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.25rem; align-items: start }
+        .products { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 1.25rem }
+        .products li { display: grid; grid-template-rows: auto auto 1fr auto; border: 1px solid var(--line); border-radius: .75rem; overflow: hidden; background: var(--card) }
+        .products h2, .products p, .products form { padding: 0 1rem } .products h2 { padding-top: .8rem } .products p { color: var(--soft); font-size: .9rem }
+        .products form { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: .4rem; padding: .7rem 1rem 1rem } .price { font-weight: 600; white-space: nowrap }
+        .drawing { display: block; width: 100%; background: var(--ground); padding: .6rem 0; height: 7.5rem }
+        .wood { fill: var(--wood) } .cloth { fill: var(--cloth) } .clay { fill: var(--clay) } .wool, .cover { fill: var(--wool) } .face, .page { fill: var(--paper) } .glow { fill: var(--glow); opacity: .7 } .band { fill: var(--paper); opacity: .5 } .dot { fill: var(--wool) }
+        .line, .ring, .beam, .stripe { fill: none; stroke: var(--ink); stroke-width: 2.5; stroke-linecap: round; stroke-linejoin: round } .ring { stroke: var(--clay); stroke-width: 5 } .beam { stroke: var(--wood); stroke-width: 5 } .thin { stroke-width: 3 } .stripe { stroke: var(--paper); stroke-width: 1.5 }
+        @media (prefers-color-scheme: dark) { .line { stroke: #c9d2d6 } .face ~ .line { stroke: var(--ink) } .cover ~ .line { stroke: #c9d2d6 } }
+        .count { display: inline-block; min-width: 1.6em; padding: 0 .45em; border-radius: 1em; background: var(--accent); color: var(--on); font-size: .85em; text-align: center }
+        .lines li, .total { display: grid; grid-template-columns: 1fr auto auto; gap: .75rem; align-items: center; padding: .4rem 0; border-bottom: 1px solid var(--line) } .lines span, .total span { font-variant-numeric: tabular-nums } .total { grid-template-columns: 1fr auto; border: 0; font-weight: 600; padding: .6rem 0 0 }
+        .devices { margin: 1rem 0 } .devices li { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: .5rem 1rem; padding: .9rem 0; border-top: 1px solid var(--line) } .devices li > div { flex: 1 1 16rem } .devices p { color: var(--soft); font-size: .9rem }
+        .sign-in { display: grid; grid-template-columns: 1fr auto; gap: .35rem .6rem } .sign-in label { grid-column: 1 / -1; font-size: .9rem; color: var(--soft) } .sign-in + .hint { margin-top: .5rem }
+        input, button { font: inherit; border-radius: .45rem; padding: .38rem .8rem; border: 1px solid var(--field); background: var(--back); color: inherit; min-width: 0 }
+        button { background: var(--accent); border-color: var(--accent); color: var(--on); cursor: pointer; font-size: .92rem; font-weight: 500 } button:hover { filter: brightness(1.08) } button:disabled { cursor: default }
+        button.quiet { background: none; border-color: var(--field); color: inherit } button.danger { background: none; border-color: var(--bad); color: var(--bad) } .lines button, .parts button { padding: .15rem .6rem; font-size: .85rem }
+        :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: .3rem }
+        .message { padding: .65rem 1rem; border-left: 4px solid var(--accent); border-radius: .3rem; background: var(--tint) }
+        .steps li { display: grid; grid-template-columns: 5.4rem 1fr; gap: 0 .75rem; padding: .35rem 0 } .steps li + li { border-top: 1px solid var(--line) } .steps .way { color: var(--soft); font-size: .9rem } .steps span:last-child { grid-column: 2; font-size: .875rem }
+        dl > div { display: flex; justify-content: space-between; gap: 1rem; padding: .22rem 0 } dt { color: var(--soft); font-size: .9rem } dd { font-size: .95rem; font-variant-numeric: tabular-nums; text-align: right } dl + .hint { margin-top: .5rem } dl.wide { margin-top: .4rem } dl.wide > div { display: grid; grid-template-columns: 5.4rem 1fr; gap: .75rem; padding: .45rem 0; border-top: 1px solid var(--line) } dl.wide dd { text-align: left; line-height: 1.35 } dl.wide dt small { display: block } .dots { letter-spacing: .1em }
+        .demo { padding: 1.25rem 1.4rem; margin-bottom: 2rem; background: var(--tint); scroll-margin-top: 1rem } .bar { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: .25rem 1rem; margin-bottom: .9rem } .demo h3 { margin-bottom: .5rem } .demo .halves { gap: 1.25rem 2.5rem } .demo p { margin-bottom: 1rem } .demo .choice { margin-bottom: 1.25rem } .choice { display: flex; flex-wrap: wrap; gap: .4rem } .choice button { padding: .2rem .7rem }
+        .parts li { display: grid; grid-template-columns: 4.5rem 5.5rem 1fr; min-height: 2.7rem; gap: .5rem; align-items: center; padding: .4rem 0; border-top: 1px solid var(--line) } .parts .hint { grid-column: 2 / -1 } .parts li > .do:nth-child(2) { grid-column: 2 / -1 } .do { grid-column: 3; display: flex; flex-wrap: wrap; gap: .4rem; justify-content: flex-end }
+        .state::before { content: ""; display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .45em; background: var(--good) } .state { color: var(--good); font-weight: 600; font-size: .9rem } [data-state=down], [data-state=none] { color: var(--bad) } [data-state=down]::before, [data-state=none]::before { background: var(--bad) } [data-state=frozen] { color: var(--warn) } [data-state=frozen]::before { background: var(--warn) }
+        pre { margin: 0; min-height: 8.7em; white-space: pre-wrap; color: var(--soft) } .scroll { overflow-x: auto; margin-top: 1.25rem } table { width: 100%; table-layout: fixed; min-width: 21rem; border-collapse: collapse; font-variant-numeric: tabular-nums } caption { text-align: left; font-size: .85rem; color: var(--soft); margin-bottom: .6rem } caption h3 { color: var(--text); margin-bottom: .2rem } caption b { color: var(--text) }
+        th, td { padding: .4rem .75rem; text-align: right; border-top: 1px solid var(--line); font-size: .95rem } th:nth-child(2) { width: 26% } th:first-child { width: 22%; text-align: left; padding-left: .5rem } thead th { color: var(--soft); font-weight: 500; font-size: .85rem; border: 0 } tbody th { font-weight: 500 } .current { background: var(--card) } .current th, .current td { font-weight: 700 } td.lost { color: var(--bad); font-weight: 700 } td.lost[data-state="0"] { color: var(--good) } td.lost[data-state="–"] { color: inherit; font-weight: inherit }
+        footer { border-top: 1px solid var(--line); padding: 1rem 0 2rem; color: var(--soft); font-size: .9rem }
+        @media (max-width: 62rem) { .columns { grid-template-columns: minmax(0, 1fr) } .panel { grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) } .panel > h2 { grid-column: 1 / -1; margin: 0 } }
+        @media (max-width: 44rem) { .long { position: absolute; left: -99rem } body { padding: 0 1rem } .halves { grid-template-columns: minmax(0, 1fr) } .products { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .75rem } .products form { padding: .5rem .75rem .8rem } .products h2, .products p { padding-left: .75rem; padding-right: .75rem } .products button { flex: 1 1 auto } .drawing { height: 6rem } .demo { padding: 1rem } h1 { font-size: 1.4rem } .parts li { grid-template-columns: 3.3rem 4.6rem 1fr; gap: .35rem } .do { gap: .3rem } .parts button { padding: .15rem .45rem } .parts li > span:first-child { white-space: nowrap } th, td { padding: .4rem .35rem; font-size: .85rem } thead th { font-size: .78rem } .columns { padding-top: 1.25rem } }
         """
 }

@@ -6,12 +6,10 @@ import Sessions
 /// The pages: whole on the server, usable without JavaScript.
 enum Page {
     /// What stands around every page.
-    struct Frame {
+    struct Frame: Sendable {
         let user: String?
         let messages: [String]
-        let instance: String
-        /// How long the session lives on; nil when nothing is stored about the visitor.
-        let timeLeft: Duration?
+        let panel: Panel
     }
 
     static func front(cart: Cart, _ frame: Frame) -> HTML {
@@ -21,8 +19,8 @@ enum Page {
             """
             <section aria-labelledby="things"><h1 id="things">Things for a quiet room</h1>
             <ul class="products">\(Product.all.map(card))</ul></section>
-            <aside aria-labelledby="cart"><h2 id="cart">Cart <span class="count" id="cart-count">\(cart.count)</span></h2>
-            \(basket(cart))\(frame.user == nil ? signInForm : "")</aside>
+            <div class="halves"><section class="card" aria-labelledby="cart"><h2 id="cart">Cart <span class="count" id="cart-count">\(cart.count)</span></h2>
+            \(basket(cart))</section>\(frame.user == nil ? signInForm : "")</div>
             """
         )
     }
@@ -39,6 +37,7 @@ enum Page {
             """
         return page(
             "Devices",
+            back: "/devices",
             frame,
             """
             <section aria-labelledby="devices"><h1 id="devices">Your devices
@@ -50,7 +49,7 @@ enum Page {
         )
     }
 
-    static func failure(status: HTTPResponse.Status, instance: String) -> HTML {
+    static func failure(status: HTTPResponse.Status, _ panel: Panel) -> HTML {
         let (title, text): (HTML, HTML) =
             switch status.code {
             case 400: ("That did not work", "The form was not filled in as expected.")
@@ -68,10 +67,9 @@ enum Page {
         return document(
             title,
             nil,
-            """
-            <main><section><h1>\(title)</h1><p>\(text)</p><p><a href="/">Back to the shop</a></p></section></main>
-            <footer>Answered by <strong id="instance">\(instance)</strong></footer>
-            """
+            panel,
+            back: "/",
+            "<section><h1>\(title)</h1><p>\(text)</p><p><a href=\"/\">Back to the shop</a></p></section>"
         )
     }
 
@@ -79,9 +77,9 @@ enum Page {
 
     private static func card(_ product: Product) -> HTML {
         """
-        <li><h3>\(product.name)</h3><p>\(product.note)</p><p class="price">\(money(product.cents))</p>
+        <li>\(product.drawing)<h2>\(product.name)</h2><p>\(product.note)</p>
         <form method="post" action="/cart"><input type="hidden" name="product" value="\(product.id)">
-        <button aria-label="Add \(product.name) to the cart">Add to cart</button></form></li>
+        <span class="price">\(money(product.cents))</span> <button aria-label="Add \(product.name) to the cart">Add to cart</button></form></li>
 
         """
     }
@@ -102,9 +100,9 @@ enum Page {
     }
 
     private static let signInForm: HTML = """
-        <h2>Sign in</h2><form class="sign-in" method="post" action="/sign-in"><label for="name">Any name will do</label>
+        <section class="card" aria-labelledby="sign-in"><h2 id="sign-in">Sign in</h2><form class="sign-in" method="post" action="/sign-in"><label for="name">Any name will do</label>
         <input id="name" name="name" required maxlength="40" autocomplete="username"> <button>Sign in</button></form>
-        <p class="hint">Your cart comes along.</p>
+        <p class="hint">Your cart comes along.</p></section>
         """
 
     private static func device(_ device: SessionSummary, isCurrent: Bool, now: SessionInstant) -> HTML {
@@ -118,35 +116,38 @@ enum Page {
             """
     }
 
-    private static func page(_ title: HTML, _ frame: Frame, _ content: HTML) -> HTML {
+    private static func page(_ title: HTML, back: String = "/", _ frame: Frame, _ content: HTML) -> HTML {
         let messages: [HTML] = frame.messages.map { "<p class=\"message\" role=\"status\">\($0)</p>" }
-        let life: HTML =
-            frame.timeLeft.map { "your session lives on for <span id=\"time-left\">\(spell($0))</span>" }
-            ?? "nothing is stored about you"
-        return document(
-            title,
-            frame,
-            """
-            \(messages)<main>\(content)</main>
-            <footer>Answered by <strong id="instance">\(frame.instance)</strong> · \(life)</footer>
-            """
-        )
+        return document(title, frame.user, frame.panel, back: back, "\(messages)\(content)")
     }
 
-    private static func document(_ title: HTML, _ frame: Frame?, _ body: HTML) -> HTML {
+    private static func document(
+        _ title: HTML,
+        _ user: String?,
+        _ panel: Panel,
+        back: String,
+        _ content: HTML
+    ) -> HTML {
         let account: HTML =
-            frame?.user.map {
+            user.map {
                 """
-                <a href="/devices">Devices</a><span>Signed in as <strong id="user">\($0)</strong></span>
+                <a href="/devices">Devices</a><span><span class="long">Signed in as</span> <strong id="user">\($0)</strong></span>
                 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
                 """
             } ?? ""
+        let breaking: HTML = panel.demo.map { Page.demo($0, strategy: panel.strategy, back: back) } ?? ""
+        let jump: HTML = panel.demo == nil ? "" : "<a href=\"#demo\">Break it</a>"
         return """
             <!doctype html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title) · Storefront</title><link rel="stylesheet" href="/style.css"></head><body>
-            <header><a class="brand" href="/">Storefront</a><nav>\(account)</nav></header>
-            \(body)
+            <title>\(title) · Storefront</title><link rel="stylesheet" href="/style.css"><link rel="icon" href="/icon.svg">
+            <script src="/script.js" defer></script></head><body>
+            <a class="skip" href="#main">Skip to the shop</a>
+            <header><a class="brand" href="/">Storefront</a><nav aria-label="Shop">\(jump)\(account)</nav></header>
+            <div class="columns"><main id="main" tabindex="-1">\(content)</main>
+            \(Page.panel(panel))</div>
+            \(breaking)
+            <footer>Nothing here is for sale. Sessions by swift-sessions, kept with <strong>\(panel.strategy.demoName)</strong>.</footer>
             </body></html>
 
             """
@@ -159,7 +160,7 @@ enum Page {
         return "€ \(cents / 100).\(rest.count == 1 ? "0" : "")\(rest)"
     }
 
-    private static func spell(_ duration: Duration) -> String {
+    static func spell(_ duration: Duration) -> String {
         let seconds = max(0, Int(duration.components.seconds))
         switch seconds {
         case ..<60: return "\(seconds) s"

@@ -12,6 +12,8 @@ struct Settings {
     let sealKeys: String?
     let instance: String
     let isPlainHTTP: Bool
+    /// The folder that `Scripts/demo.sh` and its instances share; nil outside of the demo.
+    let demo: String?
 
     init(_ command: Storefront, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let given = { (name: String) in environment["STOREFRONT_\(name)"].flatMap { $0.isEmpty ? nil : $0 } }
@@ -22,6 +24,7 @@ struct Settings {
         port = try command.port ?? Self.port(given("PORT") ?? "8080")
         instance = command.instance ?? given("INSTANCE") ?? "storefront-\(port)"
         isPlainHTTP = try command.plainHttp || Self.truth(given("PLAIN_HTTP") ?? "false")
+        demo = command.demo ?? given("DEMO")
         guard (1...65_535).contains(port) else {
             throw ValidationError("--port: \(port) is no port; give 1 to 65535.")
         }

@@ -11,36 +11,39 @@ import Sessions
 ///
 /// A form changes something and redirects to a page, so that reloading repeats nothing.
 struct Shop: Sendable {
-    typealias Context = BasicSessionsRequestContext
+    typealias Context = ShopContext
 
     let sessions: SessionManager
     let strategy: Strategy
     let instance: String
     let drain: GracefulDrain
+    let meter: Meter
+    /// Where the demo's supervisor is met; nil outside of the demo.
+    let demo: Demo?
 
     func router() -> Router<Context> {
         let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: FrameMiddleware(instance: instance))
+        router.add(middleware: FrameMiddleware(shop: self))
         router.add(middleware: CrossOriginProtectionMiddleware())
         router.add(middleware: SessionsMiddleware(sessions))
 
         router.get("/") { _, context in try await front(context) }
-        router.get("/style.css") { _, _ in
-            Response(
-                status: .ok,
-                headers: [.contentType: "text/css; charset=utf-8", .cacheControl: "public, max-age=60"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: Page.style))
-            )
-        }
+        router.get("/style.css") { _, _ in Self.asset(Page.style, "text/css; charset=utf-8") }
+        router.get("/script.js") { _, _ in Self.asset(Page.script, "text/javascript; charset=utf-8") }
+        router.get("/icon.svg") { _, _ in Self.asset(Page.icon, "image/svg+xml") }
 
         router.post("/cart") { request, context in
             let product = try await product(in: request, context)
-            try await context.session().update(.cart, default: Cart()) { $0.add(product) }
+            let session = try await context.session()
+            try session.update(.cart, default: Cart()) { $0.add(product) }
+            try session.flash("\(product.name) is in the cart.")
             return Response.redirect(to: "/")
         }
         router.post("/cart/remove") { request, context in
             let product = try await product(in: request, context)
-            try await context.session().update(.cart, default: Cart()) { $0.remove(product) }
+            let session = try await context.session()
+            try session.update(.cart, default: Cart()) { $0.remove(product) }
+            try session.flash("\(product.name) is out of the cart.")
             return Response.redirect(to: "/")
         }
 
@@ -73,6 +76,7 @@ struct Shop: Sendable {
             }
             return Self.plain("ready")
         }
+        if let demo { addRoutes(of: demo, to: router) }
         return router
     }
 
@@ -80,28 +84,38 @@ struct Shop: Sendable {
 
     private func front(_ context: Context) async throws -> Response {
         let session = try await context.session()
-        return try Page.front(cart: session[.cart] ?? Cart(), frame(session)).response
+        let (cart, frame) = (session[.cart] ?? Cart(), try frame(session, context))
+        return .page { Page.front(cart: cart, frame) }
     }
 
     private func devices(_ context: Context) async throws -> Response {
         let session = try await context.session()
         guard let user = session.principal else { return .redirect(to: "/") }
-        let list = try await sessions.list(for: user)
-        return try Page.devices(
-            list,
-            note: strategy.deviceNote,
-            current: session.id,
-            now: .now,
-            frame(session)
-        ).response
+        let (list, frame) = (
+            try await sessions.list(for: user, showing: .device), try frame(session, context)
+        )
+        return .page { [strategy] in
+            Page.devices(list, note: strategy.deviceNote, current: session.id, now: .now, frame)
+        }
     }
 
-    private func frame(_ session: Session) throws -> Page.Frame {
+    private func frame(_ session: Session, _ context: Context) throws -> Page.Frame {
         Page.Frame(
             user: session.principal,
             messages: try session.takeFlash(),
+            panel: panel(session, context.receipt)
+        )
+    }
+
+    /// What stands beside the shop.
+    func panel(_ session: Session?, _ receipt: Receipt) -> Panel {
+        Panel(
             instance: instance,
-            timeLeft: session.expiresIn
+            strategy: strategy,
+            cookieName: sessions.cookie.name,
+            session: session,
+            receipt: receipt,
+            demo: demo
         )
     }
 
@@ -149,7 +163,7 @@ struct Shop: Sendable {
         return product
     }
 
-    private func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws
+    func form<Form: Decodable>(_ type: Form.Type, _ request: Request, _ context: Context) async throws
         -> Form
     {
         do {
@@ -161,21 +175,18 @@ struct Shop: Sendable {
         }
     }
 
-    private static func plain(_ text: String) -> Response {
+    static func plain(_ text: String) -> Response {
         Response(
             status: .ok,
             headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
             body: ResponseBody(byteBuffer: ByteBuffer(string: text + "\n"))
         )
     }
-}
 
-extension HTML {
-    /// The answer that shows the page.
-    var response: Response {
+    private static func asset(_ text: String, _ type: String) -> Response {
         Response(
             status: .ok,
-            headers: [.contentType: "text/html; charset=utf-8"],
+            headers: [.contentType: type, .cacheControl: "public, max-age=60"],
             body: ResponseBody(byteBuffer: ByteBuffer(string: text))
         )
     }

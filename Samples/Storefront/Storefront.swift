@@ -17,7 +17,8 @@ import UnixSignals
 struct Storefront: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "One instance of a small shop that keeps its sessions where you want.",
-        discussion: "Each option can also be given in the environment, under the name in brackets."
+        discussion: "Each option can also be given in the environment, under the name in brackets.",
+        subcommands: [Traffic.self]
     )
 
     @Option(help: "The address to listen on; 127.0.0.1 without it. [STOREFRONT_HOST]")
@@ -46,10 +47,15 @@ struct Storefront: AsyncParsableCommand {
     @Flag(help: "Send the cookie over plain HTTP too; for development only. [STOREFRONT_PLAIN_HTTP]")
     var plainHttp = false
 
+    @Option(
+        help: "The folder of the demo's supervisor: pages get buttons that break things. [STOREFRONT_DEMO]"
+    )
+    var demo: String?
+
     func run() async throws {
         let settings = try Settings(self)
         let cookie = settings.isPlainHTTP ? SessionCookie.plainHTTP() : SessionCookie()
-        let (store, services) = try settings.strategy.store(with: settings, cookie: cookie)
+        let (store, services, work) = try settings.strategy.store(with: settings, cookie: cookie)
         let sessions = try SessionManager(store: store, cookie: cookie)
         // Longer than two failed checks of `haproxy.cfg`.
         let drain = GracefulDrain(notice: .seconds(2))
@@ -57,7 +63,9 @@ struct Storefront: AsyncParsableCommand {
             sessions: sessions,
             strategy: settings.strategy,
             instance: settings.instance,
-            drain: drain
+            drain: drain,
+            meter: Meter(work),
+            demo: settings.demo.map(Demo.init)
         )
 
         var app = Application(

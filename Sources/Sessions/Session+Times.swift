@@ -5,6 +5,9 @@ extension Session {
     /// When the session was created, by the store's clock; nil while nothing is stored.
     public var created: SessionInstant? { read { $0.record?.times.created } }
 
+    /// When the session was created and used, and when it ends, as this request has read it; nil while nothing is stored.
+    public var times: SessionTimes? { read { $0.record?.times } }
+
     /// The store's time when this request read the session; the system's time while nothing is stored.
     public var now: SessionInstant { read { $0.record?.now } ?? .now }
 

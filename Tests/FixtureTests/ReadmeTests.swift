@@ -26,6 +26,15 @@ import Testing
         #expect(try #require(lines.firstIndex(of: "```swift")) < 12)
     }
 
+    @Test func `shows pictures that exist and load quickly`() throws {
+        let pictures = text.matches(of: /<img src="([^"]+)"[^>]* alt="[^"]+"/).map { String($0.1) }
+        #expect(!pictures.isEmpty && pictures.count == text.matches(of: /<img\s/).count)
+        for picture in pictures {
+            let bytes = try Data(contentsOf: Self.root.appending(path: picture)).count
+            #expect(bytes < 150_000, "\(picture) has \(bytes) bytes")
+        }
+    }
+
     @Test func `shows Samples Hello as it is`() throws {
         let hello = try String(
             contentsOf: Self.root.appending(path: "Samples/Hello/main.swift"),

@@ -93,7 +93,7 @@ import Testing
             #expect(try await shop.status(jar: jar, "--data", "name=Ada", "/sign-in") == "303")
         }
         let devices = try await shop.curl("/devices")
-        #expect(devices.contains("id=\"device-count\">2<"))
+        #expect(devices.contains("id=\"device-count\">2<") && devices.contains("<strong>curl</strong>"))
         let ids = devices.matches(of: /name="id" value="([^"]+)"/).map { String($0.1) }
         let own = try #require(devices.firstMatch(of: /this device.*\n.*<code>([^<]+)/)).1
         let other = try #require(ids.first { $0 != own })
@@ -125,6 +125,123 @@ import Testing
         #expect(try await shop.curl("/").contains("id=\"user\">Ada<"), "nobody was signed out by that")
     }
 
+    @Test func `the panel says what Redis and the cookie say`() async throws {
+        let shop = try await Shop()
+        for product in ["mug", "lamp", "mug"] {
+            #expect(try await shop.status("--data", "product=\(product)", "/cart") == "303")
+        }
+        // Shows the messages, which is a change.
+        _ = try await shop.curl("/")
+
+        try await shop.redis.resetCounts()
+        #expect(try await shop.status("--data", "product=chair", "/cart") == "303")
+        let write = try await shop.redis.commandCounts().filter { $0.key != "evalsha" || $0.value > 0 }
+        #expect(write == ["hgetall": 1, "pttl": 1, "evalsha": 1] || write["evalsha"] == 1, "\(write)")
+        let written = try await shop.curl("/")
+        #expect(
+            written.contains(
+                "form <code>/cart</code></span> <strong>one</strong>\n<span>2 round trips, 3 commands<"
+            )
+        )
+
+        try await shop.redis.resetCounts()
+        let page = try await shop.curl("/")
+        let read = try await shop.redis.commandCounts()
+        #expect(read == ["hgetall": 1, "pttl": 1])
+        #expect(page.contains("id=\"cost\">1 round trip, 2 commands<"))
+        #expect(!page.contains("form <code>/cart"), "the form is an older page's")
+
+        let cookie = try #require(try shop.jar.cookie("session"))
+        let parts = cookie.split(separator: ".").map(String.init)
+        #expect(page.contains("id=\"cookie-bytes\">\(cookie.utf8.count)<"))
+        #expect(page.contains("<code>\(parts[0])</code>") && !page.contains(parts[1]))
+        let key = try #require(try await shop.redis.keys("storefront:s:").first)
+        let version = try #require(page.firstMatch(of: /id="version">(\d+)</)).1
+        let stored = try await shop.redis.admin("HGETALL", key).split(separator: "\n").map(String.init)
+        #expect(stored.contains(String(version)), "\(version) in \(stored)")
+        let left = try #require(Int(try await shop.redis.admin("PTTL", key)))
+        let shown = try #require(
+            page.firstMatch(of: /id="idle-end" data-seconds="(\d+)"/).flatMap { Int($0.1) }
+        )
+        #expect((shown - 30...shown + 1).contains(left / 1000), "\(shown) s are shown, \(left) ms are left")
+    }
+
+    @Test func `what the panel says about a sealed cookie is not what is in it`() async throws {
+        let shop = try await Shop(store: "sealed", "--seal-keys", sealKey("demo"))
+        #expect(try await shop.status("--data", "product=mug", "/cart") == "303")
+        _ = try await shop.curl("/")
+        let page = try await shop.curl("/")
+        let cookie = try #require(try shop.jar.cookie("session"))
+        let parts = cookie.split(separator: ".").map(String.init)
+        #expect(page.contains("id=\"cookie-bytes\">\(cookie.utf8.count)<") && !page.contains(parts[2]))
+        #expect(page.contains("sealed payload <small>\(parts[2].count) bytes</small>"))
+        #expect(page.contains("id=\"cost\">no Redis<"))
+    }
+
+    @Test func `outside of the demo there are no buttons that break things`() async throws {
+        let shop = try await Shop()
+        #expect(try await !shop.curl("/").contains("/demo/order"))
+        for path in ["/demo/order", "/demo/count"] {
+            #expect(try await shop.status("--data", "order=tabs", path) == "404")
+        }
+        #expect(try await shop.status("/events") == "404")
+    }
+
+    @Test func `an order comes from a page of this machine, is known and reaches the supervisor`()
+        async throws
+    {
+        let folder = try makeTemporaryFolder("demo")
+        defer { removeTemporaryFolder(folder) }
+        try "strategy=redis app1=up app2=down app3=up redis=frozen\n".write(
+            to: folder.appending(path: "status"),
+            atomically: true,
+            encoding: .utf8
+        )
+        let shop = try await Shop("--demo", folder.path)
+        let page = try await shop.curl("/")
+        #expect(page.contains("id=\"part-app2\" data-state=\"down\">down<"))
+        #expect(page.contains("id=\"part-redis\" data-state=\"frozen\">frozen<"))
+
+        let order = ["--data-urlencode", "order=kill app2"]
+        #expect(try await shop.send(order + ["/demo/order"]).contains("One moment"), "there is no supervisor")
+        let pipe = folder.appending(path: "orders").path
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let orders = open(pipe, O_RDWR | O_NONBLOCK)
+        defer { close(orders) }
+        for foreign in [
+            "Host: shop.example:1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 127.0.0.1, 192.0.2.1",
+        ] {
+            let answer = try await shop.send(["--header", foreign] + order + ["/demo/order"])
+            #expect(answer.contains("Nothing here"), "\(foreign)")
+        }
+        let other = try await shop.send(["--header", "Origin: http://localhost:1"] + order + ["/demo/order"])
+        #expect(other.contains("Not from here"))
+        #expect(try await shop.status("--data-urlencode", "order=kill redis", "/demo/order") == "400")
+        #expect(try await shop.status("--data-urlencode", "order=tabs\ntabs", "/demo/order") == "400")
+        var buffer = [UInt8](repeating: 0, count: 100)
+        #expect(read(orders, &buffer, 100) < 0, "no order has got through so far")
+        let own = try await shop.send(["--header", "X-Forwarded-For: 127.0.0.1"] + order + ["/demo/order"])
+        #expect(own.isEmpty)
+        let count = read(orders, &buffer, 100)
+        #expect(String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self) == "kill app2\n")
+    }
+
+    @Test func `the stream of events ends when the instance is told to stop`() async throws {
+        let folder = try makeTemporaryFolder("demo")
+        defer { removeTemporaryFolder(folder) }
+        let shop = try await Shop("--demo", folder.path)
+        let stream = try ChildProcess("curl", ["--silent", "--no-buffer", shop.url + "/events"])
+        #expect(await poll(seconds: 10) { stream.text.contains("data: {") })
+        try "strategy=redis app1=down\n".write(
+            to: folder.appending(path: "status"),
+            atomically: true,
+            encoding: .utf8
+        )
+        #expect(await poll(seconds: 10) { stream.text.contains(#""part-app1":"down""#) })
+        shop.stop()
+        #expect(try await stream.wait(seconds: 10) == 0, "it was cut instead of ended")
+    }
+
     @Test func `an unknown store in the environment ends with a sentence`() async throws {
         let shop = try ChildProcess(Shop.program, [], environment: ["STOREFRONT_STORE": "floppy"])
         #expect(try await shop.wait(seconds: 20) != 0)
@@ -146,6 +263,15 @@ import Testing
 private final class Jar: Sendable {
     let path = FileManager.default.temporaryDirectory.appending(path: "jar-\(UUID().uuidString)").path
     deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The value of a cookie in it.
+    func cookie(_ name: String) throws -> String? {
+        for line in try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n") {
+            let columns = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            if columns.count == 7, columns[5] == name { return columns[6] }
+        }
+        return nil
+    }
 }
 
 /// One running instance with its own Redis, asked by curl.
@@ -182,7 +308,10 @@ private struct Shop {
         try await send(["--output", "/dev/null", "--write-out", "%{http_code}"] + arguments, jar)
     }
 
-    private func send(_ arguments: [String], _ other: Jar?) async throws -> String {
+    /// Tells the instance to stop.
+    func stop() { child.send(SIGTERM) }
+
+    func send(_ arguments: [String], _ other: Jar? = nil) async throws -> String {
         let path = (other ?? jar).path
         let cookies = ["--silent", "--max-time", "10", "--cookie", path, "--cookie-jar", path]
         return try await run("curl", cookies + arguments.dropLast() + [url + (arguments.last ?? "")])

@@ -31,6 +31,17 @@ import Testing
         try await site.send(remembered) { #expect($0.principal == nil) }
     }
 
+    @Test func `the times of a session are those that the request has read`() async throws {
+        let cookie = try await site.start(as: "ann")
+        site.clock.advance(by: .seconds(600))
+        try await site.send(cookie) { session in
+            let times = try #require(session.times)
+            #expect(times.created == session.created && session.now - times.lastUsed == .seconds(600))
+            #expect(times.idleTimeout == .seconds(1800) && times.deadline - session.now == .seconds(42_600))
+        }
+        try await site.send { #expect($0.times == nil) }
+    }
+
     @Test func `later cookies are as the sign-in chose, until the next sign-in`() async throws {
         let day = SessionTerms(idleTimeout: .seconds(3600), lifetime: .seconds(86_400))
         var cookie = try await site.start()

@@ -21,6 +21,7 @@ public actor Chromium {
     private let answers: Int32
     private var received: [UInt8] = []
     private var lastID = 0
+    private var pages: [String] = []
     private var page: String?
 
     /// Starts it with one empty page.
@@ -48,10 +49,7 @@ public actor Chromium {
         guard let target = targets.first(where: { $0["type"] == .string("page") })?["targetId"].string else {
             throw Failure(description: "no page")
         }
-        page =
-            try await call("Target.attachToTarget", ["targetId": target, "flatten": true])["sessionId"]
-            .string
-        _ = try await call("Page.enable")
+        try await attach(to: target)
     }
 
     deinit {
@@ -62,6 +60,72 @@ public actor Chromium {
 
     /// Ends it.
     public func stop() async { await child.stop(SIGTERM) }
+
+    /// Opens another tab, which the other calls are about from now on.
+    public func openTab() async throws {
+        page = nil
+        let target = try await call("Target.createTarget", ["url": "about:blank"])["targetId"].string
+        guard let target else { throw Failure(description: "no tab") }
+        try await attach(to: target)
+    }
+
+    /// Goes on with one of the tabs, in the order of their opening.
+    public func select(tab: Int) async throws {
+        page = pages[tab]
+        _ = try await call("Page.bringToFront")
+    }
+
+    private func attach(to target: String) async throws {
+        let attached = try await call("Target.attachToTarget", ["targetId": target, "flatten": true])
+        guard let id = attached["sessionId"].string else { throw Failure(description: "no page") }
+        pages.append(id)
+        page = id
+        _ = try await call("Page.enable")
+    }
+
+    /// Clicks into the middle of the first element that a CSS selector finds.
+    public func click(_ selector: String) async throws {
+        let script = """
+            (() => {
+                const element = document.querySelector('\(selector)');
+                element.scrollIntoView({block: 'center', behavior: 'instant'});
+                const box = element.getBoundingClientRect();
+                return `${box.x + box.width / 2} ${box.y + box.height / 2}`;
+            })()
+            """
+        let place = try await evaluate(script)?.split(separator: " ").compactMap { Double($0) } ?? []
+        guard place.count == 2 else { throw Failure(description: "no \(selector) to click") }
+        for kind in ["mousePressed", "mouseReleased"] {
+            var event: [String: Any] = ["type": kind, "button": "left", "clickCount": 1]
+            (event["x"], event["y"]) = (place[0], place[1])
+            _ = try await call("Input.dispatchMouseEvent", event)
+        }
+    }
+
+    /// Types a text into the element that has the focus.
+    public func type(_ text: String) async throws { _ = try await call("Input.insertText", ["text": text]) }
+
+    /// Waits until a script is true in the page, which may go elsewhere meanwhile.
+    ///
+    /// - Parameters:
+    ///   - condition: an expression.
+    ///   - seconds: how long at most.
+    /// - Throws: `Failure` with the page's text when the time is over.
+    public func wait(until condition: String, seconds: Double = 20) async throws {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < end {
+            // A page that is just being left may fail.
+            if (try? await evaluate("(\(condition)) ? 'yes' : null")) == "yes" { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let text = try await evaluate("document.body.innerText") ?? ""
+        throw Failure(description: "\(condition) did not become true on:\n\(text)")
+    }
+
+    /// The text of the element with an ID; nil when there is none.
+    public func text(_ id: String) async throws -> String? {
+        try await evaluate("document.getElementById('\(id)')?.textContent ?? null")
+    }
 
     /// Goes to an address and returns the text of the page.
     public func visit(_ url: String) async throws -> String {
