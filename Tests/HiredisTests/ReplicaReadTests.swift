@@ -124,6 +124,9 @@ extension Topologies {
                     try await pair.replica.admin("REPLICAOF", "127.0.0.1", "1")
                     refusal = "MASTERDOWN"
                 default:
+                    guard try await ServerVersion.installed.major > 6 else {
+                        try Test.cancel("Redis 6 hears no commands while it loads what its primary sends")
+                    }
                     // 100 ms for each key, and it hears of commands after each KiB.
                     try await pair.primary.admin("CONFIG", "SET", "rdbcompression", "no")
                     try await pair.replica.admin("CONFIG", "SET", "key-load-delay", "100000")

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// What many updates of one session cost in commands.
-@Suite(.limited, .timeLimit(.minutes(1))) struct `Combined commits` {
+@Suite(.limited) struct `Combined commits` {
     @Test func `1000 updates of one session at once lose nothing and cost few commits`() async throws {
         let server = try await RedisServer()
         let store = try RedisSessionStore(patientClient(server.url), application: "shop")
