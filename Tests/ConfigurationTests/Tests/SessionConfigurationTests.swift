@@ -132,6 +132,34 @@ private let peppers = (
         #expect(text.contains(message), "\(text)")
     }
 
+    /// The options are not public; their types are, and can be compared.
+    @Test func `in Redis have durability and reads`() throws {
+        func options(_ variables: [String: String]) throws -> (SessionDurability?, SessionReads?) {
+            let variables = variables.merging(["APPLICATION": "shop"]) { $1 }
+            let mirror = Mirror(reflecting: try RedisSessionStore(redis, config: environment(variables)))
+            return (
+                mirror.descendant("durability") as? SessionDurability,
+                mirror.descendant("reads") as? SessionReads
+            )
+        }
+        #expect(try options([:]) == (.primary, .primary))
+        #expect(
+            try options(["DURABILITY_REPLICAS": "2", "READS_REPLICAS": "true"])
+                == (.replicas(2, within: .milliseconds(200)), .replicas(maximumAge: .seconds(1)))
+        )
+        #expect(
+            try options([
+                "DURABILITY_ON_DISK": "true", "DURABILITY_WITHIN_MILLISECONDS": "90",
+                "READS_REPLICAS": "true",
+                "READS_MAXIMUM_AGE_MILLISECONDS": "500",
+            ])
+                == (
+                    .appendOnlyFiles(replicas: 0, within: .milliseconds(90)),
+                    .replicas(maximumAge: .milliseconds(500))
+                )
+        )
+    }
+
     @Test func `in Redis keep peppers secret`() throws {
         let log = Recorder()
         let wrong = peppers.url.dropLast(20)
