@@ -5,6 +5,7 @@ import PackageDescription
 
 let hummingbird: TargetDependencyCondition? = .when(traits: ["Hummingbird"])
 let redis: TargetDependencyCondition? = .when(traits: ["Redis"])
+let configuration: TargetDependencyCondition? = .when(traits: ["Configuration"])
 
 let callerTestDependencies: [Target.Dependency] = [
     "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
@@ -27,10 +28,13 @@ let package = Package(
     traits: [
         .trait(name: "Hummingbird", description: "The adapter, HummingbirdSessions."),
         .trait(name: "Redis", description: "The Redis client and the stores on it: Hiredis, RedisSessions."),
+        .trait(name: "Configuration", description: "Initialisers that read from swift-configuration."),
         .default(enabledTraits: ["Hummingbird", "Redis"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        // Without traits: full Foundation stays out.
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.0.2", traits: []),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
@@ -44,6 +48,8 @@ let package = Package(
         .target(
             name: "Sessions",
             dependencies: [
+                "ConfigurationSupport",
+                .product(name: "Configuration", package: "swift-configuration", condition: configuration),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -52,7 +58,8 @@ let package = Package(
         .target(
             name: "RedisSessions",
             dependencies: [
-                "Hiredis", "Sessions",
+                "ConfigurationSupport", "Hiredis", "Sessions",
+                .product(name: "Configuration", package: "swift-configuration", condition: configuration),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: redis),
             ],
             resources: [.embedInCode("Scripts")]
@@ -80,13 +87,21 @@ let package = Package(
         .target(
             name: "Hiredis",
             dependencies: [
-                "CHiredisParser",
+                "CHiredisParser", "ConfigurationSupport",
+                .product(name: "Configuration", package: "swift-configuration", condition: configuration),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio", condition: redis),
                 .product(name: "NIOPosix", package: "swift-nio", condition: redis),
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: redis),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: redis),
+            ]
+        ),
+        // Empty without the trait.
+        .target(
+            name: "ConfigurationSupport",
+            dependencies: [
+                .product(name: "Configuration", package: "swift-configuration", condition: configuration)
             ]
         ),
         .target(
@@ -229,7 +244,9 @@ for target in package.targets where target.type != .system {
     ]
 }
 
-let libraries: Set = ["Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting"]
+let libraries: Set = [
+    "Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting", "ConfigurationSupport",
+]
 for target in package.targets where libraries.contains(target.name) {
     target.swiftSettings? += [.strictMemorySafety()]
 }

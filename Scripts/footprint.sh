@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Counts the packages that users of this one resolve, and fails when there are more than Docs/Decisions/0008 promises.
+# Then tests what the trait Configuration adds, in a package that has it.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$(mktemp -d)
@@ -29,6 +30,17 @@ MANIFEST
     [[ $count -le $limit ]] || failed=1
 }
 
+# expect_without PACKAGE: the last package that was resolved resolves no such one.
+expect_without() {
+    ! grep -q "\"identity\" : \"$1\"" "$folder/app/Package.resolved" || { echo "footprint: it resolves $1" >&2 && failed=1; }
+}
+
 expect 4 Sessions ''
+expect_without swift-configuration
 expect 11 RedisSessions '"Redis"'
+expect_without swift-configuration
+expect 9 Sessions '"Configuration"'
+expect 12 RedisSessions '"Redis", "Configuration"'
+expect 24 HummingbirdSessions '.defaults, "Configuration"'
+swift test --package-path "$root/Tests/ConfigurationTests" --scratch-path "$root/.build/configuration"
 exit $failed
