@@ -109,7 +109,15 @@ let package = Package(
             dependencies: ["Sessions", .product(name: "HTTPTypes", package: "swift-http-types")]
         ),
 
-        // Programs that use it.
+        // Programs that use it. `sessionctl` has no product: users of the libraries do not resolve what it needs.
+        .executableTarget(
+            name: "sessionctl",
+            dependencies: [
+                "RedisSessions",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .executableTarget(
             name: "Hello",
             dependencies: [
@@ -227,6 +235,13 @@ let package = Package(
             name: "NonsendingCallerTests",
             dependencies: callerTestDependencies,
             path: "Tests/CallerTests/Nonsending"
+        ),
+        .testTarget(
+            name: "SessionctlTests",
+            dependencies: [
+                "RedisSessions", "sessionctl", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]
         ),
         .testTarget(
             name: "FixtureTests",

@@ -20,6 +20,7 @@ Sources/Sessions              $frameworks|$redis|$transport    the core knows no
 Sources/Hiredis               $frameworks|\w*Sessions\w*       the Redis client knows nothing of sessions
 Sources/RedisSessions         $frameworks                      stores know no framework
 Sources/HummingbirdSessions   $redis                           adapters know no store
+Sources/sessionctl            $frameworks|CHiredis\w*          the tool uses the stores
 Sources/SessionsTesting       $frameworks|$redis|$transport    the test kit depends on the core alone
 Samples                       CHiredis\w*                       samples use the public modules
 Snippets                      CHiredis\w*                       snippets use the public modules
@@ -59,6 +60,7 @@ facade        Hiredis/Client/*                                           command
 redis         RedisSessions/*                                            -
 replicated    RedisSessions/Replicated/**                                redis
 nearcache     RedisSessions/NearCache/**                                 redis
+operations    RedisSessions/Operations/**                                redis nearcache
 '
 
 # MARK: The checks

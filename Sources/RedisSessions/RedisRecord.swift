@@ -18,7 +18,7 @@ struct RedisRecord {
     let times: SessionTimes
     let now: SessionInstant
     private let family: SecretFamily
-    private let attributes: [String: [UInt8]]
+    let attributes: [String: [UInt8]]
     private let fields: RecordFields
 
     /// Reads a record.
@@ -180,6 +180,9 @@ struct RedisRecord {
 
     /// Whether the record is a session of the user with this hash.
     func belongs(to principalHash: [UInt8]) -> Bool { fields.principalHash == principalHash }
+
+    /// Whether nobody is signed in.
+    var isAnonymous: Bool { fields.principalHash == nil }
 
     /// Returns the record's entry in a list.
     func summary(_ id: SessionID) -> SessionSummary {

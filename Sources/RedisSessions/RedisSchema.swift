@@ -4,14 +4,7 @@ import Sessions
 
 /// Everything that this package keeps in Redis, and the commands that read and write it.
 ///
-/// | key | type | time to live |
-/// | --- | --- | --- |
-/// | `PREFIX:s:{ID}` | hash, one session | its idle timeout, at most until its absolute deadline |
-/// | `PREFIX:s:{ID}` | hash with `@gone` only, a tombstone | 5 minutes |
-/// | `PREFIX:u:{USER}` | sorted set, a user's session IDs by absolute deadline, and marks of sign-ins under way | that of its longest entry |
-/// | `PREFIX:r:{ID}` | string of `RevocableSessionStore`: what was revoked of a session in a cookie | as the cookie |
-/// | `PREFIX:d:{USER}` | hash of `RevocableSessionStore`: a user's sessions | that of its longest entry |
-/// | `PREFIX:log:APPLICATION` | stream of `ReplicatedSessionStore`, see `LogEntryCodec` | retention and a day |
+/// The keys are listed in `kinds`, the fields of a record in `Field`; `sessionctl schema` prints both.
 ///
 /// The braces give each key a cluster slot of its own. `USER` is a keyed hash of the user's name. No key,
 /// field or value holds a secret, a cookie or a user name in the clear. What the store sends, with what its
@@ -59,58 +52,124 @@ import Sessions
 /// | | `SUBSCRIBE __redis__:invalidate` |
 /// | four times in a lease | in a cluster `EXISTS` of the session that was read last from the node, or of `s:{NUMBER}`; then `PING` |
 struct RedisSchema: Sendable {
+    /// A kind of key: what it stands for.
+    struct Kind: Sendable {
+        /// The name of the key; `PREFIX`, `ID`, `USER` and `APPLICATION` stand for what is put in.
+        let key: String
+        let type: String
+        let meaning: String
+        let timeToLive: String
+    }
+
+    /// All kinds of keys.
+    static let kinds = [
+        Kind(
+            key: "PREFIX:s:{ID}",
+            type: "hash",
+            meaning: "one session",
+            timeToLive: "its idle timeout, at most until its absolute deadline"
+        ),
+        Kind(
+            key: "PREFIX:s:{ID}",
+            type: "hash",
+            meaning: "a tombstone, with @gone only: the session was ended",
+            timeToLive: "5 minutes"
+        ),
+        Kind(
+            key: "PREFIX:u:{USER}",
+            type: "sorted set",
+            meaning: "a user's session IDs by absolute deadline, and marks of sign-ins under way",
+            timeToLive: "that of its longest entry"
+        ),
+        Kind(
+            key: "PREFIX:r:{ID}",
+            type: "string",
+            meaning: "RevocableSessionStore: what was revoked of a session in a cookie",
+            timeToLive: "as the cookie"
+        ),
+        Kind(
+            key: "PREFIX:d:{USER}",
+            type: "hash",
+            meaning: "RevocableSessionStore: a user's sessions in cookies",
+            timeToLive: "that of its longest entry"
+        ),
+        Kind(
+            key: "PREFIX:log:APPLICATION",
+            type: "stream",
+            meaning: "the log of ReplicatedSessionStore, see LogEntryCodec",
+            timeToLive: "retention and a day"
+        ),
+    ]
+
     /// The fields of a session's hash besides its attributes, which are `a:NAME`.
     ///
     /// Times are milliseconds since 1970.
     enum Field: String, CaseIterable {
-        /// `1`; a record of another format is left untouched.
         case format = "@format"
-        /// Grows by one with each commit.
         case version = "@version"
-        /// The hash of the current secret, 32 bytes.
         case secretHash = "@digest"
-        /// When the session was created, last used and last given a new secret.
         case created = "@created"
         case lastUsed = "@used"
         case rotated = "@rotated"
-        /// When the user signed in; missing in an anonymous session.
         case authenticated = "@authenticated"
-        /// The absolute deadline.
         case deadline = "@deadline"
-        /// The idle timeout in milliseconds.
         case idleTimeout = "@idle"
-        /// `persistent` or `session`: what the sign-in chose for the cookie, with limits of its own; missing otherwise.
         case persistence = "@persistence"
-        /// Recognises the record's earlier secrets; how often the secret was replaced; the first with the user's rights:
-        /// see `SecretFamily`.
         case family = "@family"
         case generation = "@generation"
         case trustedFrom = "@trusted"
-        /// The user's name, encrypted for the holder of the current secret; missing in an anonymous session.
         case principal = "@principal"
-        /// The hash of the user's name.
         case principalHash = "@user"
-        /// The hash of the secret before the current one.
         case previousSecretHash = "@old-digest"
-        /// Until when the previous secret is valid.
         case previousValidUntil = "@old-until"
-        /// From when on presenting an earlier secret is a replay.
         case previousIsReplayFrom = "@old-replay"
-        /// The user's name, encrypted for the holder of the previous secret.
         case previousPrincipal = "@old-principal"
-        /// In a tombstone, its only field: `signed-out` or `revoked`.
         case gone = "@gone"
+
+        /// What the field holds.
+        var meaning: String {
+            switch self {
+            case .format: "1; a record of another format is left untouched"
+            case .version: "grows by one with each commit"
+            case .secretHash: "the hash of the current secret, 32 bytes"
+            case .created: "when the session was created"
+            case .lastUsed: "when it was last used, exact to the touch fraction of the policy"
+            case .rotated: "when it was last given a new secret"
+            case .authenticated: "when the user signed in; missing in an anonymous session"
+            case .deadline: "the absolute deadline"
+            case .idleTimeout: "the idle timeout in milliseconds"
+            case .persistence:
+                "persistent or session: what the sign-in chose for the cookie, with limits of its own; missing otherwise"
+            case .family: "recognises the record's earlier secrets, see SecretFamily"
+            case .generation: "how often the secret was replaced"
+            case .trustedFrom: "the first generation of the secret with the user's rights"
+            case .principal:
+                "the user's name, encrypted for the holder of the current secret; missing in an anonymous session"
+            case .principalHash: "the hash of the user's name"
+            case .previousSecretHash: "the hash of the secret before the current one"
+            case .previousValidUntil: "until when the previous secret is valid"
+            case .previousIsReplayFrom: "from when on presenting an earlier secret is a replay"
+            case .previousPrincipal: "the user's name, encrypted for the holder of the previous secret"
+            case .gone: "in a tombstone, its only field: signed-out or revoked"
+            }
+        }
     }
 
     /// What a user's lists hold besides their entries, which are session IDs.
     enum ListField: String, CaseIterable {
-        /// In the sorted set: when all sessions were ended last, and 5 minutes.
         case revoked = "@revoked"
         // In the hash of sessions in cookies:
-        /// Sign-ins up to this time are ended, in milliseconds since 1970.
         case endedBefore = "@before"
-        /// The session that is not.
         case spared = "@except"
+
+        /// What the entry holds.
+        var meaning: String {
+            switch self {
+            case .revoked: "in the sorted set: when all sessions were ended last, and 5 minutes"
+            case .endedBefore: "sign-ins up to this time are ended"
+            case .spared: "the session that is not ended by @before"
+            }
+        }
     }
 
     let application: String
@@ -141,6 +200,15 @@ struct RedisSchema: Sendable {
 
     /// What the keys of all sessions start with.
     var sessions: String { "\(prefix):s:{" }
+
+    /// What the keys of all lists of users' sessions start with.
+    var indexes: String { "\(prefix):u:{" }
+
+    /// Returns the session whose hash a key names; nil for any other key.
+    func session(of key: String) -> SessionID? {
+        guard key.hasPrefix(sessions), key.hasSuffix("}") else { return nil }
+        return SessionID(key.dropFirst(sessions.count).dropLast())
+    }
 
     /// The list of a user's sessions.
     func index(_ principalHash: [UInt8]) -> String { "\(prefix):u:{\(Self.text(principalHash))}" }

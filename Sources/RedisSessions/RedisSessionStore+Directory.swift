@@ -123,7 +123,7 @@ extension RedisSessionStore: SessionDirectory {
         }
     }
 
-    private static func hasEnded(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[1].integer == 1 }
+    static func hasEnded(_ reply: RedisReply) -> Bool { reply.count == 2 && reply[1].integer == 1 }
 
     private func rangeCommand(_ principalHash: [UInt8], from rank: Int) -> RedisCommand {
         let key = schema.index(principalHash)
@@ -131,7 +131,7 @@ extension RedisSessionStore: SessionDirectory {
     }
 
     /// Returns a user's list; `first` is the reply that has its beginning, if it was asked for.
-    private func list(of principalHash: [UInt8], _ first: RedisReply? = nil) async throws(SessionError)
+    func list(of principalHash: [UInt8], _ first: RedisReply? = nil) async throws(SessionError)
         -> UserList
     {
         var members: [String] = []
@@ -176,7 +176,7 @@ extension RedisSessionStore: SessionDirectory {
 
 extension Array {
     /// Returns the elements in order, at most `size` at a time.
-    fileprivate func chunks(of size: Int) -> [ArraySlice<Element>] {
+    func chunks(of size: Int) -> [ArraySlice<Element>] {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 }

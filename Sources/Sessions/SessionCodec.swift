@@ -91,7 +91,7 @@ package enum SessionCodec {
     }
 
     /// Returns the version in front of a value, and its JSON, which never starts with a v.
-    static func split(_ bytes: [UInt8]) -> (version: Int, json: ArraySlice<UInt8>) {
+    package static func split(_ bytes: [UInt8]) -> (version: Int, json: ArraySlice<UInt8>) {
         let digits = bytes.dropFirst().prefix(5).prefix { $0 != UInt8(ascii: ":") }
         guard bytes.first == UInt8(ascii: "v"), digits.endIndex < bytes.endIndex,
             bytes[digits.endIndex] == UInt8(ascii: ":"), let version = integer(digits), version > 1

@@ -22,6 +22,8 @@ package final class RedisNode: RequestSender {
     let isProbing = Atomic(false)
 
     var address: RedisAddress { connector.configuration.address }
+    /// The address of the server; with sentinels, that of the primary which they named last.
+    package var serverAddress: RedisAddress { connector.lastAddress ?? address }
     var counters: Counters { connector.counters }
     var library: ScriptLibrary { connector.library }
     var eventLoop: any EventLoop { main.eventLoop }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RedisSessions
+import TestSupport
+
+/// One run of the program.
+struct Sessionctl: Sendable {
+    let exitCode: Int32
+    let output: String
+    let errors: String
+
+    /// Runs the program to its end.
+    ///
+    /// - Parameters:
+    ///   - arguments: of the program.
+    ///   - environment: more variables.
+    /// - Throws: `ChildProcess.Failure` when it does not start or end, and errors of the file system.
+    init(_ arguments: [String], environment: [String: String] = [:]) async throws {
+        let folder = try makeTemporaryFolder("sessionctl")
+        defer { removeTemporaryFolder(folder) }
+        let errors = folder.appending(path: "errors")
+        let child = try ChildProcess(
+            "/bin/sh",
+            ["-c", "exec \"$0\" \"$@\" 2>'\(errors.path)'", builtProduct("sessionctl")] + arguments,
+            environment: environment
+        )
+        exitCode = try await child.wait(seconds: 60)
+        output = child.text
+        self.errors = try String(contentsOf: errors, encoding: .utf8)
+    }
+
+    /// The output as JSON.
+    var json: JSON { get throws { try JSONDecoder().decode(JSON.self, from: Data(output.utf8)) } }
+
+    /// The lines of the output.
+    var lines: [String] { output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }
+}
+
+/// A server or a cluster with sessions that the store has made.
+struct Site: Sendable {
+    let client: RedisClient
+    let store: RedisSessionStore
+    let url: String
+    let application: String
+
+    init(_ url: String, application: String = "shop", peppers: [SessionPepper] = []) throws {
+        var configuration = try RedisConfiguration(url: url)
+        configuration.commandTimeout = .seconds(20)
+        client = RedisClient(configuration)
+        store = try RedisSessionStore(client, application: application, peppers: peppers)
+        (self.url, self.application) = (url, application)
+    }
+
+    /// Runs the program for this site.
+    func run(_ arguments: String..., environment: [String: String] = [:]) async throws -> Sessionctl {
+        var environment = environment
+        environment["SESSIONS_REDIS_URL"] = environment["SESSIONS_REDIS_URL"] ?? url
+        environment["SESSIONS_APPLICATION"] = application
+        return try await Sessionctl(arguments, environment: environment)
+    }
+
+    /// Creates a session and returns its ID.
+    @discardableResult
+    func session(_ attributes: [String: String] = [:], user: String? = nil) async throws -> SessionID {
+        try await record(attributes, user: user).id
+    }
+
+    /// Creates a session and returns its record.
+    func record(_ attributes: [String: String] = [:], user: String? = nil) async throws -> SessionRecord {
+        let draft = SessionDraft(
+            attributes: attributes.mapValues { Array($0.utf8) },
+            principal: user,
+            policy: SessionPolicy()
+        )
+        guard case .committed(_, _, let credential?, _) = try await store.create(draft),
+            case .found(let record) = try await store.load(credential)
+        else { throw SessionError(.noSession, "not created") }
+        return record
+    }
+
+    /// Whether a session is alive.
+    func isAlive(_ id: SessionID, of user: String) async throws -> Bool {
+        if case .found = try await store.load(id, of: user) { true } else { false }
+    }
+}
