@@ -272,7 +272,8 @@ outage() {
     fi
     expect "what needs Redis is answered with 503" [ "$status" = 503 ]
     expect "it says when to come back (Retry-After: $(header Retry-After))" [ -n "$(header Retry-After)" ]
-    expect "it does not touch the cookie" [ -z "$(header Set-Cookie)" ]
+    # The balancer may name the instance anew, and the shop forgets what a form cost.
+    expect "it does not touch the session's cookie" eval '[[ "$(header Set-Cookie)" != *session=* ]]'
     start_redis
     local end=$((SECONDS + 10))
     until everywhere bob true || ((SECONDS >= end)); do sleep 0.2; done
