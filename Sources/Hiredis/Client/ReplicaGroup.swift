@@ -7,8 +7,7 @@ import Synchronization
 ///
 /// Asks them nothing and has no connections until the first read. Reads themselves have the replicas examined, in the
 /// background and not more often than four times in the age that they accept, or in a second if none is found; there is no
-/// timer. A replica that is
-/// refused, lost or late is no error: the primary is asked instead.
+/// timer. A replica that refuses, is lost or is late is no error: the primary is asked instead.
 final class ReplicaGroup: Sendable {
     /// Where the replicas are, when the primary is not the one to say so, with a function that finds them again.
     struct Places: Sendable {

@@ -48,7 +48,7 @@ extension RedisSessionStore {
         return (sessions, unreadable)
     }
 
-    /// Ends sessions by their IDs, whoever's they are: one round trip for each 256.
+    /// Ends sessions of any users by their IDs: one round trip for each 256.
     ///
     /// - Parameter ids: The sessions; one that is over already is left as it is.
     /// - Returns: Those that were alive.
