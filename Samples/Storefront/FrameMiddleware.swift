@@ -43,7 +43,7 @@ struct FrameMiddleware: RouterMiddleware {
         // An order to the demo is not one of the shop's forms.
         if request.method == .post, response.status == .seeOther, !request.uri.path.hasPrefix("/demo/") {
             set(Step(path: request.uri.path, instance: shop.instance, cost: cost), on: &response)
-        } else if context.receipt.previous != nil, response.isPage {
+        } else if context.receipt.previous != nil, response.isPage, response.status.code < 400 {
             set(nil, on: &response)
         }
         response.headers[HTTPField.Name("X-Instance")!] = shop.instance
