@@ -19,7 +19,7 @@ import Sessions
 /// | | when it has answered, create or commit; with it `ZRANGE u:{USER}` |
 /// | | for a user who has too many sessions `HMGET s:{ID} @format @user @authenticated` of each, then the end of those that are too many |
 /// | touch | `touch.lua`: `HMGET`, `PTTL`, `TIME`, `PEXPIRE`, `HSET`; for a user with `index.lua`, also beside a commit |
-/// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `DEL`, `HSET`, `PEXPIRE`; then `ZREM u:{USER}` without waiting |
+/// | end | `end.lua`: `HMGET`, `PTTL`, `TIME`, `HDEL`, `PEXPIRE`, `HKEYS`, `HSET`, `DEL` (only if there is none); then `ZREM u:{USER}` without waiting |
 /// | check | on `s:{check}` and `u:{check}` `check.lua`: `TIME`, `HSET`, `PEXPIRE`, `HINCRBY`, `EXISTS`, `HMGET`, `HGET`, `HGETALL`, `HKEYS`, `PTTL`, `HDEL`, `DEL`, `ZADD`, `PEXPIREAT`, `ZREMRANGEBYSCORE`, `ZRANGE`, `ZSCORE`, `ZREM` |
 /// | load by ID and user | as load |
 /// | list | `ZRANGE u:{USER}`, then `HMGET` and `PTTL` of up to 256 sessions at a time, then `ZREM u:{USER}` without waiting |

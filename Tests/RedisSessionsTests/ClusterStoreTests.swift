@@ -4,11 +4,15 @@ import Foundation
 import SessionsTesting
 import TestSupport
 import Testing
+import ThirdPartyStores
 
 @testable import RedisSessions
 
 /// One cluster for the suite; each test has a prefix of its own.
 private let shared = Task { try await RedisCluster() }
+
+/// Another one, whose slots are on their way.
+private let moving = Task { try await RedisCluster() }
 
 /// The stores on three nodes: a session, its user's list and another session are in different slots.
 @Suite(.limited, .timeLimit(.minutes(3))) struct ClusterStoreTests {
@@ -17,9 +21,22 @@ private let shared = Task { try await RedisCluster() }
         let client: RedisClient
         let prefix = "t\(UUID().uuidString.prefix(8))"
 
-        init(user: String = "") async throws {
-            cluster = try await shared.value
-            client = try patientClient(cluster.url.replacing("//", with: "//\(user)"))
+        init(on cluster: RedisCluster? = nil, user: String = "") async throws {
+            self.cluster = if let cluster { cluster } else { try await shared.value }
+            client = try patientClient(self.cluster.url.replacing("//", with: "//\(user)"))
+        }
+
+        func revocable(_ clock: ManualClock) throws -> RevocableSessionStore {
+            try RevocableSessionStore(
+                SealedSessionStore(RevocableFixture.keys(), application: prefix) { clock.now },
+                revocations: client,
+                application: prefix,
+                peppers: [SessionPepper(Array(7..<7 + 32)), .none]
+            )
+        }
+
+        func beginMoves() async {
+            do { try await cluster.beginMoves(ofKeys: prefix) } catch { Issue.record(error) }
         }
 
         /// Ages the records of all nodes, with what was sent there without waiting.
@@ -27,7 +44,13 @@ private let shared = Task { try await RedisCluster() }
             // Keys of slots of each node.
             for key in ["a", "b", "c"] { _ = try await client.send(RedisCommand("TYPE", key)) }
             for node in cluster.primaries {
-                try await RedisFixture.letTimePass(duration, server: node, client: client, prefix: prefix)
+                try await RedisFixture.letTimePass(
+                    duration,
+                    server: node,
+                    client: client,
+                    prefix: prefix,
+                    isAsking: true
+                )
             }
         }
     }
@@ -45,12 +68,7 @@ private let shared = Task { try await RedisCluster() }
     func `revocable cookies keep the contract`(rule: SessionStoreContract.Rule) async throws {
         let fixture = try await Fixture()
         let clock = ManualClock(.now)
-        let store = try RevocableSessionStore(
-            SealedSessionStore(RevocableFixture.keys(), application: fixture.prefix) { clock.now },
-            revocations: fixture.client,
-            application: fixture.prefix,
-            peppers: [SessionPepper(Array(7..<7 + 32)), .none]
-        )
+        let store = try fixture.revocable(clock)
         let harness = SessionStoreHarness(store: store, splice: RevocableFixture.splice) {
             clock.advance(by: $0)
             try await fixture.letTimePass($0)
@@ -78,6 +96,34 @@ private let shared = Task { try await RedisCluster() }
         )
         try await rule.check(fleet.harness)
         for client in fleet.clients { #expect(client.statistics.redirects == 0) }
+    }
+
+    /// A key that is missing on a node whose slot is on its way cannot be written there, also by the script that deleted it.
+    @Test(arguments: SessionStoreContract.rules)
+    func `the store keeps the contract while slots are on their way`(rule: SessionStoreContract.Rule)
+        async throws
+    {
+        let fixture = try await Fixture(on: moving.value)
+        let store = MeteredStore(try RedisSessionStore(fixture.client, application: fixture.prefix)) {
+            await fixture.beginMoves()
+        }
+        try await rule.check(SessionStoreHarness(store: store) { try await fixture.letTimePass($0) })
+        await fixture.client.shutdown()
+    }
+
+    @Test(arguments: `Revocable store and the contract`.kept)
+    func `revocable cookies keep the contract while slots are on their way`(rule: SessionStoreContract.Rule)
+        async throws
+    {
+        let fixture = try await Fixture(on: moving.value)
+        let clock = ManualClock(.now)
+        let store = MeteredStore(try fixture.revocable(clock)) { await fixture.beginMoves() }
+        let harness = SessionStoreHarness(store: store, splice: RevocableFixture.splice) {
+            clock.advance(by: $0)
+            try await fixture.letTimePass($0)
+        }
+        try await rule.check(harness)
+        await fixture.client.shutdown()
     }
 
     @Test func `the rights for a cluster suffice`() async throws {

@@ -16,6 +16,7 @@ public final class RedisCluster: Sendable {
     public let replicas: [RedisServer]
     private let arguments: [String]
     private let tls: URL?
+    private let marked = Mutex<Set<String>>([])
 
     /// `redis-cluster://127.0.0.1:PORT`, of the first primary; `rediss-cluster://…` with TLS.
     public var url: String {
@@ -81,6 +82,17 @@ public final class RedisCluster: Sendable {
     public func beginMove(_ slot: Int, from source: RedisServer, to target: RedisServer) async throws {
         try await target.admin("CLUSTER", "SETSLOT", "\(slot)", "IMPORTING", try await Self.id(of: source))
         try await source.admin("CLUSTER", "SETSLOT", "\(slot)", "MIGRATING", try await Self.id(of: target))
+    }
+
+    /// Marks the slots of all keys with a prefix as on their way to the next node; the keys stay where they are.
+    public func beginMoves(ofKeys prefix: String) async throws {
+        for (index, source) in primaries.enumerated() {
+            for key in try await source.keys(prefix) where marked.withLock({ $0.insert(key).inserted }) {
+                let slot = try await slot(of: key)
+                guard primary(of: slot) === source else { continue }
+                try await beginMove(slot, from: source, to: primaries[(index + 1) % primaries.count])
+            }
+        }
     }
 
     /// Moves the keys of a slot that is on its way; those that exist, up to a number.

@@ -20,17 +20,23 @@ public struct MeteredStore<Base: SessionStore>: SessionStore {
     /// What was counted up to now.
     public let counters = Counters()
     private let base: Base
+    private let prepare: (@Sendable () async -> Void)?
 
     /// Creates a store around another one.
     ///
-    /// - Parameter base: the store that does the work.
-    public init(_ base: Base) { self.base = base }
+    /// - Parameters:
+    ///   - base: the store that does the work.
+    ///   - prepare: is called before each operation.
+    public init(_ base: Base, before prepare: (@Sendable () async -> Void)? = nil) {
+        (self.base, self.prepare) = (base, prepare)
+    }
 
     private func measure<Answer>(
         _ name: String,
         _ operation: () async throws(SessionError) -> Answer
     ) async throws(SessionError) -> Answer {
         counters.add(name)
+        await prepare?()
         do { return try await operation() } catch {
             counters.add("failed")
             throw error
