@@ -36,7 +36,11 @@ import Testing
             try await primary.replicated(to: replica)
             try await replica.admin("REPLICAOF", "NO", "ONE")
             proxy.lead(to: replica.port)
+            let connects = client.statistics.connects
             await primary.crash()
+            // A command on a connection that is about to be lost would fail; that is not what these tests are about.
+            let isLost = await poll(seconds: 20) { self.client.statistics.lostConnections >= connects }
+            #expect(isLost)
         }
 
         func letTimePass(_ duration: Duration, on server: RedisServer) async throws {
