@@ -54,6 +54,8 @@ extension SessionStoreContract {
             let time = try await harness.found(signedIn).times.authenticated
             let entry = try await directory.sessions(of: "ann").first
             try expect(entry?.authenticatedAt == time && time != nil, "another time, or none")
+            let page = try await directory.sessions(of: "ann", SessionPage(limit: 1))
+            try expect(page.first?.authenticatedAt == time, "another time, or none, in a page")
         },
         directoryRule("the end of all sessions refuses sign-ins that were checked before, and no later ones")
         {

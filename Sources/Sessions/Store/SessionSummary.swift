@@ -10,7 +10,8 @@ public struct SessionSummary: Identifiable, Sendable {
     public let lastUsed: SessionInstant
     /// When the user signed in; nil where the store does not keep it.
     public let authenticatedAt: SessionInstant?
-    private let attributes: [String: [UInt8]]
+    /// The attributes as they are stored.
+    package let attributes: [String: [UInt8]]
 
     /// What the application stored in that session, for example a device name; nil when there is none, or when it
     /// does not decode as `Value`.
@@ -39,6 +40,7 @@ public struct SessionSummary: Identifiable, Sendable {
             id: id,
             created: created,
             lastUsed: lastUsed,
+            authenticatedAt: authenticatedAt,
             attributes: attributes.filter { names.contains($0.key) }
         )
     }
