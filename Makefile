@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo compare bench faults benchmarks test matrix check docs format lint layers footprint hiredis tsan build packages
+.PHONY: help demo compare bench faults benchmarks test matrix check docs format lint layers footprint hiredis tsan install build packages
 
 # What the library needs to build, what the demo runs, what benchmarks and tests start. Debian's names.
 BUILD_PACKAGES := libhiredis-dev zlib1g-dev
@@ -26,6 +26,8 @@ PORT ?=
 HTTP_PORT ?=
 # Options of `make compare`: --visitors 100 --strategies redis,memory; of `make bench`: --parts client; --help lists them.
 ARGS ?=
+# Where `make install` installs.
+PREFIX ?= /usr/local
 # 1: `make bench` measures the most important part, within 5 minutes.
 QUICK ?=
 
@@ -105,6 +107,11 @@ tsan: ## Races of the client's waiting callers under ThreadSanitizer.
 
 footprint: ## Counts the packages that users resolve, by trait, and tests the trait Configuration.
 	@Scripts/footprint.sh
+
+# Below DESTDIR, if that is set, for packagers.
+install: ## Installs sessionctl, its man page and completions below PREFIX (/usr/local).
+	@Scripts/install.sh $(BUILD_PACKAGES)
+	@Scripts/sessionctl.sh '$(DESTDIR)$(PREFIX)' $(CONFIG)
 
 build: packages ## Builds everything, tests included.
 	swift build --build-tests

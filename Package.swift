@@ -41,6 +41,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.7.0"),
     ],
     targets: [
@@ -115,7 +116,11 @@ let package = Package(
             dependencies: [
                 "RedisSessions",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]
         ),
         .executableTarget(
@@ -245,7 +250,9 @@ let package = Package(
         ),
         .testTarget(
             name: "FixtureTests",
-            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+            dependencies: [
+                "fixture-app", "Hello", "sessionctl", "Storefront", "TestSupport", "SessionsTesting",
+            ]
         ),
     ]
 )

@@ -15,6 +15,9 @@ struct ConnectionOptions: ParsableArguments {
     var redis: String?
     @Option(help: "ACL user of Redis.") var redisUser: String?
     @Option(help: "File with the password of Redis.", completion: .file()) var passwordFile: String?
+    @Option(help: "ACL user of the sentinels.") var sentinelUser: String?
+    @Option(help: "File with the password of the sentinels.", completion: .file())
+    var sentinelPasswordFile: String?
     @Option(help: "Certificate authority of a TLS server, as a PEM file.", completion: .file())
     var caFile: String?
     @Option(help: "Name of the application, as it is given to the store.") var application: String?
@@ -32,9 +35,14 @@ struct ConnectionOptions: ParsableArguments {
         return name
     }
 
+    private var url: String? { redis ?? Self.variable("SESSIONS_REDIS_URL") }
+
+    /// Whether there is a URL of Redis.
+    var namesServer: Bool { url != nil }
+
     /// The settings of the client.
     func configuration() throws -> RedisConfiguration {
-        guard let url = redis ?? Self.variable("SESSIONS_REDIS_URL") else {
+        guard let url else {
             throw ValidationError("Name the server: --redis URL or SESSIONS_REDIS_URL.")
         }
         var configuration = try RedisConfiguration(url: url)
@@ -57,15 +65,38 @@ struct ConnectionOptions: ParsableArguments {
                 "A user of Redis needs a password: --password-file or SESSIONS_REDIS_PASSWORD."
             )
         }
+        try setSentinelLogin(&configuration)
         if let caFile = caFile ?? Self.variable("SESSIONS_REDIS_CA") {
             guard configuration.tls != nil else {
                 throw ValidationError("A certificate authority needs a URL with TLS: rediss://…")
             }
             configuration.tls?.caFile = caFile
+            if case .sentinel(var sentinels) = configuration.topology {
+                sentinels.tls?.caFile = caFile
+                configuration.topology = .sentinel(sentinels)
+            }
         }
         // An operator would rather wait than see an error.
         configuration.commandTimeout = .seconds(5)
         return configuration
+    }
+
+    private func setSentinelLogin(_ configuration: inout RedisConfiguration) throws {
+        let user = sentinelUser ?? Self.variable("SESSIONS_SENTINEL_USER")
+        let password =
+            try sentinelPasswordFile.map { try Self.text(of: $0, "password of the sentinels") }
+            ?? Self.variable("SESSIONS_SENTINEL_PASSWORD")
+        guard user != nil || password != nil else { return }
+        guard case .sentinel(var sentinels) = configuration.topology else {
+            throw ValidationError("A login of sentinels needs a URL that names them: redis-sentinel://…")
+        }
+        guard let password else {
+            throw ValidationError(
+                "A user of the sentinels needs a password: --sentinel-password-file or SESSIONS_SENTINEL_PASSWORD."
+            )
+        }
+        (sentinels.username, sentinels.password) = (user, password)
+        configuration.topology = .sentinel(sentinels)
     }
 
     /// The client and the store on it; opens no connection.
@@ -114,7 +145,10 @@ protocol RedisCommandLine: AsyncParsableCommand {
 }
 
 extension RedisCommandLine {
-    func run() async throws {
+    func run() async throws { try await connect() }
+
+    /// Opens the client for `run(_:_:)` and closes it.
+    func connect() async throws {
         do {
             let (client, store) = try connection.open()
             try await run(client, store)

@@ -21,7 +21,11 @@ struct Examination {
             return [Finding("connection", .problem, error.message, advice), encryption(configuration)]
         }
         var findings = [
-            Finding("connection", .ok, "\(configuration), \(servers.count) with keys"),
+            Finding(
+                "connection",
+                .ok,
+                "\(configuration)\(servers.count > 1 ? ", \(servers.count) primaries" : "")"
+            ),
             encryption(configuration),
         ]
         findings.append(await user())

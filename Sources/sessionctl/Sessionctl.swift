@@ -15,6 +15,7 @@ struct Sessionctl: AsyncParsableCommand {
               SESSIONS_REDIS_URL       as --redis; may hold the password
               SESSIONS_REDIS_USER      as --redis-user
               SESSIONS_REDIS_PASSWORD  the password, unless it is in the URL or in --password-file
+              SESSIONS_SENTINEL_USER, SESSIONS_SENTINEL_PASSWORD  the login of the sentinels, if they have one
               SESSIONS_REDIS_CA        as --ca-file
               SESSIONS_APPLICATION     as --application
               SESSIONS_PEPPERS         as the contents of --pepper-file

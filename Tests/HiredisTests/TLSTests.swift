@@ -7,40 +7,6 @@ import Testing
 
 /// `rediss://` against a real Redis with certificates made for the test.
 @Suite struct TLSTests {
-    /// Makes a folder with an authority, a server certificate for `names` and a client certificate.
-    static func certificates(for names: String) async throws -> URL {
-        let folder = try makeTemporaryFolder("tls")
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        try await run(
-            "openssl",
-            ["req", "-x509"] + key + [
-                "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=Test CA",
-            ],
-            directory: folder
-        )
-        for (file, subject, extensions) in [
-            ("server", "/CN=redis", "subjectAltName=\(names)"),
-            ("client", "/CN=app", "subjectAltName=DNS:app"),
-        ] {
-            try await run(
-                "openssl",
-                ["req"] + key + ["-keyout", "\(file).key", "-out", "\(file).csr", "-subj", subject],
-                directory: folder
-            )
-            try Data(extensions.utf8).write(to: folder.appending(path: "\(file).ext"))
-            let sign = [
-                "x509", "-req", "-in", "\(file).csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-days", "2",
-            ]
-            try await run(
-                "openssl",
-                sign + ["-out", "\(file).crt", "-extfile", "\(file).ext"],
-                directory: folder
-            )
-        }
-        return folder
-    }
-
     private func client(_ host: String, _ server: RedisServer, _ tls: RedisTLS) throws -> RedisClient {
         var configuration = try RedisConfiguration(url: "rediss://\(host):\(try #require(server.tlsPort))")
         configuration.tls = tls
@@ -57,7 +23,7 @@ import Testing
     }
 
     @Test func `certificate and host name are verified`() async throws {
-        let folder = try await Self.certificates(for: "DNS:localhost,IP:127.0.0.1")
+        let folder = try await certificates(for: "DNS:localhost,IP:127.0.0.1")
         defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
         let trusted = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
@@ -81,7 +47,7 @@ import Testing
 
     @Test(arguments: ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"])
     func `nothing older than TLS 1.2 is spoken`(version: String) async throws {
-        let folder = try await Self.certificates(for: "DNS:localhost")
+        let folder = try await certificates(for: "DNS:localhost")
         defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(
             ["--tls-auth-clients", "no", "--tls-protocols", version, "--tls-ciphers", "ALL:@SECLEVEL=0"],
@@ -93,11 +59,11 @@ import Testing
     }
 
     @Test func `files are read anew at each connect`() async throws {
-        let folder = try await Self.certificates(for: "DNS:localhost")
-        let later = try await Self.certificates(for: "DNS:localhost")
+        let folder = try await certificates(for: "DNS:localhost")
+        let later = try await certificates(for: "DNS:localhost")
         defer { for folder in [folder, later] { removeTemporaryFolder(folder) } }
         let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
-        let files = try await Self.certificates(for: "DNS:unused")
+        let files = try await certificates(for: "DNS:unused")
         defer { removeTemporaryFolder(files) }
         func install(_ names: [String], from source: URL) throws {
             for name in names {
@@ -148,7 +114,7 @@ import Testing
     }
 
     @Test func `a certificate for another host is refused`() async throws {
-        let folder = try await Self.certificates(for: "DNS:other.example,IP:127.0.0.9")
+        let folder = try await certificates(for: "DNS:other.example,IP:127.0.0.9")
         defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "no"], tls: folder)
         var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)
@@ -161,7 +127,7 @@ import Testing
     }
 
     @Test func `a client certificate is sent to a server that requests one`() async throws {
-        let folder = try await Self.certificates(for: "DNS:localhost")
+        let folder = try await certificates(for: "DNS:localhost")
         defer { removeTemporaryFolder(folder) }
         let server = try await RedisServer(["--tls-auth-clients", "yes"], tls: folder)
         var tls = RedisTLS(caFile: folder.appending(path: "ca.crt").path)

@@ -15,10 +15,6 @@ extension Topologies {
             "+asking", "+role",
         ]
 
-        private static func certificates() async throws -> URL {
-            try await TLSTests.certificates(for: "IP:127.0.0.1")
-        }
-
         private func withClient(
             _ url: String,
             trusting folder: URL,
@@ -43,7 +39,7 @@ extension Topologies {
         }
 
         @Test func `a cluster is used, resharded and fails over on its TLS ports`() async throws {
-            let folder = try await Self.certificates()
+            let folder = try await certificates(for: "IP:127.0.0.1")
             defer { removeTemporaryFolder(folder) }
             let cluster = try await RedisCluster(hasReplicas: true, Self.user, tls: folder)
             #expect(cluster.nodes.allSatisfy { $0.port == 0 } && cluster.url.hasPrefix("rediss-cluster:"))
@@ -78,7 +74,9 @@ extension Topologies {
         @Test func `a node with a certificate of somebody else is refused, and the others are used`()
             async throws
         {
-            let (folder, other) = (try await Self.certificates(), try await Self.certificates())
+            let (folder, other) = (
+                try await certificates(for: "IP:127.0.0.1"), try await certificates(for: "IP:127.0.0.1")
+            )
             defer { for folder in [folder, other] { removeTemporaryFolder(folder) } }
             let cluster = try await RedisCluster(Self.user, tls: folder)
             let files = ["crt", "key"].map { other.appending(path: "server.\($0)").path }
@@ -110,7 +108,7 @@ extension Topologies {
 
         @Test(arguments: ["killed", "failover"])
         func `sentinels with TLS and a password lead to the next primary`(_ how: String) async throws {
-            let folder = try await Self.certificates()
+            let folder = try await certificates(for: "IP:127.0.0.1")
             defer { removeTemporaryFolder(folder) }
             let servers = try await SentinelServers(Self.user, sentinelPassword: "secret", tls: folder)
             #expect((servers.servers + servers.sentinels).allSatisfy { $0.port == 0 })
@@ -141,7 +139,9 @@ extension Topologies {
         }
 
         @Test func `sentinels and servers are trusted apart`() async throws {
-            let (folder, other) = (try await Self.certificates(), try await Self.certificates())
+            let (folder, other) = (
+                try await certificates(for: "IP:127.0.0.1"), try await certificates(for: "IP:127.0.0.1")
+            )
             defer { for folder in [folder, other] { removeTemporaryFolder(folder) } }
             let servers = try await SentinelServers(Self.user, tls: folder)
             try await withClient(servers.url, trusting: other) { redis in

@@ -164,4 +164,33 @@ import Testing
         let doctor = try await Sessionctl(["doctor", "--application", "shop", "--redis", url])
         #expect(doctor.exitCode == 2 && doctor.output.contains("problem"))
     }
+
+    @Test func `sentinels and servers are reached over TLS, each with their own password`() async throws {
+        let folder = try await certificates(for: "DNS:localhost,IP:127.0.0.1")
+        defer { removeTemporaryFolder(folder) }
+        let servers = try await SentinelServers(
+            ["--user", "op", "on", ">pw-7c1d", "~*", "&*", "+@all"],
+            sentinelPassword: "sp-9a2e",
+            tls: folder
+        )
+        var variables = [
+            "SESSIONS_REDIS_URL": servers.url, "SESSIONS_APPLICATION": "shop",
+            "SESSIONS_REDIS_USER": "op", "SESSIONS_REDIS_PASSWORD": "pw-7c1d",
+            "SESSIONS_REDIS_CA": folder.appending(path: "ca.crt").path,
+        ]
+        let refused = try await Sessionctl(["stats"], environment: variables)
+        #expect(refused.exitCode == 2 && refused.errors.contains("refused"), "\(refused.errors)")
+        variables["SESSIONS_SENTINEL_PASSWORD"] = "sp-9a2e"
+        let list = try await Sessionctl(["list", "--user", "ann", "--json"], environment: variables)
+        #expect(list.exitCode == 0, "\(list.errors)")
+        let doctor = try await Sessionctl(["doctor", "--json"], environment: variables)
+        #expect(try findings(doctor)["tls"]?["text"].string == "the connection is encrypted", "\(doctor)")
+        for secret in ["pw-7c1d", "sp-9a2e"] { #expect(!"\(refused)\(list)\(doctor)".contains(secret)) }
+        variables["SESSIONS_REDIS_URL"] = "redis://127.0.0.1:1"
+        let pointless = try await Sessionctl(["stats"], environment: variables)
+        #expect(
+            pointless.exitCode == 64 && pointless.errors.contains("redis-sentinel"),
+            "\(pointless.errors)"
+        )
+    }
 }

@@ -271,6 +271,9 @@ private let shared = Task { try await RedisServer() }
             #expect(run.exitCode == 64 || run.exitCode == 2, "\(arguments[0])")
             #expect(!run.errors.isEmpty && run.output.isEmpty)
             #expect(!run.errors.contains(secret), "\(arguments)")
+            if arguments.last?.hasPrefix("redis:") == true {
+                #expect(run.exitCode == 64 && run.errors.contains("--password-file"))
+            }
         }
     }
 }

@@ -96,7 +96,9 @@ extension RedisSessionStore {
                 for chunk in Array(taken).chunks(of: Self.chunk) {
                     try await look(at: Array(chunk), now, &part)
                 }
-                progress(census.sampledKeys + part.sampledKeys, min(share * servers.count, limit))
+                // As if the other servers had as many keys.
+                let total = min(limit, max(part.keys, part.sampledKeys) * servers.count)
+                progress(census.sampledKeys + part.sampledKeys, total)
             }
             part.isComplete = part.isComplete && scan.isComplete
             census.add(part)

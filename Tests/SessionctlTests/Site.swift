@@ -4,39 +4,6 @@ import Foundation
 import RedisSessions
 import TestSupport
 
-/// One run of the program.
-struct Sessionctl: Sendable {
-    let exitCode: Int32
-    let output: String
-    let errors: String
-
-    /// Runs the program to its end.
-    ///
-    /// - Parameters:
-    ///   - arguments: of the program.
-    ///   - environment: more variables.
-    /// - Throws: `ChildProcess.Failure` when it does not start or end, and errors of the file system.
-    init(_ arguments: [String], environment: [String: String] = [:]) async throws {
-        let folder = try makeTemporaryFolder("sessionctl")
-        defer { removeTemporaryFolder(folder) }
-        let errors = folder.appending(path: "errors")
-        let child = try ChildProcess(
-            "/bin/sh",
-            ["-c", "exec \"$0\" \"$@\" 2>'\(errors.path)'", builtProduct("sessionctl")] + arguments,
-            environment: environment
-        )
-        exitCode = try await child.wait(seconds: 60)
-        output = child.text
-        self.errors = try String(contentsOf: errors, encoding: .utf8)
-    }
-
-    /// The output as JSON.
-    var json: JSON { get throws { try JSONDecoder().decode(JSON.self, from: Data(output.utf8)) } }
-
-    /// The lines of the output.
-    var lines: [String] { output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }
-}
-
 /// A server or a cluster with sessions that the store has made.
 struct Site: Sendable {
     let client: RedisClient
