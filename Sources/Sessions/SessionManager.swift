@@ -158,13 +158,30 @@ public final class SessionManager: Sendable {
         limit: Int = 100,
         after previous: SessionSummary? = nil
     ) async throws(SessionError) -> [SessionSummary] {
-        let principal = PrincipalName.normalized(principal)
         var names: Set<String> = []
         repeat _ = names.insert((each keys).name)
-        let page = SessionPage(names: names, limit: limit, after: previous)
+        return try await list(for: principal, SessionPage(names: names, limit: limit, after: previous))
+    }
+
+    /// The same for attributes that are known when the program runs.
+    package func list(for principal: String, _ page: SessionPage) async throws(SessionError)
+        -> [SessionSummary]
+    {
+        let principal = PrincipalName.normalized(principal)
         return try await administer { directory throws(SessionError) in
             try await directory.sessions(of: principal, page)
         }
+    }
+
+    /// Reads a session of a user; nil if the user has no such live session.
+    package func record(_ id: SessionID, of principal: String) async throws(SessionError) -> SessionRecord? {
+        let principal = PrincipalName.normalized(principal)
+        let load = try await administer { directory throws(SessionError) in
+            try await directory.load(id, of: principal)
+        }
+        guard case .found(var record) = load else { return nil }
+        record.times = policy.limited(record.times)
+        return record.now < record.times.expiry ? record : nil
     }
 
     /// Ends one session of a user, on every server, before this returns.
