@@ -6,8 +6,9 @@ import Testing
 /// The fixture with more than one Redis behind it.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct `Instances with copies` {
     /// Uses two instances as one visitor and one other browser of the same session.
-    private func use(_ url: String) async throws {
-        let options = FixtureApp.Options(store: "redis-cached", redis: url, prefix: "topology")
+    private func use(_ url: String, store: String = "redis-cached", _ extra: [String] = []) async throws {
+        var options = FixtureApp.Options(store: store, redis: url, prefix: "topology")
+        options.extra = extra
         let one = try await FixtureApp.started(options, instance: "one")
         let two = try await FixtureApp.started(options, instance: "two")
         for number in 0..<8 {
@@ -44,5 +45,14 @@ import Testing
         let servers = try await SentinelServers()
         try await use(servers.url)
         for server in servers.sentinels + servers.servers { await server.crash() }
+    }
+
+    @Test func `serve with reads from a replica`() async throws {
+        let pair = try await ReplicatedPair()
+        try await pair.replica.resetCounts()
+        try await use(pair.primary.url, store: "redis", ["--reads", "replicas"])
+        let counts = try await pair.replica.commandCounts()
+        #expect((counts["hgetall"] ?? 0) > 20, "\(counts)")
+        for server in [pair.primary, pair.replica] { await server.crash() }
     }
 }
