@@ -36,7 +36,10 @@ package struct SessionMetric: Hashable, Sendable {
         .counter,
         "sessions",
         ["reason"],
-        "sessions that this instance has ended: `sign-out`, `revocation`, `theft`. Those that expire are not seen"
+        """
+        sessions that this instance has ended: `sign-out`, `revocation`, `theft`. Those that expire, or make room for a \
+        user's next one, are not seen
+        """
     )
     static let conflicts = Self(
         "sessions_conflicts_total",

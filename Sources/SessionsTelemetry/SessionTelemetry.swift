@@ -62,7 +62,8 @@
 
         /// Measures every operation of a store.
         ///
-        /// `SessionManager.init(store:telemetry:)` does this. Statistics of a `CachedSessionStore` or
+        /// `SessionManager.init(store:telemetry:)` does this; for a manager that is created otherwise, pass `record(_:)` as its
+        /// `onEvent`. Statistics of a `CachedSessionStore` or
         /// `ReplicatedSessionStore` are reported as well, unless it is inside of another store: see `watch(_:)`.
         ///
         /// - Parameter store: the store.

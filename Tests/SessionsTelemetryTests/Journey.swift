@@ -21,17 +21,20 @@ extension SessionKey where Value == [String] {
 final class Journey: Sendable {
     static let user = "ann.private@example.org"
     static let application = "private-shop"
+    private static let password = "private-password"
 
     let metrics = TestMetrics()
     let tracer = InMemoryTracer()
     let server: RedisServer
     let redis: RedisClient
     let telemetry: SessionTelemetry
-    private let secrets = Mutex<Set<String>>([user, application, "shopping-cart", "green-tea"])
+    private let secrets = Mutex<Set<String>>([user, application, password, "shopping-cart", "green-tea"])
 
-    init(on server: RedisServer) throws {
+    init(on server: RedisServer, password: String? = nil) throws {
         self.server = server
-        redis = RedisClient(try RedisConfiguration(url: server.url))
+        var configuration = try RedisConfiguration(url: server.url)
+        configuration.password = password
+        redis = RedisClient(configuration)
         telemetry = SessionTelemetry(redis: redis, metrics: metrics, tracer: tracer)
     }
 
@@ -40,7 +43,11 @@ final class Journey: Sendable {
 
     /// Plays all of it.
     static func played() async throws -> Journey {
-        let journey = try Journey(on: try await RedisServer())
+        let server = try await RedisServer(
+            ["--requirepass", password],
+            adminAuth: ["-a", password, "--no-auth-warning"]
+        )
+        let journey = try Journey(on: server, password: password)
         try await journey.visitRedis()
         try await journey.visitMemory()
         try await journey.visitReplicated()
