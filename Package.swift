@@ -6,6 +6,7 @@ import PackageDescription
 let hummingbird: TargetDependencyCondition? = .when(traits: ["Hummingbird"])
 let redis: TargetDependencyCondition? = .when(traits: ["Redis"])
 let configuration: TargetDependencyCondition? = .when(traits: ["Configuration"])
+let telemetry: TargetDependencyCondition? = .when(traits: ["Telemetry"])
 
 let callerTestDependencies: [Target.Dependency] = [
     "Hiredis", "HummingbirdSessions", "SessionsTesting", "TestSupport",
@@ -21,6 +22,7 @@ let package = Package(
         .library(name: "HummingbirdSessions", targets: ["HummingbirdSessions"]),
         .library(name: "Sessions", targets: ["Sessions"]),
         .library(name: "RedisSessions", targets: ["RedisSessions"]),
+        .library(name: "SessionsTelemetry", targets: ["SessionsTelemetry"]),
         .library(name: "Hiredis", targets: ["Hiredis"]),
         .library(name: "SessionsTesting", targets: ["SessionsTesting"]),
     ],
@@ -29,15 +31,18 @@ let package = Package(
         .trait(name: "Hummingbird", description: "The adapter, HummingbirdSessions."),
         .trait(name: "Redis", description: "The Redis client and the stores on it: Hiredis, RedisSessions."),
         .trait(name: "Configuration", description: "Initialisers that read from swift-configuration."),
-        .default(enabledTraits: ["Hummingbird", "Redis"]),
+        .trait(name: "Telemetry", description: "Metrics and traces: SessionsTelemetry."),
+        .default(enabledTraits: ["Hummingbird", "Redis", "Telemetry"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
         // Without traits: full Foundation stays out.
         .package(url: "https://github.com/apple/swift-configuration.git", from: "1.0.2", traits: []),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
@@ -72,6 +77,17 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird", condition: hummingbird),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio", condition: hummingbird),
+            ]
+        ),
+        .target(
+            name: "SessionsTelemetry",
+            dependencies: [
+                "Sessions",
+                .target(name: "RedisSessions", condition: redis),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics", condition: telemetry),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: telemetry),
+                .product(name: "Tracing", package: "swift-distributed-tracing", condition: telemetry),
             ]
         ),
         // Only macOS asks pkg-config, for Homebrew's paths: on Linux its flags add a warning to every build.
@@ -231,6 +247,21 @@ let package = Package(
             ]
         ),
         .testTarget(
+            name: "SessionsTelemetryTests",
+            dependencies: [
+                "HummingbirdSessions", "RedisSessions", "SessionsTelemetry", "SessionsTesting", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]
+        ),
+        .testTarget(
             name: "CallerTests",
             dependencies: callerTestDependencies,
             path: "Tests/CallerTests/Default"
@@ -267,7 +298,8 @@ for target in package.targets where target.type != .system {
 }
 
 let libraries: Set = [
-    "Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTesting", "ConfigurationSupport",
+    "Sessions", "RedisSessions", "HummingbirdSessions", "Hiredis", "SessionsTelemetry", "SessionsTesting",
+    "ConfigurationSupport",
 ]
 for target in package.targets where libraries.contains(target.name) {
     target.swiftSettings? += [.strictMemorySafety()]

@@ -39,6 +39,8 @@ expect 4 Sessions ''
 expect_without swift-configuration
 expect 11 RedisSessions '"Redis"'
 expect_without swift-configuration
+expect 13 SessionsTelemetry '"Redis", "Telemetry"'
+expect_without swift-configuration
 expect 9 Sessions '"Configuration"'
 expect 12 RedisSessions '"Redis", "Configuration"'
 expect 24 HummingbirdSessions '.defaults, "Configuration"'

@@ -20,6 +20,7 @@ Sources/Sessions              $frameworks|$redis|$transport    the core knows no
 Sources/Hiredis               $frameworks|\w*Sessions\w*       the Redis client knows nothing of sessions
 Sources/RedisSessions         $frameworks                      stores know no framework
 Sources/HummingbirdSessions   $redis                           adapters know no store
+Sources/SessionsTelemetry     $frameworks|C\w*Hiredis\w*        telemetry knows stores, and no framework
 Sources/sessionctl            $frameworks|CHiredis\w*          the tool uses the stores
 Sources/SessionsTesting       $frameworks|$redis|$transport    the test kit depends on the core alone
 Samples                       CHiredis\w*                       samples use the public modules
@@ -36,7 +37,8 @@ values        Sessions/{PrincipalName*,Session{Codec,Error,Instant,Key,Limits,Po
 credential    Sessions/Credential/*                                      values
 cookie        Sessions/Cookie/*                                          values credential
 store         Sessions/Store/*                                           values credential cookie
-events        Sessions/SessionEvent*                                     values credential store
+identity      Sessions/Request/RequestIdentity*                          -
+events        Sessions/SessionEvent*                                     values credential store identity
 caching       Sessions/Request/CacheControl*                             -
 origin        Sessions/Origin/*                                          values credential
 uses          Sessions/Request/SessionUse*                               values credential store
@@ -44,9 +46,9 @@ changes       Sessions/Request/{PendingChanges,CommittedUpdate}*         values 
 commit        Sessions/Request/{Commit,CombinedCommit,NewSession}*       values credential events store changes
 session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values credential events store uses changes commit
 transport     Sessions/Request/TransportCheck*                           values events cookie
-revocations   Sessions/Request/RecentRevocations*                        values
-manager       Sessions/SessionManager*                                   values credential events store cookie uses session commit transport revocations
-request       Sessions/Request/*                                         values credential events store cookie caching uses changes commit session manager transport revocations
+revocations   Sessions/Request/RecentRevocations*                        values identity
+manager       Sessions/SessionManager*                                   values credential events store cookie uses session commit transport revocations identity
+request       Sessions/Request/*                                         values credential events store cookie caching uses changes commit session manager transport revocations identity
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Counters of a client since its creation.
 ///
-/// Each number but `unavailableServers` only grows; they are read one after the other, not as a consistent snapshot.
+/// Each number but the last three only grows; they are read one after the other, not as a consistent snapshot.
 public struct RedisStatistics: Sendable, Hashable {
     /// Commands of callers written to a connection; logins are not counted.
     public var commands = 0
@@ -34,15 +34,19 @@ public struct RedisStatistics: Sendable, Hashable {
     /// A command that a server may have worked on is sent again only while such retries of the last 10 seconds are fewer than a
     /// fifth of all commands and 100 a second.
     public var refusedRetries = 0
-    /// Servers that are given up at the moment: their callers fail at once, and in a cluster wait for a failover of at most
-    /// 20 seconds before.
-    public var unavailableServers = 0
     /// Failures of `submit`.
     public var submitErrors = 0
     /// Commands, and transactions, that a node of a cluster has sent to another one (`MOVED`, `ASK`).
     public var redirects = 0
     /// How often the slots of a cluster were read.
     public var slotRefreshes = 0
+    /// Servers that are given up at the moment: their callers fail at once, and in a cluster wait for a failover of at most
+    /// 20 seconds before.
+    public var unavailableServers = 0
+    /// Connections that are open at the moment, dedicated ones and those to replicas included.
+    public var connections = 0
+    /// Commands on shared connections that are to be written or have no reply yet, at the moment.
+    public var commandsInFlight = 0
 }
 
 /// The live counters behind `RedisStatistics`, and the retries that they allow.

@@ -45,10 +45,20 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
         let requestSession: RequestSession
         if let client {
             let address = client(request, context)
-            requestSession = RequestSession(request.head, manager: sessions, client: address)
+            requestSession = RequestSession(
+                request.head,
+                manager: sessions,
+                client: address,
+                logger: context.logger
+            )
         } else {
             let address = context.remoteAddress
-            requestSession = RequestSession(request.head, manager: sessions, client: address?.ipAddress)
+            requestSession = RequestSession(
+                request.head,
+                manager: sessions,
+                client: address?.ipAddress,
+                logger: context.logger
+            )
         }
         var context = context
         context.requestSession = requestSession

@@ -7,19 +7,25 @@ import Synchronization
 struct SessionEventSink: Sendable {
     private let log: EventLog
     private let source: (@Sendable () -> String?)?
+    private let request: Logger?
 
     init(logger: Logger, observer: (@Sendable (SessionEvent) -> Void)?) {
         log = EventLog(logger: logger, observer: observer)
         source = nil
+        request = nil
     }
 
-    private init(log: EventLog, source: (@Sendable () -> String?)?) {
+    private init(log: EventLog, source: (@Sendable () -> String?)?, request: Logger?) {
         self.log = log
         self.source = source
+        self.request = request
     }
 
-    /// Returns a sink whose events are about one client; its address is asked for when there is an event.
-    func about(_ client: @escaping @Sendable () -> String?) -> Self { Self(log: log, source: client) }
+    /// Returns a sink whose events are about one request of one client: its address and the metadata of the request's
+    /// logger are asked for when there is an event.
+    func about(_ client: @escaping @Sendable () -> String?, _ request: Logger? = nil) -> Self {
+        Self(log: log, source: client, request: request)
+    }
 
     /// The client's address; it may be text that the client chose.
     var client: String? {
@@ -48,7 +54,7 @@ struct SessionEventSink: Sendable {
     func emit(_ event: SessionEvent) {
         var event = event
         event.client = client
-        log.write(event)
+        log.write(event, in: request ?? RequestIdentity.current?.logger)
     }
 }
 
@@ -119,7 +125,8 @@ private final class EventLog: Sendable {
         self.observer = observer
     }
 
-    func write(_ event: SessionEvent) {
+    /// Writes an event with the metadata of the request's logger; what the event says itself stands over it.
+    func write(_ event: SessionEvent, in request: Logger?) {
         observer?(event)
         if event.kind == .unknown, logger.logLevel <= .notice, let count = countUnknown() {
             logger.notice(
@@ -129,7 +136,8 @@ private final class EventLog: Sendable {
         }
         guard logger.logLevel <= event.kind.level, let suppressed = admit(event) else { return }
         let note = suppressed > 0 ? " (\(suppressed) more of this kind were not logged)" : ""
-        logger.log(level: event.kind.level, "\(event)\(note)", metadata: event.metadata)
+        let metadata = (request?.handler.metadata ?? [:]).merging(event.metadata) { $1 }
+        logger.log(level: event.kind.level, "\(event)\(note)", metadata: metadata)
     }
 
     /// How many events of the kind were left out before this one; nil when this one is to be left out too.

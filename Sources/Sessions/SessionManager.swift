@@ -31,7 +31,7 @@ public final class SessionManager: Sendable {
     ///   - cookie: the cookie; `__Host-session`, Secure, HttpOnly, SameSite=Lax by default.
     ///   - limits: how much one session may hold; 64 KiB by default.
     ///   - logger: gets one line for each event, at most ten of a kind about one session in a second, never a
-    ///     secret.
+    ///     secret. The metadata of the request's logger is added: see `RequestSession.init`.
     ///   - onEvent: gets every event.
     ///   - mayCreate: decides whether a session that does not exist yet may be stored, for example by a limit for each
     ///     `NewSession.client`; all may by default. Where it returns false nothing is stored and no cookie is sent: a

@@ -251,14 +251,28 @@ public final class RedisClient: Service, Sendable {
         }
     }
 
-    /// The current counters.
+    /// The current counters; locks each connection for a moment.
     public var statistics: RedisStatistics {
         var statistics = counters.snapshot
+        let nodes: [RedisNode]
         switch servers {
-        case .one(let node): statistics.unavailableServers = node.isUnavailable() ? 1 : 0
-        case .cluster(let cluster): statistics.unavailableServers = cluster.unavailableNodes
+        case .one(let node):
+            statistics.unavailableServers = node.isUnavailable() ? 1 : 0
+            nodes = [node] + (replicas?.nodes ?? [])
+        case .cluster(let cluster):
+            statistics.unavailableServers = cluster.unavailableNodes
+            nodes = cluster.nodes
+        }
+        for usage in nodes.map(\.usage) {
+            statistics.connections += usage.connections
+            statistics.commandsInFlight += usage.commands
         }
         return statistics
+    }
+
+    /// The address of the server, with sentinels that of the primary which they named last; nil in a cluster.
+    package var serverAddress: RedisAddress? {
+        if case .one(let node) = servers { node.serverAddress } else { nil }
     }
 
     private var deadline: NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }

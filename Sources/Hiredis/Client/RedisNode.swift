@@ -37,6 +37,12 @@ package final class RedisNode: RequestSender {
     /// Whether the client was shut down, or the node has left the cluster.
     package var isClosed: Bool { pool.isClosed }
 
+    /// How many connections are open, and how many commands on the shared ones have no reply.
+    var usage: (connections: Int, commands: Int) {
+        let shared = lanes.flatMap(\.connections).compactMap(\.commandsInFlight)
+        return (shared.count + connector.peers.dedicatedCount, shared.reduce(0, +))
+    }
+
     /// Does no I/O; must be closed, because connections refer to each other.
     init(_ connector: Connector) {
         self.connector = connector

@@ -34,6 +34,9 @@ final class ReplicaGroup: Sendable {
         (self.primary, self.places, self.makeNode) = (primary, places, makeNode)
     }
 
+    /// The replicas that are known at the moment.
+    var nodes: [RedisNode] { state.withLock { $0.members.map(\.node) } }
+
     /// Sends commands that only read to one replica, once.
     ///
     /// - Parameters:

@@ -30,6 +30,13 @@ final class SharedConnection: ConnectionDelegate, ConnectionPeer {
     /// How often it was replaced because its server was the wrong one.
     var replacements: Int { replaced.load(ordering: .relaxed) }
 
+    /// The commands without a reply; nil while there is no connection.
+    var commandsInFlight: Int? {
+        state.withLock { state in
+            state.isReady ? max(0, state.accepted - settledCommands.load(ordering: .relaxed)) : nil
+        }
+    }
+
     /// Sends a request; its target also receives all failures.
     func send(_ request: Request, for target: ReplyTarget, deadline: NIODeadline) {
         let action = state.withLock {

@@ -57,6 +57,8 @@ struct SharedConnectionState {
         if case .ready(let connection, _) = phase { connection } else { nil }
     }
     var isReady: Bool { connection != nil }
+    /// The commands that were accepted since the connection was established.
+    var accepted: Int { commands }
 
     /// Accepts, parks or rejects a request.
     ///

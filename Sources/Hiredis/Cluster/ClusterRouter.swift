@@ -99,6 +99,12 @@ final class ClusterRouter: NodeObserver {
     /// How many nodes cannot be reached.
     var unavailableNodes: Int { state.withLock { $0.nodes.values.count { $0.isUnavailable() } } }
 
+    /// All nodes that there are connections to, or may be.
+    var nodes: [RedisNode] {
+        let (primaries, groups) = state.withLock { (Array($0.nodes.values), Array($0.replicas.values)) }
+        return primaries + groups.flatMap(\.nodes)
+    }
+
     /// Returns the node that owns a slot, or any primary without one; nil while it is not known.
     func owner(of slot: Int?) -> RedisNode? { state.withLock { $0.owner(of: slot) } }
 

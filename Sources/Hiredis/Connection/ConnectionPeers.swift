@@ -50,6 +50,9 @@ final class ConnectionPeers: Sendable {
         connection.channel.closeFuture.whenComplete { _ in self.state.withLock { $0.dedicated[id] = nil } }
     }
 
+    /// How many dedicated connections are open.
+    var dedicatedCount: Int { state.withLock(\.dedicated.count) }
+
     /// Makes the other main connections connect, too: what they are for will come soon.
     func started(by sender: any ConnectionPeer) {
         for peer in state.withLock(\.main) where peer !== sender { peer.start() }

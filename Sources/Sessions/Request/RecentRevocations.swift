@@ -2,18 +2,6 @@
 
 import Synchronization
 
-/// One request: tells the manager what the request itself has ended from what others have.
-struct RequestIdentity: Sendable {
-    /// The request that the current task works for, if its adapter says so.
-    @TaskLocal static var current: RequestIdentity?
-
-    private static let last = Atomic<UInt64>(0)
-
-    /// Nil where the adapter does not say which tasks work for it.
-    var number: UInt64? = last.wrappingAdd(1, ordering: .relaxed).newValue
-    let began = ContinuousClock.now
-}
-
 /// When this process last ended sessions of a user, and in which request, remembered for as long as a request may run.
 ///
 /// A sign-in is refused when a revocation overtakes it (R28). One that the same request made first, and then signed in

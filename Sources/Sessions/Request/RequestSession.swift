@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import HTTPTypes
+public import Logging
 import Synchronization
 
 #if canImport(FoundationEssentials)
@@ -20,7 +21,7 @@ public final class RequestSession: Sendable {
     private let request: HTTPRequest
     private let events: SessionEventSink
     private let state = Mutex(State())
-    private let announced = RequestIdentity()
+    private let announced: RequestIdentity
 
     private struct State {
         var cookies: SessionCookie.Lookup?
@@ -43,14 +44,18 @@ public final class RequestSession: Sendable {
     ///   - manager: what sessions are made of.
     ///   - client: the client's address, where the server or a proxy that is trusted tells it: for events and
     ///     `mayCreate`. Asked for when it is needed.
+    ///   - logger: the logger of the request; its metadata, such as the request's ID, is added to what the manager's logger
+    ///     writes about this request.
     public init(
         _ request: HTTPRequest,
         manager: SessionManager,
-        client: @autoclosure @escaping @Sendable () -> String? = nil
+        client: @autoclosure @escaping @Sendable () -> String? = nil,
+        logger: Logger? = nil
     ) {
         self.manager = manager
         self.request = request
-        events = manager.events.about(client)
+        events = manager.events.about(client, logger)
+        announced = RequestIdentity(logger: logger)
     }
 
     /// What the request says about the session cookie, read once.
