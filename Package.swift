@@ -245,7 +245,9 @@ let package = Package(
         ),
         .testTarget(
             name: "FixtureTests",
-            dependencies: ["fixture-app", "Hello", "Storefront", "TestSupport", "SessionsTesting"]
+            dependencies: [
+                "fixture-app", "Hello", "RedisSessions", "Storefront", "TestSupport", "SessionsTesting",
+            ]
         ),
     ]
 )
