@@ -86,7 +86,7 @@ import Testing
             (try? await site.ask("redis-replica", "INFO", "replication"))?.contains("master_link_status:up")
                 == true
         }
-        #expect(isFollowing, "\(replica.text.suffix(2000))")
+        try #require(isFollowing, "\(replica.text.suffix(2000))")
         var sentinels: [ChildProcess] = []
         for number in 1...3 { sentinels.append(try await site.startSentinel("sentinel\(number)")) }
         for (index, sentinel) in sentinels.enumerated() {
@@ -102,7 +102,7 @@ import Testing
                 let replicas = try? await run("redis-cli", ["-p", port, "SENTINEL", "REPLICAS", "main"])
                 return replicas?.contains("localhost") == true
             }
-            #expect(knowsReplica, "\(sentinel.text.suffix(2000))")
+            try #require(knowsReplica, "\(sentinel.text.suffix(2000))")
         }
 
         let line = try #require(
