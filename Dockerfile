@@ -13,11 +13,12 @@ RUN swift build -c release --static-swift-stdlib --product Storefront \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends libhiredis0.14 libstdc++6 ca-certificates curl \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends libhiredis0.14 libstdc++6 ca-certificates curl openssl \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --no-create-home --shell /usr/sbin/nologin storefront
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin storefront
 COPY --from=build /Storefront /usr/local/bin/Storefront
-USER storefront
+# A number: Kubernetes cannot tell from a name that it is not root.
+USER 10001
 ENV STOREFRONT_HOST=0.0.0.0 STOREFRONT_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=2s --start-period=5s --retries=3 \

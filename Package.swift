@@ -282,7 +282,8 @@ let package = Package(
         .testTarget(
             name: "FixtureTests",
             dependencies: [
-                "fixture-app", "Hello", "sessionctl", "Storefront", "TestSupport", "SessionsTesting",
+                "fixture-app", "Hello", "RedisSessions", "sessionctl", "Storefront", "TestSupport",
+                "SessionsTesting",
             ]
         ),
     ]

@@ -133,6 +133,8 @@ launch_instance() {
         STOREFRONT_STORE="$store" \
         STOREFRONT_SEAL_KEYS="$seal_keys" \
         STOREFRONT_REDIS="redis://127.0.0.1:${ports[redis]}" \
+        STOREFRONT_REDIS_USER= \
+        STOREFRONT_REDIS_PASSWORD_FILE= \
         STOREFRONT_INSTANCE="$1" \
         STOREFRONT_PLAIN_HTTP=false \
         STOREFRONT_DEMO="$control" \

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Hiredis
 
 /// What one instance is told: by an option, else by the environment, else a default.
 struct Settings {
@@ -9,6 +10,8 @@ struct Settings {
     let port: Int
     let strategy: Strategy
     let redis: String
+    let redisUser: String?
+    let redisPasswordFile: String?
     let sealKeys: String?
     let instance: String
     let isPlainHTTP: Bool
@@ -21,6 +24,8 @@ struct Settings {
         strategy = try command.store ?? Self.strategy(given("STORE") ?? "redis")
         sealKeys = command.sealKeys ?? given("SEAL_KEYS")
         redis = command.redis ?? given("REDIS") ?? "redis://127.0.0.1"
+        redisUser = command.redisUser ?? given("REDIS_USER")
+        redisPasswordFile = command.redisPasswordFile ?? given("REDIS_PASSWORD_FILE")
         port = try command.port ?? Self.port(given("PORT") ?? "8080")
         instance = command.instance ?? given("INSTANCE") ?? "storefront-\(port)"
         isPlainHTTP = try command.plainHttp || Self.truth(given("PLAIN_HTTP") ?? "false")
@@ -28,10 +33,25 @@ struct Settings {
         guard (1...65_535).contains(port) else {
             throw ValidationError("--port: \(port) is no port; give 1 to 65535.")
         }
+        guard redisUser == nil || redisPasswordFile != nil else {
+            throw ValidationError("--redis-user needs --redis-password-file.")
+        }
         // The name travels in a header.
         guard instance.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw ValidationError("--instance: give letters, digits and signs, without spaces.")
         }
+    }
+
+    /// How Redis is reached; a password file is read for each new connection, so that a new password needs no restart.
+    func redisConfiguration() throws -> RedisConfiguration {
+        var configuration = try RedisConfiguration(url: redis)
+        guard let file = redisPasswordFile else { return configuration }
+        let user = redisUser
+        configuration.credentials = {
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            return RedisCredentials(username: user, password: text.trimmingCharacters(in: .newlines))
+        }
+        return configuration
     }
 
     private static func port(_ text: String) throws -> Int {

@@ -41,6 +41,12 @@ struct Storefront: AsyncParsableCommand {
     @Option(help: "Where Redis is; redis://127.0.0.1 without it. [STOREFRONT_REDIS]")
     var redis: String?
 
+    @Option(help: "The ACL user in Redis; its password is in a file. [STOREFRONT_REDIS_USER]")
+    var redisUser: String?
+
+    @Option(help: "The file with the password for Redis. [STOREFRONT_REDIS_PASSWORD_FILE]")
+    var redisPasswordFile: String?
+
     @Option(help: "The name of this instance, as the pages show it. [STOREFRONT_INSTANCE]")
     var instance: String?
 

@@ -26,10 +26,10 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
         let none: @Sendable () -> RedisWork = { RedisWork() }
         switch self {
         case .redis:
-            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            let redis = RedisClient(try settings.redisConfiguration())
             return (try RedisSessionStore(redis, application: "storefront"), [redis], redis.work)
         case .redisCached:
-            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            let redis = RedisClient(try settings.redisConfiguration())
             let cached = try CachedSessionStore(try RedisSessionStore(redis, application: "storefront"))
             return (cached, [redis, cached], redis.work)
         case .memory:
@@ -46,7 +46,7 @@ enum Strategy: String, CaseIterable, ExpressibleByArgument {
                 ), [], none
             )
         case .replicated:
-            let redis = RedisClient(try RedisConfiguration(url: settings.redis))
+            let redis = RedisClient(try settings.redisConfiguration())
             // The default waits longer for instances that are cut off; the demonstration starts from nothing.
             let replicated = try ReplicatedSessionStore(
                 redis,

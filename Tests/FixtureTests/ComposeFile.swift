@@ -2,8 +2,8 @@
 
 import Foundation
 
-/// As much of YAML as `compose.yaml` uses: maps by indentation, lists in brackets or with dashes, anchors and
-/// merges.
+/// As much of YAML as `compose.yaml` and the manifests for Kubernetes use: maps by indentation, lists in brackets
+/// or with dashes, anchors and merges.
 indirect enum ComposeFile: Equatable {
     case text(String)
     case list([ComposeFile])
@@ -21,13 +21,22 @@ indirect enum ComposeFile: Equatable {
         if let line = lines.first { throw Malformed(line: line) }
     }
 
+    /// The documents of a file that are separated by `---`.
+    static func documents(_ source: String) throws -> [ComposeFile] {
+        try source.components(separatedBy: "\n---\n").map { try ComposeFile($0) }
+    }
+
     subscript(key: String) -> ComposeFile? { if case .map(let map) = self { map[key] } else { nil } }
     var text: String? { if case .text(let text) = self { text } else { nil } }
+    var number: Int? { text.flatMap { Int($0) } }
+    var items: [ComposeFile] { if case .list(let list) = self { list } else { [] } }
     var keys: Set<String> { if case .map(let map) = self { Set(map.keys) } else { [] } }
     var texts: [String] { if case .list(let list) = self { list.compactMap(\.text) } else { [] } }
     var environment: [String: String] {
         if case .map(let map) = self { map.compactMapValues(\.text) } else { [:] }
     }
+
+    private static var mapKey: Regex<Substring> { /^[A-Za-z][\w.-]*:(?= |$)/ }
 
     private static func indent(_ line: String) -> Int { line.prefix { $0 == " " }.count }
 
@@ -42,7 +51,14 @@ indirect enum ComposeFile: Equatable {
             lines.removeFirst()
             let content = line.dropFirst(level)
             if content.hasPrefix("- ") {
-                list.append(scalar(String(content.dropFirst(2))))
+                let item = content.dropFirst(2)
+                guard item.contains(mapKey) else {
+                    list.append(scalar(String(item)))
+                    continue
+                }
+                // A map whose first key stands behind the dash.
+                lines = [String(repeating: " ", count: level + 2) + item] + lines
+                list.append(try block(&lines, indent: level + 2, &anchors))
                 continue
             }
             guard let colon = content.range(of: ":( |$)", options: .regularExpression) else {
