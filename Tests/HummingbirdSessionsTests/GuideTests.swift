@@ -5,6 +5,7 @@ import Hummingbird
 import HummingbirdSessions
 import HummingbirdTesting
 import SessionsTesting
+import Synchronization
 import Testing
 
 @testable import Guides
@@ -185,6 +186,76 @@ import Testing
         try await sessions.revokeAll(of: "ann")
         await #expect(throws: SessionError(.noSession, "")) {
             try await serve(messages("x"), of: socket, in: sessions)
+        }
+    }
+
+    @Test func `a double submit places one order`() async throws {
+        let placed = Mutex<[String]>([])
+        let router = try makeSite(sessions: sessions)
+        addForms(to: router) { key in placed.withLock { $0.append(key) } }
+        try await Application(router: router).test(.router) { client in
+            let browser = visitor(client)
+            let page = body(try await browser.send(.get, "/order"))
+            let token = try #require(page.firstMatch(of: /value="([^"]+)"/)).1
+            #expect(body(try await browser.send(.get, "/order")) == page)
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<5 {
+                    let tab = browser.clone()
+                    group.addTask {
+                        _ = try await tab.send(.post, "/order", body: Array("order=\(token)".utf8))
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(placed.withLock { $0 } == [String(token)])
+        }
+    }
+
+    @Test func `a stream changes the session after its response`() async throws {
+        let router = try makeSite(sessions: sessions)
+        addForms(to: router) { _ in }
+        addProgress(to: router)
+        try await Application(router: router).test(.router) { client in
+            let browser = visitor(client)
+            try await browser.send(.post, "/profile", body: Array("nickname=ann".utf8))
+            _ = try await browser.send(.get, "/profile")
+            #expect(body(try await browser.send(.get, "/progress")) == "data: half\n\ndata: done\n\n")
+            #expect(body(try await browser.send(.get, "/profile")).contains("The import is done."))
+        }
+    }
+
+    @Test func `users of the old sessions are taken over once`() async throws {
+        let old = Mutex(["abc": "ann"])
+        let router = Router(context: ShopContext.self)
+        router.add(middleware: SessionsMiddleware(sessions))
+        router.add(
+            middleware: OldSessionMiddleware(oldCookie: "SESSION_ID") { request in
+                old.withLock {
+                    $0.removeValue(forKey: request.cookies["SESSION_ID"]?.value.description ?? "")
+                }
+            }
+        )
+        router.get("/") { _, context in try await context.session().principal ?? "no user" }
+        try await Application(router: router).test(.router) { client in
+            let (browser, thief) = (visitor(client), visitor(client))
+            let cookie: HTTPFields = [.cookie: "SESSION_ID=abc"]
+            let before = body(try await browser.send(.get, "/"))
+            #expect(before == "no user")
+            #expect(try await browser.send(.get, "/", headers: cookie).0.status == .seeOther)
+            #expect(body(try await browser.send(.get, "/")) == "ann")
+            #expect(body(try await thief.send(.get, "/", headers: cookie)) == "no user")
+        }
+    }
+
+    @Test func `health is not readiness`() async throws {
+        let router = makeProxiedSite(sessions: sessions) { false }
+        try await Application(router: router).test(.router) { client in
+            let balancer = visitor(client)
+            let before = try await balancer.send(.get, "/readyz").0.status
+            #expect(before == .ok)
+            store.fail([.check])
+            #expect(try await balancer.send(.get, "/readyz").0.status == .serviceUnavailable)
+            #expect(try await balancer.send(.get, "/healthz").0.status == .ok)
         }
     }
 
