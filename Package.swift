@@ -152,6 +152,17 @@ let package = Package(
             dependencies: [.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")],
             path: "Samples/GracefulDrain"
         ),
+        // The code of the guides, with public API alone; `HummingbirdSessionsTests` runs it.
+        .target(
+            name: "Guides",
+            dependencies: [
+                "HummingbirdSessions", "RedisSessions",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ],
+            path: "Samples/Guides",
+            packageAccess: false
+        ),
         .executableTarget(
             name: "Storefront",
             dependencies: [
@@ -241,7 +252,7 @@ let package = Package(
         .testTarget(
             name: "HummingbirdSessionsTests",
             dependencies: [
-                "HummingbirdSessions", "SessionsTesting", "TestSupport",
+                "Guides", "HummingbirdSessions", "SessionsTesting", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]

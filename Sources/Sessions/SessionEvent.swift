@@ -32,7 +32,7 @@ public struct SessionEvent: Sendable, CustomStringConvertible {
         public static let signedOut = Kind("signed-out", .info)
         /// One or all sessions of a user were ended by a revocation.
         public static let revoked = Kind("revoked", .info)
-        /// A cookie that has not the form of a credential.
+        /// A cookie that does not have the form of a credential.
         public static let malformed = Kind("malformed", .notice)
         /// Several different cookies with the session's name.
         public static let ambiguous = Kind("ambiguous", .notice)

@@ -55,7 +55,7 @@ public final class Visitor: Sendable {
     /// - Parameters:
     ///   - jar: the cookies that the visitor has already.
     ///   - host: the host of requests that name none.
-    ///   - isSecure: whether the visitor believes to be on HTTPS, as behind a proxy that ends TLS. Browsers
+    ///   - isSecure: whether the visitor uses HTTPS, perhaps to a proxy that ends TLS. Browsers
     ///     refuse `Secure` and `__Host-` cookies otherwise.
     ///   - transport: carries each request.
     public convenience init(
@@ -69,7 +69,7 @@ public final class Visitor: Sendable {
 
     /// Creates a visitor whose requests go straight to a manager.
     ///
-    /// It believes to be on HTTPS if the manager's cookie is `Secure`.
+    /// It uses HTTPS if the manager's cookie is `Secure`.
     ///
     /// - Parameters:
     ///   - manager: opens and closes the session of each request.

@@ -88,7 +88,9 @@ import Testing
     /// Blank lines, comments and indentation aside; a line with `…` stands for what was left out.
     @Test func `show code that is compiled`() throws {
         let compiled = try repository.files.filter {
-            $0.hasSuffix(".swift") && ($0.hasPrefix("Snippets/") || $0.hasPrefix("Samples/"))
+            $0.hasSuffix(".swift")
+                && ($0.hasPrefix("Snippets/") || $0.hasPrefix("Samples/")
+                    || $0.hasSuffix("/GuideTests.swift"))
         }.map { Repository.lines(try repository.text($0)) }
         #expect(!compiled.isEmpty)
         var strange: [String] = []
@@ -104,6 +106,54 @@ import Testing
             strange.isEmpty,
             "not in Snippets/ or Samples/:\n\(strange.joined(separator: "\n"))"
         )
+    }
+
+    /// The balancers' configurations are tested with the balancers, the tables are what was measured.
+    @Test func `show in the guides what is tested and measured`() throws {
+        let samples = try repository.files.filter { $0.hasPrefix("Samples/") && !$0.hasSuffix(".swift") }
+            .map { Set(try repository.text($0).split(separator: "\n").map(Self.trimmed)) }
+        let measured = try ["Docs/Performance.md", "Benchmarks/README.md"]
+            .map { try repository.text($0) }
+            .joined()
+        var (strange, tables) = ([String](), 0)
+        for document in repository.documents where document.contains(".docc/") {
+            let text = try repository.text(document)
+            for match in text.matches(of: /(?ms)^```(\w*)\n(.*?)^```$/) where match.1 != "swift" {
+                let lines = match.2.split(separator: "\n").map(Self.trimmed)
+                if !samples.contains(where: { $0.isSuperset(of: lines) }) {
+                    strange.append("\(document): \(match.2)")
+                }
+            }
+            guard let start = text.range(of: "\n## Measured\n") else { continue }
+            for row in text[start.upperBound...].prefix(while: { $0 != "#" }).split(separator: "\n")
+            where row.hasPrefix("|") {
+                tables += 1
+                if !measured.contains(row) { strange.append("\(document): \(row)") }
+            }
+        }
+        #expect(tables >= 10)
+        #expect(
+            strange.isEmpty,
+            "neither in Samples/ nor measured:\n\(strange.joined(separator: "\n"))"
+        )
+    }
+
+    private static func trimmed(_ line: Substring) -> String {
+        line.trimmingCharacters(in: .whitespaces)
+    }
+
+    @Test func `list every guide on the page of guides`() throws {
+        let guides = repository.files.filter { $0.hasPrefix("Samples/Guides/") && $0.hasSuffix(".swift") }
+        let list = try repository.text("Sources/Sessions/Documentation.docc/Guides.md")
+        let listed = list.matches(of: /<doc:(\w+)>/).map { String($0.1) }
+        #expect(listed.count == 10)
+        for guide in listed {
+            let path = "Sources/Sessions/Documentation.docc/\(guide).md"
+            let lines = try repository.text(path).split(separator: "\n", omittingEmptySubsequences: false)
+            #expect(lines.count <= 121, "\(guide) has \(lines.count) lines")
+            #expect(try !repository.blocks(in: path).isEmpty, "\(guide) shows no code")
+        }
+        #expect(guides.count >= 9)
     }
 
     @Test func `name each documented library for the package index`() throws {

@@ -25,7 +25,7 @@ public struct SessionCookie: Sendable, Equatable {
     public var name: String
     /// The part of the site that gets the cookie; starts with `/`.
     public var path: String
-    /// The domain whose every host gets the cookie; `nil` means only the host that set it.
+    /// The domain of which all hosts get the cookie; `nil` means only the host that set it.
     public var domain: String?
     /// Whether the cookie travels over encrypted connections only.
     public var isSecure: Bool
