@@ -46,7 +46,7 @@ session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values
 transport     Sessions/Request/TransportCheck*                           values events cookie
 revocations   Sessions/Request/RecentRevocations*                        values
 manager       Sessions/SessionManager*                                   values credential events store cookie uses session commit transport revocations
-request       Sessions/Request/*                                         values credential events store cookie caching uses changes commit session manager transport revocations
+request       Sessions/Request/*                                         values credential events store cookie caching origin uses changes commit session manager transport revocations
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

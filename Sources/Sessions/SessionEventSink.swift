@@ -45,6 +45,9 @@ struct SessionEventSink: Sendable {
         return try result.get()
     }
 
+    /// Writes a line that is no event, at level `info`.
+    func note(_ message: @autoclosure () -> String) { log.note(message()) }
+
     func emit(_ event: SessionEvent) {
         var event = event
         event.client = client
@@ -118,6 +121,8 @@ private final class EventLog: Sendable {
         self.logger = logger
         self.observer = observer
     }
+
+    func note(_ message: @autoclosure () -> String) { logger.info("\(message())") }
 
     func write(_ event: SessionEvent) {
         observer?(event)
