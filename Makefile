@@ -105,7 +105,7 @@ hiredis: ## Tests the C parser with the installed hiredis and with 1.5, with san
 tsan: ## Races of the client's waiting callers under ThreadSanitizer.
 	@Scripts/tsan.sh
 
-footprint: ## Counts the packages that users resolve, by trait, and tests the trait Configuration.
+footprint: ## Counts the packages that users resolve, by trait; tests the trait Configuration and the FlyingFox sample.
 	@Scripts/footprint.sh
 
 # Below DESTDIR, if that is set, for packagers.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Counts the packages that users of this one resolve, and fails when there are more than Docs/Decisions/0008 promises.
-# Then tests what the trait Configuration adds, in a package that has it.
+# Then tests what the trait Configuration adds, and the sample on FlyingFox, each in a package of its own.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$(mktemp -d)
@@ -45,4 +45,5 @@ expect 9 Sessions '"Configuration"'
 expect 12 RedisSessions '"Redis", "Configuration"'
 expect 24 HummingbirdSessions '.defaults, "Configuration"'
 swift test --package-path "$root/Tests/ConfigurationTests" --scratch-path "$root/.build/configuration"
+swift test --package-path "$root/Samples/FlyingFoxShop" --scratch-path "$root/.build/flyingfox"
 exit $failed

@@ -48,7 +48,7 @@ session       Sessions/{Session.swift,Session+*,AttributeCoder*}          values
 transport     Sessions/Request/TransportCheck*                           values events cookie
 revocations   Sessions/Request/RecentRevocations*                        values identity
 manager       Sessions/SessionManager*                                   values credential events store cookie uses session commit transport revocations identity
-request       Sessions/Request/*                                         values credential events store cookie caching uses changes commit session manager transport revocations identity
+request       Sessions/Request/*                                         values credential events store cookie caching origin uses changes commit session manager transport revocations identity
 memory        Sessions/Stores/Memory/*                                   values credential store
 sealed        Sessions/Stores/Sealed/*                                   values credential store cookie
 hybrid        Sessions/Stores/Hybrid/*                                   values credential store cookie sealed

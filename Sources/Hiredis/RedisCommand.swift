@@ -10,7 +10,7 @@ public struct RedisCommand: Sendable {
     /// The name; `EVALSHA` for a script.
     let name: StaticString
     /// Whether the command may be repeated after an unknown outcome.
-    let readOnly: Bool
+    public let readOnly: Bool
     let script: RedisScript?
     private var count: Int
     private var arguments: [UInt8]

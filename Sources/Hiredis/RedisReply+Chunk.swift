@@ -37,6 +37,25 @@ extension RedisReply {
             }
         }
 
+        /// Copies one reply; the offsets in `nodes` count from the first byte of `texts`.
+        init(_ nodes: [Node], _ texts: [UInt8]) {
+            let size = nodes.count * Self.nodeSize
+            memory = unsafe [UInt8](unsafeUninitializedCapacity: size + texts.count) { target, used in
+                let target = UnsafeMutableRawBufferPointer(target)
+                for (index, node) in nodes.enumerated() {
+                    var node = reply_node(node)
+                    node.offset += UInt32(size)
+                    unsafe target.storeBytes(
+                        of: node,
+                        toByteOffset: index * Self.nodeSize,
+                        as: reply_node.self
+                    )
+                }
+                unsafe UnsafeMutableRawBufferPointer(rebasing: target[size...]).copyBytes(from: texts)
+                used = target.count
+            }
+        }
+
         /// Creates a chunk without nodes.
         init(text: [UInt8]) { memory = text }
 
@@ -83,5 +102,20 @@ extension RedisReply.Node {
         span = node.span
         offset = node.offset
         value = Int(node.value)
+    }
+}
+
+extension reply_node {
+    fileprivate init(_ node: RedisReply.Node) {
+        let type =
+            switch node.kind {
+            case .string: REPLY_STRING
+            case .status: REPLY_STATUS
+            case .integer: REPLY_INTEGER
+            case .array: REPLY_ARRAY
+            case .null: REPLY_NULL
+            case .error: REPLY_ERROR
+            }
+        self.init(value: Int64(node.value), offset: node.offset, span: node.span, type: type)
     }
 }

@@ -120,6 +120,17 @@ public struct RedisReply: Sendable {
         }
     }
 
+    /// Appends the nodes of the reply, and their texts, to which the offsets refer then.
+    func append(to nodes: inout [Node], _ texts: inout [UInt8]) {
+        for index in 0..<span {
+            var copy = span == 1 ? node : chunk[position + index]
+            let text = chunk.text(copy)
+            copy.offset = UInt32(texts.count)
+            texts.append(contentsOf: text)
+            nodes.append(copy)
+        }
+    }
+
     private var isText: Bool { node.kind == .string || node.kind == .status }
     private var text: ArraySlice<UInt8> { chunk.text(node) }
 

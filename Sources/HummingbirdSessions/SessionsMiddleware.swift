@@ -67,18 +67,15 @@ public struct SessionsMiddleware<Context: SessionsRequestContext>: RouterMiddlew
             try await requestSession.close(&response.head)
             return response
         } catch {
-            guard let known = error as? any HTTPResponseError else {
-                // Middleware outside makes the response, which this cannot change.
-                var unused = HTTPResponse(status: .internalServerError)
-                try await requestSession.closeAfterFailure(&unused)
-                throw error
+            return try await requestSession.response(to: error) {
+                try ($0 as? any HTTPResponseError)?.response(from: request, context: context)
             }
-            var response = try known.response(from: request, context: context)
-            guard try await requestSession.closeAfterFailure(&response.head) else { throw error }
-            return response
         }
     }
 }
+
+/// The session writes its fields into the head.
+extension Response: HeadedResponse {}
 
 extension SessionError: HTTPResponseError {
     /// The response that `status`, `headers` and `body` describe.

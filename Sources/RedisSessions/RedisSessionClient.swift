@@ -6,15 +6,45 @@ import Synchronization
 
 /// The client as the stores use it: its errors are `SessionError`s, and its writes have a deadline on the server's clock.
 struct RedisSessionClient: Sendable {
-    let redis: RedisClient
+    /// What commands are sent with; the client of this package without an existential on the way.
+    private enum Sender {
+        case client(RedisClient)
+        case other(any RedisCommandSender)
+    }
+
+    private let sender: Sender
     let clock = WriteClock()
     private let notices = Notices()
 
-    init(_ redis: RedisClient) { self.redis = redis }
+    init(_ redis: RedisClient) { sender = .client(redis) }
+
+    init(_ other: any RedisCommandSender) { sender = .other(other) }
+
+    /// The client of this package; nil where the application has brought another one.
+    var redis: RedisClient? {
+        if case .client(let redis) = sender { redis } else { nil }
+    }
+
+    /// The client of this package, for what only it can do.
+    ///
+    /// - Throws: `.unsupported` where the application has brought another one.
+    func required() throws(SessionError) -> RedisClient {
+        if let redis { return redis }
+        throw SessionError(.unsupported, "This needs a store that was made with a RedisClient.")
+    }
 
     /// Sends a command in one round trip; an error of the server is an error.
     func send(_ command: RedisCommand) async throws(SessionError) -> RedisReply {
-        do { return try await redis.send(command, cancellation: .ignore) } catch { throw .unavailable(error) }
+        switch sender {
+        case .client(let redis):
+            do { return try await redis.send(command, cancellation: .ignore) } catch {
+                throw .unavailable(error)
+            }
+        case .other(let other):
+            let reply = try await other.replies(to: [command])[0]
+            if let error = reply.error { throw .unavailable(error) }
+            return reply
+        }
     }
 
     /// Sends commands in one round trip; an error of the server is in its reply.
@@ -25,14 +55,38 @@ struct RedisSessionClient: Sendable {
         copied wait: RedisReplicaWait? = nil,
         cancellation: RedisCancellation = .ignore
     ) async throws(SessionError) -> [RedisReply] {
-        do {
-            guard let wait else { return try await redis.send(commands, cancellation: cancellation) }
-            return try await redis.send(commands, cancellation: cancellation, copied: wait)
-        } catch { throw .unavailable(error) }
+        switch sender {
+        case .client(let redis):
+            do {
+                guard let wait else { return try await redis.send(commands, cancellation: cancellation) }
+                return try await redis.send(commands, cancellation: cancellation, copied: wait)
+            } catch { throw .unavailable(error) }
+        case .other(let other): return try await other.replies(to: commands)
+        }
     }
 
     /// Sends a command that nothing waits for.
-    func submit(_ command: RedisCommand) { redis.submit(command) }
+    func submit(_ command: RedisCommand) {
+        switch sender {
+        case .client(let redis): redis.submit(command)
+        // With its source: no reply would tell that the server does not have the script.
+        case .other(let other): other.submit(command.withSource ?? command)
+        }
+    }
+
+    private func warn(_ message: String) {
+        switch sender {
+        case .client(let redis): redis.warn(message)
+        case .other(let other): other.warn(message)
+        }
+    }
+
+    private var commandTimeout: Duration {
+        switch sender {
+        case .client(let redis): redis.configuration.commandTimeout
+        case .other(let other): other.commandTimeout
+        }
+    }
 
     /// Sends a write that the server refuses once this caller has been told that it failed.
     ///
@@ -64,7 +118,7 @@ struct RedisSessionClient: Sendable {
         var now = clock.now
         while true {
             let time = if let now { now } else { try await askTime() }
-            let patience = redis.configuration.commandTimeout - (ContinuousClock.now - start)
+            let patience = commandTimeout - (ContinuousClock.now - start)
             let notAfter = min(time + patience, limit ?? time + patience)
             guard notAfter > time else {
                 throw SessionError(.storeUnavailable, "Redis did not carry out the write in time.")
@@ -90,7 +144,7 @@ struct RedisSessionClient: Sendable {
         else { return }
         let policy = line.dropFirst("maxmemory_policy:".count)
         if policy != "noeviction" {
-            redis.warn(
+            warn(
                 """
                 Redis evicts keys when it is full (maxmemory-policy \(policy)): sessions end early, and \
                 revocations miss sessions whose list was evicted until they are used again; set noeviction
@@ -158,12 +212,47 @@ extension RedisSessionClient {
         }
         guard wait.acknowledged < wait.wanted, !notices.areCopiesNoted.exchange(true, ordering: .relaxed)
         else { return }
-        redis.warn(
+        warn(
             """
             Redis has too few replicas for the durability of sessions: \(wait.acknowledged) of \(wait.wanted) copies \
             in time; sign-ins and sign-outs are stored, and a failover may undo them
             """
         )
+    }
+}
+
+extension RedisCommandSender {
+    /// Sends commands; where the server does not have a script, that command and those behind it once more with sources.
+    ///
+    /// In the same order, because what is read behind a script must be read after it. No harm is done by a command that is
+    /// executed twice: see `writeAll`.
+    fileprivate func replies(to commands: [RedisCommand]) async throws(SessionError) -> [RedisReply] {
+        let replies = try await checkedReplies(to: commands)
+        guard let missing = replies.firstIndex(where: { $0.error?.prefix == "NOSCRIPT" }) else {
+            return replies
+        }
+        return replies[..<missing]
+            + (try await checkedReplies(to: commands[missing...].map { $0.withSource ?? $0 }))
+    }
+
+    private func checkedReplies(to commands: [RedisCommand]) async throws(SessionError) -> [RedisReply] {
+        let replies: [RedisReply]
+        do { replies = try await send(commands) } catch let error as RedisError {
+            throw .unavailable(error)
+        } catch {
+            throw SessionError(
+                .storeUnavailable,
+                "The Redis client failed: \(type(of: error)).",
+                underlying: error
+            )
+        }
+        guard replies.count == commands.count else {
+            throw SessionError(
+                .storeUnavailable,
+                "The Redis client returned \(replies.count) replies to \(commands.count) commands."
+            )
+        }
+        return replies
     }
 }
 

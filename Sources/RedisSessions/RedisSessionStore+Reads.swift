@@ -16,7 +16,7 @@ extension RedisSessionStore {
         guard let age = reads.maximumAge, let version = token.version, !recentChanges.contains(token.id),
             // Set by the primary alone.
             redis.clock.now != nil,
-            let replies = await redis.redis.sendToReplica(loadCommands(token.id), within: age),
+            let replies = await redis.redis?.sendToReplica(loadCommands(token.id), within: age),
             case .live(let stored) = RedisRecord.read(replies[0], ttl: replies[1].integer ?? -2),
             stored.version == version, !stored.contradictsClock, redis.clock.agrees(with: stored.now),
             case .found(let record) = stored.open(token, crypto), record.secretStatus == .current

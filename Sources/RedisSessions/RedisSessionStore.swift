@@ -78,6 +78,30 @@ public struct RedisSessionStore: SessionStore {
         )
     }
 
+    /// Creates a store that sends its commands with a client of the application's own.
+    ///
+    /// Without `durability` and `reads`, which need more of a client; nor can `CachedSessionStore` use it. Costs one round
+    /// trip more for each script that the server does not have yet.
+    ///
+    /// - Parameters:
+    ///   - client: the client; the application connects and closes it.
+    ///   - application: see the other initializer.
+    ///   - peppers: see the other initializer.
+    /// - Throws: `.invalidConfiguration`; the message says what to change.
+    public init(
+        _ client: any RedisCommandSender,
+        application: String,
+        peppers: [SessionPepper] = []
+    ) throws(SessionError) {
+        durability = .primary
+        reads = .primary
+        recentChanges = RecentChanges(for: .zero)
+        cookiesCarryVersion = false
+        redis = RedisSessionClient(client)
+        schema = try RedisSchema(application: application, prefix: application)
+        crypto = try RecordCrypto(application: application, peppers: peppers)
+    }
+
     /// Creates a store whose keys do not start with the application's name; for tests.
     package init(
         _ redis: RedisClient,

@@ -51,6 +51,9 @@ struct SessionEventSink: Sendable {
         return try result.get()
     }
 
+    /// Writes a line that is no event, at level `info`.
+    func note(_ message: @autoclosure () -> String) { log.note(message()) }
+
     func emit(_ event: SessionEvent) {
         var event = event
         event.client = client
@@ -124,6 +127,8 @@ private final class EventLog: Sendable {
         self.logger = logger
         self.observer = observer
     }
+
+    func note(_ message: @autoclosure () -> String) { logger.info("\(message())") }
 
     /// Writes an event with the metadata of the request's logger; what the event says itself stands over it.
     func write(_ event: SessionEvent, in request: Logger?) {

@@ -203,9 +203,9 @@ extension Visitor {
     /// would not read it.
     package var credential: SessionCredential? {
         guard let manager else { return nil }
-        let lookup = manager.cookie.read(request(), isDivided: manager.store.dividesCookie)
-        guard case .value(let value) = lookup.value else { return nil }
-        return SessionCredential(value)
+        var head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/")
+        head.headerFields = request()
+        return manager.credential(of: head)
     }
 
     /// The fields that a request to `/` would be sent with now, for a request that stays under way.

@@ -13,7 +13,7 @@ extension CachedSessionStore: Service {
     /// Connects again after errors, and throws none.
     public func run() async throws {
         await withTaskGroup { group in
-            group.addTask { await InvalidationConnection.run(base.redis.redis, cache) }
+            group.addTask { await InvalidationConnection.run(client, cache) }
             try? await gracefulShutdown()
             group.cancelAll()
         }

@@ -35,6 +35,7 @@ public import Sessions
 public struct CachedSessionStore: SessionStore {
     let base: RedisSessionStore
     let cache: NearCache
+    let client: RedisClient
 
     /// Creates a store; opens no connection.
     ///
@@ -62,6 +63,13 @@ public struct CachedSessionStore: SessionStore {
                 "The near cache is filled from the primary: its store needs reads: .primary."
             )
         }
+        guard let client = store.redis.redis else {
+            throw SessionError(
+                .invalidConfiguration,
+                "The near cache needs invalidation messages: its store needs a RedisClient."
+            )
+        }
+        self.client = client
         var base = store
         let cache = NearCache(keyPrefix: store.schema.sessions, lease: lease, maximumBytes: maximumBytes)
         base.ended = { cache.changed($0) }
@@ -127,6 +135,6 @@ public struct CachedSessionStore: SessionStore {
 
     /// Where Redis has a session, by what the client knows.
     private func place(of id: SessionID) -> RedisPlacement? {
-        base.redis.redis.placement(of: base.schema.session(id))
+        client.placement(of: base.schema.session(id))
     }
 }

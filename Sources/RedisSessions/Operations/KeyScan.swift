@@ -52,6 +52,7 @@ extension RedisNode {
 extension RedisSessionClient {
     /// Returns the servers that have keys: the primary, or all primaries of a cluster.
     func servers() async throws(SessionError) -> [RedisNode] {
+        let redis = try required()
         // Reads the slots of a cluster, and throws where no server can be reached.
         _ = try await send(RedisCommand("PING", readOnly: true))
         for await servers in redis.primaries() where !servers.isEmpty { return servers }

@@ -35,13 +35,14 @@ extension RedisSessionStore {
     /// - Parameter notify: Is told; from several tasks.
     /// - Throws: `.storeUnavailable` when no server can be reached at first, or one refuses a right.
     package func watch(_ notify: @escaping @Sendable (SessionNotice) -> Void) async throws {
+        let client = try redis.required()
         let sightings = Sightings(since: try await redis.askTime())
         let (failures, failure) = AsyncThrowingStream.makeStream(of: Never.self)
         try await withThrowingTaskGroup { group in
             group.addTask {
                 await withDiscardingTaskGroup { followers in
                     var known: Set<Int> = []
-                    for await servers in redis.redis.primaries() {
+                    for await servers in client.primaries() {
                         for server in servers where known.insert(server.id).inserted {
                             followers.addTask {
                                 do { try await follow(server, sightings, notify) } catch {

@@ -12,9 +12,10 @@ import Synchronization
 
 /// The session of one request and its response: loads it when asked, commits it, writes the header fields.
 ///
-/// For adapters. Create one when a request arrives, give the handler `session()`, and call `close` before the
-/// response head is sent, or `closeAfterFailure` when the handler failed. A request whose handler never asks costs
-/// nothing, and its response stays as it is, cacheable included (R73).
+/// For adapters; for a server without one, `SessionManager.respond` does all of this. Create one when a request
+/// arrives, give the handler `session()`, and call `close` before the response head is sent, or `closeAfterFailure` when
+/// the handler failed. A request whose handler never asks costs nothing, and its response stays as it is, cacheable
+/// included (R73).
 public final class RequestSession: Sendable {
     /// The manager behind this request, for lists and revocations.
     public let manager: SessionManager
@@ -67,6 +68,9 @@ public final class RequestSession: Sendable {
             return cookies
         }
     }
+
+    /// Whether the handler asked for the session, even if the store could not be reached.
+    var isTouched: Bool { state.withLock { $0.isTouched } }
 
     /// The method promises to change nothing.
     private var isSafe: Bool { [.get, .head, .options, .trace].contains(request.method) }

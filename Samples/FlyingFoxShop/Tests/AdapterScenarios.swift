@@ -1,0 +1,1 @@
+../../../Tests/HummingbirdSessionsTests/AdapterScenarios.swift

@@ -1,0 +1,1 @@
+../HummingbirdSessionsTests/AdapterScenarios.swift
