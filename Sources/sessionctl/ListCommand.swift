@@ -36,7 +36,12 @@ struct ListCommand: RedisCommandLine {
                     + attribute.map { name in view.attributes.first { $0.name == name }?.text ?? "-" }
             }
             if !rows.isEmpty { Output.table(head, rows) }
-            Output.note("\(rows.count) session\(rows.count == 1 ? "" : "s")")
+            // A wrong name or pepper looks the same as a user without sessions.
+            let hint =
+                rows.isEmpty
+                ? " in \(try connection.applicationName()), if that and the peppers are the application's"
+                : ""
+            Output.note("\(rows.count) session\(rows.count == 1 ? "" : "s")\(hint)")
         }
         if unreadable > 0 {
             Output.note("sessionctl: \(unreadable) in the user's list cannot be read; see `show` of each.")

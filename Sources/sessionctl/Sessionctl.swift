@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Sessions
 
 /// The operators' tool for sessions in Redis.
 @main
@@ -29,4 +30,22 @@ struct Sessionctl: AsyncParsableCommand {
             SchemaCommand.self,
         ]
     )
+
+    static func main() async { await main(separated(Array(CommandLine.arguments.dropFirst()))) }
+
+    /// Returns the arguments so that IDs which begin with a hyphen, as every 64th does, are not taken for options.
+    private static func separated(_ arguments: [String]) -> [String] {
+        guard !arguments.contains("--") else { return arguments }
+        var (rest, ids) = ([String](), [String]())
+        for argument in arguments {
+            if !argument.hasPrefix("-") || SessionID(argument) == nil {
+                rest.append(argument)
+            } else if rest.last == "--except" {
+                rest[rest.count - 1] += "=\(argument)"
+            } else {
+                ids.append(argument)
+            }
+        }
+        return rest + (ids.isEmpty ? [] : ["--"]) + ids
+    }
 }
