@@ -19,7 +19,7 @@ public import Hiredis
 /// Commands are never blocking, change no state of the connection and are no transactions. Scripts are called by their
 /// digest; where the server does not have one, the store sends its source, one round trip more.
 public protocol RedisCommandSender: Sendable {
-    /// How long a command may take, waiting for a connection included: at least as long as a slow server is borne with.
+    /// How long a command may take, the wait for a connection included.
     ///
     /// Read for every write.
     var commandTimeout: Duration { get }

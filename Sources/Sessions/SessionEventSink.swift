@@ -51,8 +51,8 @@ struct SessionEventSink: Sendable {
         return try result.get()
     }
 
-    /// Writes a line that is no event, at level `info`.
-    func note(_ message: @autoclosure () -> String) { log.note(message()) }
+    /// Writes a line that is no event, at level `info`, with the metadata of the request's logger.
+    func note(_ message: @autoclosure () -> String, _ request: Logger?) { log.note(message(), request) }
 
     func emit(_ event: SessionEvent) {
         var event = event
@@ -128,7 +128,9 @@ private final class EventLog: Sendable {
         self.observer = observer
     }
 
-    func note(_ message: @autoclosure () -> String) { logger.info("\(message())") }
+    func note(_ message: @autoclosure () -> String, _ request: Logger?) {
+        logger.info("\(message())", metadata: request?.handler.metadata)
+    }
 
     /// Writes an event with the metadata of the request's logger; what the event says itself stands over it.
     func write(_ event: SessionEvent, in request: Logger?) {

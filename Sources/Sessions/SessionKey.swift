@@ -10,6 +10,8 @@
 /// session[.cart]
 /// ```
 ///
+/// In a module whose default isolation is `MainActor` write `nonisolated static var`.
+///
 /// Values travel as JSON, so `Codable` rules decide what an old value looks like to new code. A stored value
 /// that does not decode as `Value` reads as absent and raises an event (R36). It stays stored until `set` or
 /// `remove` replaces it; `update` refuses it. Members of stored objects that `Value` does not know, for example

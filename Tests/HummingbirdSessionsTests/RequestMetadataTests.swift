@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
 import HummingbirdTesting
@@ -70,6 +71,16 @@ import Testing
         let request = RequestSession(head, manager: manager, logger: logger)
         _ = try await request.session()
         #expect(lines.all.map { $0["event"] } == ["malformed"] && lines.all.map { $0["route"] } == ["/cart"])
+        // The same for a server without an adapter, also for what never reaches the session.
+        var attack = head
+        (attack.method, attack.headerFields[HTTPField.Name("Sec-Fetch-Site")!]) = (.post, "cross-site")
+        for head in [head, attack] {
+            _ = try await manager.respond(to: head, logger: logger) { context in
+                _ = try await context.session()
+                return HTTPResponse(status: .ok)
+            }
+        }
+        #expect(lines.all.map { $0["route"] } == ["/cart", "/cart", "/cart"])
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import HTTPTypes
+public import Logging
 
 /// Sessions around a handler, for servers that have no adapter: all they need is `HTTPRequest` and `HTTPResponse`.
 extension SessionManager {
@@ -26,6 +27,7 @@ extension SessionManager {
     ///   - request: the head of the request: method, path, `Host` as `authority`, the scheme of the connection, and the
     ///     header fields.
     ///   - client: the client's address; see `RequestSession.init`.
+    ///   - logger: the request's logger; see `RequestSession.init`.
     ///   - protection: what other sites' pages may send; nil for a server that refuses it further outside.
     ///   - response: makes the response to an error of the application, so that it is not cached if the session was asked
     ///     for. By default, and where it returns nil, a `SessionError` and a `CrossOriginRefusal` are answered with their
@@ -37,6 +39,7 @@ extension SessionManager {
     public nonisolated(nonsending) func respond(
         to request: HTTPRequest,
         client: @autoclosure @escaping @Sendable () -> String? = nil,
+        logger: Logger? = nil,
         protection: CrossOriginProtection? = CrossOriginProtection(),
         toError response: (any Error) -> HTTPResponse? = { _ in nil },
         _ handler: nonisolated(nonsending) (RequestSession) async throws -> HTTPResponse
@@ -44,6 +47,7 @@ extension SessionManager {
         try await respond(
             to: request,
             client: client(),
+            logger: logger,
             protection: protection,
             toError: { error in response(error).map { ($0, ()) } },
             errorBody: { _ in },
@@ -58,6 +62,7 @@ extension SessionManager {
     /// - Parameters:
     ///   - request: see the other `respond`.
     ///   - client: see the other `respond`.
+    ///   - logger: see the other `respond`.
     ///   - protection: see the other `respond`.
     ///   - response: see the other `respond`.
     ///   - errorBody: makes the body of a response to a `SessionError` or a `CrossOriginRefusal` of its text, which is
@@ -68,6 +73,7 @@ extension SessionManager {
     public nonisolated(nonsending) func respond<Body>(
         to request: HTTPRequest,
         client: @autoclosure @escaping @Sendable () -> String? = nil,
+        logger: Logger? = nil,
         protection: CrossOriginProtection? = CrossOriginProtection(),
         toError response: (any Error) -> (HTTPResponse, Body)? = { _ in nil },
         errorBody: (String) -> Body,
@@ -91,10 +97,10 @@ extension SessionManager {
         }
         do {
             if let refusal = protection?.refusal(of: request) {
-                events.note("refused a request: \(refusal)")
+                events.note("refused a request: \(refusal)", logger)
                 throw refusal
             }
-            let context = RequestSession(request, manager: self, client: client())
+            let context = RequestSession(request, manager: self, client: client(), logger: logger)
             do {
                 var (head, body) = try await context.run { try await handler(context) }
                 try await context.close(&head)
