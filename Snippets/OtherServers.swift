@@ -31,19 +31,6 @@ struct Message: Sendable {
     let text: String
 }
 
-/// Serves a connection of a signed-in user, whose handshake was a request with a session.
-func serve(
-    _ messages: some AsyncSequence<Message, any Error>,
-    _ id: SessionID,
-    _ user: String,
-    _ sessions: SessionManager
-) async throws {
-    for try await _ in messages {
-        // Loads the session afresh, so this throws when the user has signed out or was revoked.
-        try await sessions.withSession(id, of: user) { try $0.increment(.visits) }
-    }
-}
-
 /// Serves a connection whose handshake this server reads itself.
 func accept(
     _ handshake: HTTPRequest,

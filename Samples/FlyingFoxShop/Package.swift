@@ -3,8 +3,8 @@
 
 import PackageDescription
 
-// A package of its own, so that nobody else resolves FlyingFox; and an example of one that uses the core alone, which
-// resolves neither Hummingbird nor SwiftNIO. `make footprint` runs its tests.
+// A package of its own, so that users of the library do not resolve FlyingFox; and an example of one that uses the core
+// alone, which resolves neither Hummingbird nor SwiftNIO. `make footprint` runs its tests.
 let package = Package(
     name: "flyingfox-sample",
     platforms: [.macOS(.v15)],

@@ -72,27 +72,11 @@ private struct SessionAdministration: Sendable {
 
     // The names are those of `sessionctl --json`.
     private struct Answer: Encodable {
-        struct Attribute: Encodable {
-            let name: String
-            let bytes: Int
-            let version: Int
-            /// The JSON as text; missing where it is not UTF-8.
-            let value: String?
-
-            init(_ name: String, _ stored: [UInt8]) {
-                self.name = name
-                bytes = stored.count
-                let (version, json) = SessionCodec.split(stored)
-                self.version = version
-                value = String(validating: json, as: UTF8.self)
-            }
-        }
-
         let id: String
         let created: String
         let lastUsed: String
         let authenticated: String?
-        let attributes: [Attribute]
+        let attributes: [PrintedAttribute]
 
         init(_ summary: SessionSummary) {
             self.init(
@@ -125,7 +109,7 @@ private struct SessionAdministration: Sendable {
             self.created = "\(created)"
             self.lastUsed = "\(lastUsed)"
             self.authenticated = authenticated.map { "\($0)" }
-            self.attributes = attributes.sorted { $0.key < $1.key }.map { Attribute($0.key, $0.value) }
+            self.attributes = PrintedAttribute.all(attributes)
         }
     }
 

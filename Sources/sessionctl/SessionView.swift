@@ -8,31 +8,6 @@ import Sessions
 ///
 /// The names are those of the JSON and stay; more may come.
 struct SessionView: Encodable {
-    /// An attribute as it is printed.
-    struct Attribute: Encodable {
-        let name: String
-        /// The size as it is stored.
-        let bytes: Int
-        /// The version of its type.
-        let version: Int
-        /// The JSON as text; missing where it is not UTF-8.
-        let value: String?
-
-        init(_ name: String, _ stored: [UInt8]) {
-            self.name = name
-            bytes = stored.count
-            let (version, json) = SessionCodec.split(stored)
-            self.version = version
-            value = String(validating: json, as: UTF8.self)
-        }
-
-        /// The value for a table, shortened.
-        var text: String {
-            guard let value else { return "(\(bytes) bytes, not text)" }
-            return value.count > 500 ? "\(value.prefix(500))… (shortened; --json has all)" : value
-        }
-    }
-
     let id: String
     let version: Int
     let signedIn: Bool
@@ -47,7 +22,7 @@ struct SessionView: Encodable {
     let deadline: String
     let idleTimeoutSeconds: Double
     let secondsLeft: Double
-    let attributes: [Attribute]
+    let attributes: [PrintedAttribute]
 
     /// - Parameters:
     ///   - session: what is stored.
@@ -64,8 +39,15 @@ struct SessionView: Encodable {
         deadline = "\(session.times.deadline)"
         idleTimeoutSeconds = session.times.idleTimeout.seconds
         secondsLeft = max(0, (session.times.expiry - session.now).seconds)
-        attributes = session.attributes.filter { names?.contains($0.key) ?? true }
-            .sorted { $0.key < $1.key }.map { Attribute($0.key, $0.value) }
+        attributes = PrintedAttribute.all(session.attributes.filter { names?.contains($0.key) ?? true })
+    }
+}
+
+extension PrintedAttribute {
+    /// The value for a table, shortened.
+    var text: String {
+        guard let value else { return "(\(bytes) bytes, not text)" }
+        return value.count > 500 ? "\(value.prefix(500))… (shortened; --json has all)" : value
     }
 }
 

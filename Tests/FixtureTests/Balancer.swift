@@ -65,11 +65,9 @@ final class Balancer: Listener {
             settings["ALIAS\(index + 1)"] = aliases[index]
         }
         folder = try makeTemporaryFolder("balancer")
-        // Where Debian has them, and not everybody looks.
-        var environment = ["PATH": "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"]
         if pinning.isHAProxy {
             text = ""
-            environment.merge(settings) { $1 }
+            var environment = settings
             if plainHTTP { environment["PLAIN_HTTP"] = "1" }
             let socket = folder.appending(path: "orders.cfg")
             try "global\n    stats socket ipv4@127.0.0.1:\(orders) level admin\n".write(
@@ -98,8 +96,7 @@ final class Balancer: Listener {
             )
             child = try ChildProcess(
                 "nginx",
-                ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"],
-                environment: environment
+                ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"]
             )
         }
         self.settings = settings

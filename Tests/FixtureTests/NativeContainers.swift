@@ -138,9 +138,7 @@ final class NativeContainers {
 
     /// Starts the balancer with the service's settings.
     func startBalancer() async throws -> ChildProcess {
-        var environment = try files.environment(of: "haproxy").mapValues(native)
-        // Where Debian has haproxy, and not everybody looks.
-        environment["PATH"] = "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"
+        let environment = try files.environment(of: "haproxy").mapValues(native)
         let configuration = ContainerFiles.root.appending(path: "Samples/haproxy.cfg").path
         let balancer = try ChildProcess("haproxy", ["-db", "-f", configuration], environment: environment)
         try await untilHealthy("haproxy", balancer, port: ports["0.0.0.0:8443"]!, insteadOf: 8443)

@@ -24,8 +24,7 @@ final class Proxy: Listener {
         """.write(to: folder.appending(path: "main.conf"), atomically: false, encoding: .utf8)
         child = try ChildProcess(
             "nginx",
-            ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"],
-            environment: ["PATH": "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"]
+            ["-p", folder.path + "/", "-c", "main.conf", "-e", "stderr"]
         )
         let isUp = await poll(seconds: 20, every: .milliseconds(20)) {
             (try? await Browser().get("/healthz", on: self).status) == 200

@@ -187,6 +187,7 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
             let start = ContinuousClock.now
             while ContinuousClock.now - start < .seconds(4) {
                 #expect(try await browser.get("/peek", ["k": "k"], on: two).json["value"] == .string("v"))
+                // The pace of a visitor for two idle timeouts, by the clock of another process.
                 try await Task.sleep(for: .milliseconds(100))
             }
             #expect(

@@ -44,8 +44,7 @@ import Testing
                 """
             let file = folder.appending(path: "site.cfg")
             try text.write(to: file, atomically: false, encoding: .utf8)
-            let path = "\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"):/usr/sbin"
-            haproxy = try ChildProcess("haproxy", ["-db", "-f", file.path], environment: ["PATH": path])
+            haproxy = try ChildProcess("haproxy", ["-db", "-f", file.path])
             let isUp = await poll(seconds: 20) { [port] in
                 hasTLS
                     ? (try? await run("bash", ["-c", "exec 3<>/dev/tcp/127.0.0.1/\(port)"])) != nil

@@ -38,7 +38,7 @@ final class Journey: Sendable {
         telemetry = SessionTelemetry(redis: redis, metrics: metrics, tracer: tracer)
     }
 
-    /// What nobody may find in names, labels and attributes.
+    /// What must not be in names, labels and attributes.
     var forbidden: Set<String> { secrets.withLock { $0 } }
 
     /// Plays all of it.

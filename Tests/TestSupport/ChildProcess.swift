@@ -21,7 +21,7 @@ public final class ChildProcess: Sendable {
     /// The operating system's process id.
     public let pid: pid_t
 
-    /// Starts `program` (a path, or a name looked up in `PATH`).
+    /// Starts `program`: a path, or a name that is looked up in `PATH` and in `/usr/sbin`, where Debian has HAProxy and nginx.
     ///
     /// Not with Foundation's `Process`, which reads past its buffer in a process with some 1,300 open files.
     public init(
@@ -153,7 +153,10 @@ private func spawn(
     var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0)=\($1)") } + [nil]
     defer { for text in arguments + variables { free(text) } }
     var pid: pid_t = 0
-    let error = posix_spawnp(&pid, command[0], &actions, &attributes, &arguments, &variables)
+    var error = posix_spawnp(&pid, command[0], &actions, &attributes, &arguments, &variables)
+    if error == ENOENT, !command[0].contains("/") {
+        error = posix_spawn(&pid, "/usr/sbin/\(command[0])", &actions, &attributes, &arguments, &variables)
+    }
     guard error == 0 else {
         throw ChildProcess.Failure(description: "\(command[0]): \(String(cString: strerror(error)))")
     }

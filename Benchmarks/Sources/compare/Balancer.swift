@@ -39,7 +39,7 @@ final class Balancer: Sendable {
             atomically: true,
             encoding: .utf8
         )
-        child = try ChildProcess("haproxy", ["-db", "-f", file.path], environment: Self.environment)
+        child = try ChildProcess("haproxy", ["-db", "-f", file.path])
         let isReady = await poll(seconds: 10, every: .milliseconds(50)) {
             guard let rows = try? await self.rows() else { return !self.child.isRunning }
             let states = rows.filter { $0["# pxname"] == "instances" && $0["svname"] != "BACKEND" }.map {
@@ -69,18 +69,13 @@ final class Balancer: Sendable {
 
     /// The version of the HAProxy that is installed.
     static func version() async -> String {
-        guard let about = try? ChildProcess("haproxy", ["-v"], environment: environment),
+        guard let about = try? ChildProcess("haproxy", ["-v"]),
             (try? await about.wait(seconds: 5)) == 0
         else { return "unknown" }
         return about.text.split(separator: " ").dropFirst(2).first.map(String.init) ?? "unknown"
     }
 
     func stop() async { await child.stop(SIGTERM, seconds: 2) }
-
-    // Debian puts it where only administrators look.
-    private static let environment = [
-        "PATH": (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin") + ":/usr/sbin"
-    ]
 
     private func rows() async throws -> [[String: String]] {
         let text = try await Browser(seconds: 2).get("/stats;csv", on: Site(port: statsPort)).body
