@@ -12,6 +12,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.1"),
     ],
     targets: [
         .executableTarget(
@@ -47,11 +48,16 @@ let package = Package(
             name: "replicated-costs",
             dependencies: [.product(name: "RedisSessions", package: "swift-sessions")]
         ),
-        // Tables, plots and the look of all pages.
-        .target(name: "Reporting", dependencies: ["TestSupport"]),
+        // Tables, plots, the progress bar, and the templates of all pages.
+        .target(
+            name: "Reporting",
+            dependencies: ["TestSupport", .product(name: "Mustache", package: "swift-mustache")],
+            resources: [.copy("Templates")]
+        ),
         .testTarget(name: "BenchTests", dependencies: ["bench", "Reporting"]),
         .testTarget(name: "CompareTests", dependencies: ["compare", "Reporting", "TestSupport"]),
         .testTarget(name: "FaultsTests", dependencies: ["faults", "Reporting"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
 
         // A link to the folder in the root package, which does not offer it to other packages.
         .target(

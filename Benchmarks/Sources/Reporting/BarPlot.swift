@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One measure of all strategies as horizontal bars, in SVG.
-package struct BarPlot: Sendable {
-    package struct Row: Sendable {
+/// One measure as horizontal bars.
+package struct BarPlot: Codable, Sendable {
+    package struct Row: Codable, Sendable {
         var label: String
         /// The style class of the bar when there is only one part.
         var style: String
@@ -11,7 +11,7 @@ package struct BarPlot: Sendable {
         /// What stands beside the bar.
         var text: String
 
-        package init(label: String, style: String, parts: [Double], text: String) {
+        package init(label: String, style: String = "", parts: [Double], text: String) {
             self.label = label
             self.style = style
             self.parts = parts
@@ -19,98 +19,43 @@ package struct BarPlot: Sendable {
         }
     }
 
-    var title: String
-    /// What is better, and what exactly is shown.
-    var note: String
-    /// The names and style classes of the parts; empty when there is only one.
-    var legend: [(name: String, style: String)] = []
     var rows: [Row]
-
-    package init(
-        title: String,
-        note: String,
-        legend: [(name: String, style: String)] = [],
-        rows: [Row]
-    ) {
-        self.title = title
-        self.note = note
-        self.legend = legend
-        self.rows = rows
-    }
+    /// The style class of each part; empty when there is only one.
+    var partStyles: [String]
 
     private static let width = 380.0
     private static let labelWidth = 104.0
     private static let textWidth = 112.0
     private static let rowHeight = 26.0
 
-    package var html: String {
-        HTML.element(
-            "figure",
-            ["class": "card"],
-            HTML.element(
-                "figcaption",
-                [:],
-                HTML.element("h3", [:], HTML.text(title)),
-                HTML.element("p", [:], HTML.text(note))
-            ),
-            legend.isEmpty ? "" : Self.legend(legend),
-            svg
-        )
-    }
-
-    package static func legend(_ parts: [(name: String, style: String)]) -> String {
-        HTML.element(
-            "p",
-            ["class": "legend"],
-            parts.map {
-                HTML.element("span", [:], HTML.element("i", ["class": $0.style], ""), HTML.text($0.name))
-            }
-        )
-    }
-
-    private var svg: String {
+    var drawing: Drawing {
         let top = rows.map { $0.parts.reduce(0) { $0 + max(0, $1) } }.max() ?? 0
         let scale = top > 0 ? (Self.width - Self.labelWidth - Self.textWidth) / top : 0
-        let height = Double(rows.count) * Self.rowHeight
-        let spoken = rows.map { "\($0.label) \($0.text)" }.joined(separator: ", ")
-        var content = [HTML.element("title", [:], HTML.text("\(title): \(spoken)"))]
+        var drawing = Drawing(width: Self.width, height: Double(rows.count) * Self.rowHeight)
+        drawing.description = rows.map { "\($0.label) \($0.text)" }.joined(separator: ", ")
         for (index, row) in rows.enumerated() {
             let y = Double(index) * Self.rowHeight
-            content.append(text(row.label, x: Self.labelWidth - 8, y: y, anchor: "end", style: "label"))
+            let baseline = y + Self.rowHeight / 2 + 4.5
+            drawing.labels.append(
+                .init(row.label, x: Self.labelWidth - 8, y: baseline, .end, style: "label")
+            )
             var x = Self.labelWidth
             for (part, value) in row.parts.enumerated() {
                 let width = max(0, value) * scale
-                content.append(
-                    HTML.element(
-                        "rect",
-                        [
-                            "x": HTML.coordinate(x), "y": HTML.coordinate(y + 5),
-                            "width": HTML.coordinate(max(width, part == 0 ? 1.5 : 0)),
-                            "height": HTML.coordinate(Self.rowHeight - 10), "rx": "2",
-                            "class": legend.isEmpty ? row.style : legend[part].style,
-                        ],
-                        []
+                drawing.areas.append(
+                    .init(
+                        x: x,
+                        y: y + 5,
+                        width: max(width, part == 0 ? 1.5 : 0),
+                        height: Self.rowHeight - 10,
+                        radius: 2,
+                        style: partStyles.isEmpty ? row.style : partStyles[part]
                     )
                 )
                 x += width
             }
-            content.append(text(row.text, x: x + 6, y: y, anchor: "start", style: "value"))
+            drawing.labels.append(.init(row.text, x: x + 6, y: baseline, .start, style: "value"))
         }
-        return HTML.element(
-            "svg",
-            ["viewBox": "0 0 \(HTML.coordinate(Self.width)) \(HTML.coordinate(height))", "role": "img"],
-            content
-        )
-    }
-
-    private func text(_ text: String, x: Double, y: Double, anchor: String, style: String) -> String {
-        HTML.element(
-            "text",
-            [
-                "x": HTML.coordinate(x), "y": HTML.coordinate(y + Self.rowHeight / 2 + 4.5),
-                "text-anchor": anchor, "class": style,
-            ],
-            HTML.text(text)
-        )
+        return drawing
     }
 }

@@ -37,6 +37,15 @@ package struct Machine: Sendable {
         )
     }
 
+    /// What a page says of the machine and the build.
+    package var properties: [Page.Property] {
+        [
+            .init("processor", "\(processor), \(cores) cores"), .init("memory", Text.bytes(memoryBytes)),
+            .init("kernel", kernel), .init("build", Self.isDebugBuild ? "debug" : "release"),
+            .init("date", date),
+        ]
+    }
+
     /// The version of the installed Redis.
     package static func redisVersion() async -> String {
         let text = (try? await TestSupport.run("redis-server", ["--version"])) ?? ""

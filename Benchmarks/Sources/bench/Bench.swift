@@ -16,6 +16,25 @@ struct Bench: AsyncParsableCommand {
 
     enum Part: String, CaseIterable, ExpressibleByArgument {
         case client, stores, peers, growth
+
+        var title: String {
+            switch self {
+            case .client: "The Redis client beside redis-benchmark"
+            case .stores: "Sessions over HTTP"
+            case .peers: "Peers in other languages"
+            case .growth: "What grows"
+            }
+        }
+
+        /// How long it takes on two cores.
+        func seconds(_ plan: BenchPlan) -> Double {
+            switch self {
+            case .client: ClientBenchmark.seconds(plan)
+            case .stores: StoresBenchmark.seconds(plan)
+            case .peers: PeersBenchmark.seconds(plan)
+            case .growth: GrowthBenchmark.seconds(plan)
+            }
+        }
     }
 
     @Flag(help: "The most important part, within 5 minutes.") var quick = false
@@ -36,7 +55,10 @@ struct Bench: AsyncParsableCommand {
         help: "A further argument for fixture-app, as in --app --executor --app loops."
     )
     var app: [String] = []
-    @Option(help: "Where the page goes; the Markdown file goes beside it.") var output = "bench-report.html"
+    @Option(help: "Where the page goes; its JSON and a Markdown file go beside it.") var output =
+        "bench-report.html"
+    @Option(help: "The JSON of an earlier run: writes its page again, and measures nothing.") var from:
+        String?
 
     func validate() throws {
         if let unknown = stores.first(where: { !BenchPlan.allStores.contains($0) }) {
@@ -49,16 +71,19 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let template = try await PageTemplate()
+        if let from { return try template.write(from, to: URL(fileURLWithPath: output)) }
         let plan = BenchPlan(isQuick: quick, stores: stores)
         let workplace = try Workplace("bench")
         defer { workplace.remove() }
-        let progress = Progress()
-        if Machine.isDebugBuild { progress.note("This is a debug build: its numbers compare nothing.") }
+        let progress = RunProgress(parts: parts.map { $0.seconds(plan) })
+        if Machine.isDebugBuild { progress.write("This is a debug build: its numbers compare nothing.") }
         let results = try await measure(plan, progress, in: workplace.folder)
+        progress.end()
         let tables = BenchTables(results: results, plan: plan).all
         for table in tables {
             let lines = table.lines(isTerminal: isatty(STDOUT_FILENO) == 1)
-            progress.write("\n" + lines.joined(separator: "\n") + "\n")
+            progress.write("\n" + lines.joined(separator: "\n"))
         }
         let page = BenchPage(
             results: results,
@@ -66,49 +91,56 @@ struct Bench: AsyncParsableCommand {
             machine: Machine.current(),
             redisVersion: await Machine.redisVersion(),
             wrkVersion: await Self.wrkVersion(),
-            seconds: progress.seconds,
-            foreign: progress.foreign
+            seconds: progress.seconds
         )
         let file = URL(fileURLWithPath: output)
         let markdown = file.deletingPathExtension().appendingPathExtension("md")
-        try page.html.write(to: file, atomically: true, encoding: .utf8)
+        let json = try template.write(page.page, to: file)
         try page.markdown.write(to: markdown, atomically: true, encoding: .utf8)
-        progress.write("\nPage: \(file.path)\nMarkdown: \(markdown.path)\nIt took \(progress.elapsed).\n")
+        progress.write(
+            "\nPage: \(file.path)\nJSON: \(json.path)\nMarkdown: \(markdown.path)\nIt took \(progress.elapsed)."
+        )
         if results.isEmpty { throw ExitCode.failure }
     }
 
-    private func measure(_ plan: BenchPlan, _ progress: Progress, in folder: URL) async throws -> BenchResults
+    private func measure(_ plan: BenchPlan, _ progress: RunProgress, in folder: URL) async throws
+        -> BenchResults
     {
         let wrk = try Wrk(folder)
         var results = BenchResults()
-        if parts.contains(.client) {
-            progress.part("a", "The Redis client beside redis-benchmark")
-            do {
-                results.client = try await ClientBenchmark(plan: plan, progress: progress).run(in: folder)
-            } catch {
-                results.failures.append("client: \(error)")
-                progress.note("failed: \(error)")
+        for (index, part) in parts.enumerated() {
+            progress.begin(index, part.rawValue, "[\(part.rawValue)] \(part.title)")
+            switch part {
+            case .client:
+                do {
+                    results.client = try await ClientBenchmark(plan: plan, progress: progress).run(in: folder)
+                } catch {
+                    results.failures.append("client: \(error)")
+                    progress.write("      failed: \(error)")
+                }
+            case .stores:
+                results.stores = await StoresBenchmark(
+                    plan: plan,
+                    wrk: wrk,
+                    progress: progress,
+                    arguments: app
+                ).run()
+            case .peers:
+                results.peers = await PeersBenchmark(
+                    plan: plan,
+                    wrk: wrk,
+                    progress: progress,
+                    arguments: app,
+                    peers: peers.map { URL(fileURLWithPath: $0) }
+                ).run()
+            case .growth:
+                results.growth = await GrowthBenchmark(
+                    plan: plan,
+                    wrk: wrk,
+                    progress: progress,
+                    arguments: app
+                ).run()
             }
-        }
-        if parts.contains(.stores) {
-            progress.part("b", "Sessions over HTTP")
-            results.stores = await StoresBenchmark(plan: plan, wrk: wrk, progress: progress, arguments: app)
-                .run()
-        }
-        if parts.contains(.peers) {
-            progress.part("c", "Peers in other languages")
-            results.peers = await PeersBenchmark(
-                plan: plan,
-                wrk: wrk,
-                progress: progress,
-                arguments: app,
-                peers: peers.map { URL(fileURLWithPath: $0) }
-            ).run()
-        }
-        if parts.contains(.growth) {
-            progress.part("d", "Growth")
-            results.growth = await GrowthBenchmark(plan: plan, wrk: wrk, progress: progress, arguments: app)
-                .run()
         }
         return results
     }

@@ -3,8 +3,12 @@
 import Reporting
 
 extension BenchPage {
-    var peers: String {
-        guard !results.peers.cases.isEmpty else { return "" }
+    var peers: Page.Section {
+        var section = Page.Section(
+            "Beside other languages",
+            "Each with the settings that its documentation recommends, the same five attributes, and 30 minutes that start again with each use. A slow bare handler flatters the ratio: look at the processor time, too."
+        )
+        guard !results.peers.cases.isEmpty else { return section }
         func rows(_ value: (String) -> (Double, String)?) -> [BarPlot.Row] {
             results.peers.names.compactMap { name in
                 value(name).map { number, text in
@@ -30,93 +34,63 @@ extension BenchPage {
                 guard let above = results.aboveBare(name, route) else { return nil }
                 return .init(
                     label: name,
-                    style: "",
                     parts: [max(0, above.server), max(0, above.redis)],
                     text: Text.microseconds(max(0, above.server) + max(0, above.redis))
                 )
             }
         }
-        let parts = [(name: "application", style: "part-instances"), (name: "Redis", style: "part-redis")]
-        let plots = [
-            BarPlot(
-                title: "Reads per second",
-                note: "More is better. And the ratio to the peer's own bare handler.",
-                rows: rows(rate(.read))
-            ),
-            BarPlot(
-                title: "Reads and writes per second",
-                note: "More is better. And the ratio to the peer's own bare handler.",
-                rows: rows(rate(.write))
-            ),
-            BarPlot(
-                title: "Cost of a read",
-                note: "Less is better: processor time per request above the bare handler.",
-                legend: parts,
-                rows: cost(.read)
-            ),
-            BarPlot(
-                title: "Cost of a read and write",
-                note: "Less is better: processor time per request above the bare handler.",
-                legend: parts,
-                rows: cost(.write)
-            ),
+        let parts = [Page.Legend("application", "part-instances"), Page.Legend("Redis", "part-redis")]
+        let rateNote = "More is better. And the ratio to the peer's own bare handler."
+        let costNote = "Less is better: processor time per request above the bare handler."
+        section.figures = [
+            Figure("Reads per second", rateNote, bars: rows(rate(.read))),
+            Figure("Reads and writes per second", rateNote, bars: rows(rate(.write))),
+            Figure("Cost of a read", costNote, legend: parts, bars: cost(.read)),
+            Figure("Cost of a read and write", costNote, legend: parts, bars: cost(.write)),
         ]
-        return HTML.section(
-            "Beside other languages",
-            "Each with the settings that its documentation recommends, the same five attributes, and 30 minutes that start again with each use. A slow bare handler flatters the ratio: look at the processor time, too.",
-            Self.grid(plots.map(\.html)) + verdicts + earlier
-        )
+        section.tables = verdicts
+        section.details = [earlier]
+        return section
     }
 
     /// What happens where requests of one session meet.
-    private var verdicts: String {
-        func cell(_ isFine: Bool, _ text: String, _ small: String, _ head: String) -> String {
-            HTML.element(
-                "td",
-                ["data-head": head, "class": isFine ? "fine" : "loss"],
-                HTML.text(text),
-                HTML.element("small", [:], HTML.text(small))
+    private var verdicts: [Page.Table] {
+        func cell(_ isFine: Bool, _ text: String, _ remark: String) -> Page.Cell {
+            Page.Cell(text, isFine ? .fine : .loss, remark: remark)
+        }
+        let rows = results.peers.names.compactMap { name -> Page.Row? in
+            guard let checks = results.peers.checks[name] else { return nil }
+            return Page.Row(
+                name: name,
+                cells: [
+                    cell(
+                        checks.lost == 0,
+                        "\(checks.lost) lost",
+                        checks.lost == 0
+                            ? "\(checks.acknowledged) were acknowledged and are there"
+                            : "of \(checks.acknowledged) that were acknowledged"
+                    ),
+                    cell(
+                        checks.revived == 0,
+                        "\(checks.revived) of \(checks.attempts) undone",
+                        checks.revived == 0 ? "signed out stays out" : "the session is back, signed in"
+                    ),
+                    cell(
+                        !checks.adoptsMadeUpID,
+                        checks.adoptsMadeUpID ? "adopted" : "refused",
+                        checks.adoptsMadeUpID ? "a visitor can be given a known id" : "a new id is drawn"
+                    ),
+                ]
             )
         }
         let heads = [
             "", "\(plan.increments) updates at once", "a slow request after the sign-out", "a made-up id",
         ]
-        let rows = results.peers.names.compactMap { name -> [String]? in
-            guard let checks = results.peers.checks[name] else { return nil }
-            return [
-                HTML.text(name),
-                cell(
-                    checks.lost == 0,
-                    "\(checks.lost) lost",
-                    checks.lost == 0
-                        ? "\(checks.acknowledged) were acknowledged and are there"
-                        : "of \(checks.acknowledged) that were acknowledged",
-                    heads[1]
-                ),
-                cell(
-                    checks.revived == 0,
-                    "\(checks.revived) of \(checks.attempts) undone",
-                    checks.revived == 0 ? "signed out stays out" : "the session is back, signed in",
-                    heads[2]
-                ),
-                cell(
-                    !checks.adoptsMadeUpID,
-                    checks.adoptsMadeUpID ? "adopted" : "refused",
-                    checks.adoptsMadeUpID ? "a visitor can be given a known id" : "a new id is drawn",
-                    heads[3]
-                ),
-            ]
-        }
-        guard !rows.isEmpty else { return "" }
-        return HTML.element(
-            "div",
-            ["style": "margin-top: 1rem"],
-            HTML.table(heads: heads, rows: rows, style: "verdicts")
-        )
+        return rows.isEmpty ? [] : [Page.Table(.verdicts, heads: heads, rows: rows)]
     }
 
     /// Peers that this program does not install, as they were measured once.
-    private var earlier: String {
+    private var earlier: Page.Table {
         let rows = [
             [
                 "hummingbird-auth 2.2, valkey-swift", "24 947", "0.35", "16 445", "0.23", "34 + 8 µs", "2–3",
@@ -137,6 +111,6 @@ extension BenchPage {
             ].map { [$0] }
         )
         for row in rows { table.add(row.map { .init($0) }) }
-        return HTML.details([table])
+        return Page.Table(table)
     }
 }

@@ -2,7 +2,7 @@
 
 import Reporting
 
-/// The page of one run: one file, with its style and plots inside, that loads nothing; and the same as Markdown.
+/// The page of one run, and its tables as Markdown.
 struct BenchPage: Sendable {
     let results: BenchResults
     let plan: BenchPlan
@@ -11,29 +11,22 @@ struct BenchPage: Sendable {
     let wrkVersion: String
     /// How long the whole run took.
     let seconds: Double
-    /// The processors that other programs kept busy, for each case that was measured.
-    let foreign: [Double]
 
     static let title = "How fast sessions are"
 
     var tables: BenchTables { BenchTables(results: results, plan: plan) }
 
-    var html: String {
-        HTML.page(
+    var page: Page {
+        Page(
             title: Self.title,
-            style: Self.style,
-            body: [
-                HTML.header(title: Self.title, introduction), HTML.summary(summary), client, stores, peers,
-                growth,
-                HTML.section("All numbers", "The same as in the terminal.", HTML.details(tables.all)),
-                missing,
-                method,
-            ]
+            introduction: introduction,
+            facts: summary,
+            sections: [client, stores, peers, growth, numbers, missing] + method
         )
     }
 
     var markdown: String {
-        let facts = facts.map { "* \($0.0): \($0.1)" }.joined(separator: "\n")
+        let facts = properties.map { "* \($0.name): \($0.value)" }.joined(separator: "\n")
         return "## \(Self.title)\n\n\(introduction)\n\n\(facts)\n\n"
             + tables.all.map(\.markdown).joined(separator: "\n")
             + (reasons.isEmpty
@@ -44,20 +37,13 @@ struct BenchPage: Sendable {
         "The Redis client beside redis-benchmark, every store over HTTP, and the same work in other languages, all in one run on \(machine.cores) cores. \(plan.isQuick ? "The short form of the run, " : "")\(machine.date)."
     }
 
-    /// The style of lines, which bars do not need.
-    private static let style = """
-
-        .line { fill: none; stroke-width: 2.4; stroke-linejoin: round; stroke-linecap: round } .line-a { stroke: var(--backend); background: var(--backend) } .line-b { stroke: var(--synchronization); background: var(--synchronization) } .line-c { stroke: var(--part-a); background: var(--part-a) } .line-d { stroke: var(--mapping); background: var(--mapping) } .line-c-dashed { stroke: var(--part-a); background: var(--part-a); stroke-dasharray: 5 4; opacity: .8 }
-        .dot-a { fill: var(--backend) } .dot-b { fill: var(--synchronization) } .dot-c, .dot-c-dashed { fill: var(--part-a) } .dot-d { fill: var(--mapping) } .own { fill: var(--backend); background: var(--backend) } .other { fill: var(--part-a); background: var(--part-a) } .floor { fill: var(--line); background: var(--line) }
-        """
-
-    private var summary: [(number: String, meaning: String)] {
-        var facts: [(number: String, meaning: String)] = []
+    private var summary: [Page.Fact] {
+        var facts: [Page.Fact] = []
         if let most = plan.callers.compactMap({ callers in
             results.clientRatio(callers, .pool).map { (callers, $0) }
         }).max(by: { $0.1 < $1.1 }) {
             facts.append(
-                (
+                Page.Fact(
                     "× \(Text.number(most.1))",
                     "redis-benchmark without pipelining: the client with \(most.0) callers on Swift's default pool"
                 )
@@ -67,7 +53,7 @@ struct BenchPage: Sendable {
             let write = results.httpRatio("redis", .write, over: .none)
         {
             facts.append(
-                (
+                Page.Fact(
                     "\(Text.number(read)) / \(Text.number(write))",
                     "of the requests per second of a handler that leaves the session alone: one that reads it from Redis, and one that reads and writes"
                 )
@@ -75,7 +61,7 @@ struct BenchPage: Sendable {
         }
         if let none = results.httpRatio("redis", .none, over: .bare) {
             facts.append(
-                (
+                Page.Fact(
                     "\(Text.number(none))",
                     "of the bare handler's requests per second, when a session is not used"
                 )
@@ -84,7 +70,7 @@ struct BenchPage: Sendable {
         if let checks = results.peers.checks[PeersBenchmark.own] {
             let others = results.peers.checks.filter { $0.key != PeersBenchmark.own && $0.value.lost > 0 }
             facts.append(
-                (
+                Page.Fact(
                     "\(checks.lost) lost",
                     "of \(checks.increments) parallel updates of one session; \(others.count) of \(results.peers.checks.count - 1) peers lose some"
                 )
@@ -93,14 +79,16 @@ struct BenchPage: Sendable {
         return facts
     }
 
-    private var missing: String {
-        reasons.isEmpty
-            ? ""
-            : HTML.section(
-                "Not measured",
-                "What could not be started or installed.",
-                HTML.sentences(reasons.map { "\($0.0): \($0.1)" })
-            )
+    private var numbers: Page.Section {
+        var section = Page.Section("All numbers", "The same as in the terminal.")
+        section.details = tables.all.map(Page.Table.init)
+        return section
+    }
+
+    private var missing: Page.Section {
+        var section = Page.Section("Not measured", "What could not be started or installed.")
+        section.sentences = reasons.map { "\($0.0): \($0.1)" }
+        return section
     }
 
     private var reasons: [(String, String)] {
@@ -109,21 +97,20 @@ struct BenchPage: Sendable {
             + (results.failures + results.growth.failures).map { ("failed", $0) }
     }
 
-    var facts: [(String, String)] {
-        [
-            ("processor", "\(machine.processor), \(machine.cores) cores"),
-            ("memory", Text.bytes(machine.memoryBytes)),
-            ("kernel", machine.kernel), ("Redis", redisVersion), ("wrk", wrkVersion),
-            ("build", Machine.isDebugBuild ? "debug" : "release"), ("date", machine.date),
-            ("the run took", "\(Text.number(seconds)) s"),
-            ("other programs kept busy", foreignLoad),
+    var properties: [Page.Property] {
+        machine.properties + [
+            .init("Redis", redisVersion), .init("wrk", wrkVersion),
+            .init("the run took", "\(Text.number(seconds)) s"),
+            .init("other programs kept busy", foreignLoad),
         ]
             + results.peers.versions.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
-            .map { ($0.key, $0.value.joined(separator: ", ")) }
+            .map { .init($0.key, $0.value.joined(separator: ", ")) }
     }
 
     private var foreignLoad: String {
-        guard let half = median(foreign), let most = foreign.max() else { return "not measured" }
+        guard let half = median(results.foreign), let most = results.foreign.max() else {
+            return "not measured"
+        }
         return
             "\(Text.number(half)) of \(machine.cores) cores in the median of all measurements, at most \(Text.number(most))"
     }

@@ -76,6 +76,11 @@ struct BenchResults: Sendable {
         }
     }
 
+    /// The processors that other programs kept busy, for each measurement.
+    var foreign: [Double] {
+        client.flatMap(\.foreign) + stores.cases.flatMap(\.foreign) + peers.cases.flatMap(\.foreign)
+    }
+
     var isEmpty: Bool {
         client.isEmpty && stores.cases.isEmpty && peers.cases.isEmpty && growth.attributes.isEmpty
     }

@@ -11,7 +11,7 @@ import TestSupport
 /// Part a: the Redis client beside `redis-benchmark`, on one private server, plain and over TLS.
 struct ClientBenchmark: Sendable {
     let plan: BenchPlan
-    let progress: Progress
+    let progress: RunProgress
 
     func run(in folder: URL) async throws -> [Measured<ClientCase, ClientSample>] {
         let certificates = try await Certificates.make(in: folder)
@@ -27,6 +27,14 @@ struct ClientBenchmark: Sendable {
         return result
     }
 
+    /// How long all of it takes on two cores.
+    static func seconds(_ plan: BenchPlan) -> Double {
+        Double(plan.clientCases.count * plan.clientRounds) * 4 / 3 * caseSeconds(plan)
+    }
+
+    /// How long one measurement takes, its warm-up included.
+    private static func caseSeconds(_ plan: BenchPlan) -> Double { plan.clientSeconds * 1.3 + 0.1 }
+
     private func measure(
         _ redis: RedisServer,
         authority: String
@@ -38,7 +46,13 @@ struct ClientBenchmark: Sendable {
         let workloads = try await Workloads(redis, plain)
         var counts: [ClientCase: Int] = [:]
         let cases = plan.clientCases
-        let measured = await interleaved(cases, rounds: plan.clientRounds, "client", progress) { item in
+        let measured = await interleaved(
+            cases,
+            rounds: plan.clientRounds,
+            "client",
+            progress,
+            seconds: { _ in Self.caseSeconds(plan) }
+        ) { item in
             let seconds = plan.clientSeconds
             switch item.runner {
             case .reference, .pipelined:

@@ -9,7 +9,7 @@ import TestSupport
 struct GrowthBenchmark: Sendable {
     let plan: BenchPlan
     let wrk: Wrk
-    let progress: Progress
+    let progress: RunProgress
     let arguments: [String]
 
     /// Redis with so many sessions in it.
@@ -58,16 +58,41 @@ struct GrowthBenchmark: Sendable {
 
     func run() async -> Result {
         var result = Result()
-        do { result.attributes = try await attributes() } catch { fail("attributes", error, &result) }
-        do { try await payloads(&result) } catch { fail("sizes", error, &result) }
-        do { try await fleets(&result) } catch { fail("instances", error, &result) }
-        do { try await populations(&result) } catch { fail("sessions in Redis", error, &result) }
+        await part("attributes", &result, seconds: Double(plan.attributeCounts.count)) {
+            $0.attributes = try await attributes()
+        }
+        await part("sizes", &result, seconds: Double(plan.payloads.count) * 6) { try await payloads(&$0) }
+        await part("instances", &result, seconds: Double(plan.instanceCounts.count) * 5) {
+            try await fleets(&$0)
+        }
+        await part("sessions in Redis", &result, seconds: Self.populationSeconds(plan)) {
+            try await populations(&$0)
+        }
         return result
     }
 
-    private func fail(_ name: String, _ error: any Error, _ result: inout Result) {
-        result.failures.append("\(name): \("\(error)".prefix(300))")
-        progress.note("\(name) failed: \("\(error)".prefix(300))")
+    /// How long all of it takes on two cores.
+    static func seconds(_ plan: BenchPlan) -> Double {
+        Double(plan.attributeCounts.count + plan.payloads.count * 6 + plan.instanceCounts.count * 5)
+            + populationSeconds(plan)
+    }
+
+    private static func populationSeconds(_ plan: BenchPlan) -> Double {
+        Double(plan.sessionCounts.max() ?? 0) / 12_000 + Double(plan.sessionCounts.count) * 5
+    }
+
+    private func part(
+        _ name: String,
+        _ result: inout Result,
+        seconds: Double,
+        _ body: (inout Result) async throws -> Void
+    ) async {
+        do {
+            try await progress.step(name, seconds: seconds) { try await body(&result) }
+        } catch {
+            result.failures.append("\(name): \("\(error)".prefix(300))")
+            progress.write("      \(name) failed: \("\(error)".prefix(300))")
+        }
     }
 
     /// Starts a Redis for the time of `body`.
@@ -101,8 +126,8 @@ struct GrowthBenchmark: Sendable {
                         read: stats.microsecondsPerCall(["hgetall", "hmget"]) ?? 0
                     )
                 )
-                progress.note(
-                    "\(count) attributes: \(Text.microseconds(rows[rows.count - 1].commit)) a commit"
+                progress.write(
+                    "      \(count) attributes: \(Text.microseconds(rows[rows.count - 1].commit)) a commit"
                 )
             }
             await client.shutdown()
@@ -132,7 +157,9 @@ struct GrowthBenchmark: Sendable {
             }
             result.payloads.append(row)
             result.payloads[result.payloads.count - 1].copy = try await copy(bytes, extra)
-            progress.note("sessions of \(Text.bytes(Double(bytes))): \(Text.number(row.read.rate)) reads/s")
+            progress.write(
+                "      sessions of \(Text.bytes(Double(bytes))): \(Text.number(row.read.rate)) reads/s"
+            )
         }
     }
 
@@ -175,7 +202,7 @@ struct GrowthBenchmark: Sendable {
                 }
             }
             result.fleets.append(fleet)
-            progress.note("\(count) instances: \(Text.number(fleet.read.rate)) reads/s together")
+            progress.write("      \(count) instances: \(Text.number(fleet.read.rate)) reads/s together")
         }
     }
 
@@ -223,8 +250,8 @@ struct GrowthBenchmark: Sendable {
                     write: try await measure(app, .write)
                 )
             )
-            progress.note(
-                "\(count) sessions in Redis: \(Text.bytes(rows[rows.count - 1].bytes)) each (\(progress.elapsed))"
+            progress.write(
+                "      \(count) sessions in Redis: \(Text.bytes(rows[rows.count - 1].bytes)) each (\(progress.elapsed))"
             )
         }
         await client.shutdown()

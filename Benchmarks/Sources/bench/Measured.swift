@@ -5,7 +5,9 @@ import Reporting
 /// One case and what was measured for it in each round.
 struct Measured<Case: Sendable, Sample: Sendable>: Sendable {
     let `case`: Case
-    let samples: [Sample]
+    var samples: [Sample]
+    /// The processors that other programs kept busy meanwhile, for each attempt.
+    var foreign: [Double] = []
 
     /// The median of one measure; nil when it was never measured.
     func median(_ measure: (Sample) -> Double?) -> Double? { bench.median(samples.compactMap(measure)) }
@@ -44,45 +46,42 @@ protocol Rated: Sendable {
 ///
 /// The order turns around from round to round, so that a slow minute of the machine hits all cases and none
 /// first. In the end, a third as many measurements as a round has go to the cases whose rates are furthest apart.
-/// A case that fails has fewer samples.
+/// A case that fails has fewer samples. `seconds` says how long a case takes, for the time left.
 func interleaved<Case: Sendable, Sample: Rated>(
     _ cases: [Case],
     rounds: Int,
     _ name: String,
-    _ progress: Progress,
+    _ progress: RunProgress,
+    seconds: (Case) -> Double,
     _ measure: (Case) async throws -> Sample
 ) async -> [Measured<Case, Sample>] {
-    var samples = Array(repeating: [Sample](), count: cases.count)
-    func measured(_ index: Int) async {
+    var rows = cases.map { Measured<Case, Sample>(case: $0, samples: []) }
+    func measured(_ index: Int, _ step: String) async {
         let before = ForeignLoad()
         do {
-            samples[index].append(try await measure(cases[index]))
-            progress.write(".")
+            let sample = try await progress.step(step, seconds: seconds(cases[index])) {
+                try await measure(cases[index])
+            }
+            rows[index].samples.append(sample)
         } catch {
-            progress.write("\n      \(cases[index]) failed: \("\(error)".prefix(400))\n      ")
+            progress.write("      \(cases[index]) failed: \("\(error)".prefix(400))")
         }
-        progress.note(foreign: ForeignLoad().since(before))
+        rows[index].foreign.append(ForeignLoad().since(before))
     }
     for round in 1...max(1, rounds) {
-        progress.write("      \(name), round \(round) of \(rounds): ")
         for index in round.isMultiple(of: 2) ? Array(cases.indices.reversed()) : Array(cases.indices) {
-            await measured(index)
+            await measured(index, "\(name), round \(round) of \(rounds)")
         }
-        progress.write(" \(progress.elapsed)\n")
+        progress.write("      \(name), round \(round) of \(rounds): \(progress.elapsed) so far")
     }
-    guard rounds > 1, cases.count >= 3 else {
-        return zip(cases, samples).map { Measured(case: $0, samples: $1) }
-    }
-    progress.write("      \(name), the widest again: ")
+    guard rounds > 1, cases.count >= 3 else { return rows }
     for _ in 0..<cases.count / 3 {
-        let spreads = cases.indices.map { index in
-            Measured(case: cases[index], samples: samples[index]).spread(\.rate) ?? 0
-        }
+        let spreads = rows.map { $0.spread(\.rate) ?? 0 }
         // Once more does not help a case that had twice its share.
-        let open = cases.indices.filter { samples[$0].count < 2 * rounds }
+        let open = cases.indices.filter { rows[$0].samples.count < 2 * rounds }
         guard let widest = open.max(by: { spreads[$0] < spreads[$1] }), spreads[widest] > 0.1 else { break }
-        await measured(widest)
+        await measured(widest, "\(name), the widest again")
     }
-    progress.write(" \(progress.elapsed)\n")
-    return zip(cases, samples).map { Measured(case: $0, samples: $1) }
+    progress.write("      \(name), the widest again: \(progress.elapsed) so far")
+    return rows
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Reporting
 
 /// Part b: every store over HTTP.
 struct StoresBenchmark: Sendable {
     let plan: BenchPlan
     let wrk: Wrk
-    let progress: Progress
+    let progress: RunProgress
     let arguments: [String]
 
     struct Result: Sendable {
@@ -15,6 +16,22 @@ struct StoresBenchmark: Sendable {
         var sent: [HTTPCase: Double] = [:]
         /// Stores that did not start, with the reason.
         var missing: [String: String] = [:]
+    }
+
+    /// How long all of it takes on two cores.
+    static func seconds(_ plan: BenchPlan) -> Double {
+        plan.stores.reduce(0) { sum, store in
+            sum
+                + plan.httpCases(store).reduce(3) { sum, item in
+                    let rounds = plan.httpRounds(store, isPrincipal: item.connections == 64)
+                    return sum + Double(rounds) * 4 / 3 * seconds(item.route, plan)
+                }
+        }
+    }
+
+    /// How long one measurement takes, its warm-up included.
+    private static func seconds(_ route: HTTPRoute, _ plan: BenchPlan) -> Double {
+        Double(plan.wrkSeconds) + (route == .signIn ? 2.5 : 1.3)
     }
 
     func run() async -> Result {
@@ -36,7 +53,8 @@ struct StoresBenchmark: Sendable {
                             cases,
                             rounds: plan.httpRounds(store, isPrincipal: isPrincipal),
                             "\(store)\(isPrincipal ? "" : ", 1 and 256 connections")",
-                            progress
+                            progress,
+                            seconds: { Self.seconds($0.route, plan) }
                         ) { item in
                             item.route == .signIn
                                 ? try await signIn(item)
@@ -56,7 +74,7 @@ struct StoresBenchmark: Sendable {
                 result.missing[store] = "\(error)"
             }
             if let reason = result.missing[store] {
-                progress.note("\(store) is left out: \(reason.prefix(300))")
+                progress.write("      \(store) is left out: \(reason.prefix(300))")
             }
         }
         return result

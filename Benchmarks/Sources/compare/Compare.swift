@@ -24,7 +24,8 @@ struct Compare: AsyncParsableCommand {
     @Option(help: "Size of the largest attribute of each session.") var payloadBytes = Plan().payloadBytes
     @Option(help: "Further sessions that are created to weigh them.") var sessions = Plan().sessions
     @Option(help: "Names with commas between; all when left out.") var strategies = ""
-    @Option(help: "Where the report goes.") var output = "compare-report.html"
+    @Option(help: "Where the report goes; its JSON goes beside it.") var output = "compare-report.html"
+    @Option(help: "The JSON of an earlier run: writes its report again, and runs nothing.") var from: String?
     @Option(help: "Of the random choices.") var seed = Plan().seed
 
     private var chosen: [Strategy] {
@@ -67,6 +68,8 @@ struct Compare: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let template = try await PageTemplate()
+        if let from { return try template.write(from, to: URL(fileURLWithPath: output)) }
         let plan = Plan(
             visitors: visitors,
             concurrency: min(concurrency, visitors),
@@ -79,20 +82,22 @@ struct Compare: AsyncParsableCommand {
         )
         let workplace = try Workplace("compare")
         defer { workplace.remove() }
-        let progress = Progress()
         let chosen = try chosen
-        let start = ContinuousClock.now
+        let progress = RunProgress(parts: chosen.map { _ in Experiment.seconds(plan) })
         var entries: [Entry] = []
         for (index, strategy) in chosen.enumerated() {
-            progress.strategy(index + 1, of: chosen.count, strategy)
+            progress.begin(
+                index,
+                strategy.id,
+                "[\(index + 1)/\(chosen.count)] \(strategy.id): \(strategy.summary)"
+            )
             let entry = await Experiment(plan: plan, progress: progress).run(strategy)
-            if case .unavailable(_, let reason) = entry { progress.write("      not available: \(reason)\n") }
+            if case .unavailable(_, let reason) = entry { progress.write("      not available: \(reason)") }
             entries.append(entry)
         }
+        progress.end()
         for table in Tables.all(entries) {
-            progress.write(
-                "\n" + table.lines(isTerminal: isatty(STDOUT_FILENO) == 1).joined(separator: "\n") + "\n"
-            )
+            progress.write("\n" + table.lines(isTerminal: isatty(STDOUT_FILENO) == 1).joined(separator: "\n"))
         }
         let file = URL(fileURLWithPath: output)
         let report = Report(
@@ -101,10 +106,10 @@ struct Compare: AsyncParsableCommand {
             machine: Machine.current(),
             redisVersion: await Machine.redisVersion(),
             balancerVersion: await Balancer.version(),
-            seconds: (ContinuousClock.now - start).seconds
+            seconds: progress.seconds
         )
-        try report.html.write(to: file, atomically: true, encoding: .utf8)
-        progress.write("\nReport: \(file.path)\n")
+        let json = try template.write(report.page, to: file)
+        progress.write("\nReport: \(file.path)\nJSON: \(json.path)")
         if entries.allSatisfy({ if case .unavailable = $0 { true } else { false } }) {
             throw ExitCode.failure
         }

@@ -7,13 +7,47 @@ import TestSupport
 /// The phases that every strategy goes through, in the same order and with the same sizes.
 struct Experiment: Sendable {
     let plan: Plan
-    let progress: Progress
+    let progress: RunProgress
+
+    /// The phases of a strategy, in their order.
+    private enum Phase: CaseIterable {
+        case start, warmUp, steady, sessions, copies, kill, addition, outage
+
+        /// How long it takes on two cores.
+        func seconds(_ plan: Plan) -> Double {
+            switch self {
+            case .start: 1.5
+            case .warmUp: plan.warmUpSeconds + 1
+            case .steady: plan.seconds + 1
+            case .sessions: Double(plan.sessions) / 1500
+            case .copies: 3
+            case .kill, .addition: plan.leadSeconds + plan.watchSeconds + 1
+            case .outage: plan.leadSeconds + plan.faultSeconds + plan.recoverySeconds + 1
+            }
+        }
+    }
+
+    /// How long one strategy takes on two cores.
+    static func seconds(_ plan: Plan) -> Double {
+        Phase.allCases.reduce(0) { $0 + $1.seconds(plan) }
+    }
+
+    /// Does a phase, and writes what came of it.
+    private func phase<Value: Sendable>(
+        _ phase: Phase,
+        _ name: String,
+        _ body: () async throws -> (Value, String)
+    ) async rethrows -> Value {
+        let (value, outcome) = try await progress.step(name, seconds: phase.seconds(plan), body)
+        progress.write("      \(name)\(outcome.isEmpty ? "" : ": \(outcome)")")
+        return value
+    }
 
     /// Runs one strategy from the start of its cluster to the end.
     func run(_ strategy: Strategy) async -> Entry {
         let cluster: Cluster
         do {
-            cluster = try await progress.phase("start") {
+            cluster = try await phase(.start, "start") {
                 (try await Cluster(strategy, plan: plan), "")
             }
         } catch {
@@ -33,21 +67,21 @@ struct Experiment: Sendable {
         let workload = Workload(plan)
         let site = cluster.site
         let warmUp = PhaseLog()
-        await progress.phase("warm-up, \(plan.visitors) visitors") {
+        await phase(.warmUp, "warm-up, \(plan.visitors) visitors") {
             await workload.prepare(site, warmUp)
             await workload.press(site, warmUp, seconds: plan.warmUpSeconds)
             return ((), "")
         }
-        let (steady, steadyLog) = try await progress.phase("steady load, \(Text.number(plan.seconds)) s") {
+        let (steady, steadyLog) = try await phase(.steady, "steady load, \(Text.number(plan.seconds)) s") {
             let pair = try await self.steady(cluster, workload)
             return (pair, "\(Text.number(pair.0.rate))/s, p99 \(Text.milliseconds(pair.0.p99))")
         }
-        let memory = try await progress.phase("\(plan.sessions) more sessions") {
+        let memory = try await phase(.sessions, "\(plan.sessions) more sessions") {
             let memory = try await self.memory(cluster, workload)
             return (memory, "\(Text.bytes(memory.after)) per instance")
         }
         let copyLog = PhaseLog()
-        let copies = await progress.phase("two tabs, copied cookies") {
+        let copies = await phase(.copies, "two tabs, copied cookies") {
             let copies = await self.copies(cluster, workload, copyLog)
             return (
                 copies,
@@ -59,15 +93,16 @@ struct Experiment: Sendable {
         var sessions = 0
         for visitor in workload.visitors where await visitor.hasSession { sessions += 1 }
         let faults = Faults(plan: plan, cluster: cluster, workload: workload)
-        let (kill, killFindings) = await progress.phase("an instance killed") {
+        let (kill, killFindings) = await phase(.kill, "an instance killed") {
             let pair = await faults.kill()
             return (pair, "\(pair.0.lostSessions) sessions lost, \(pair.0.bad) requests failed")
         }
-        let (addition, additionFindings) = try await progress.phase("an instance added") {
+        let (addition, additionFindings) = try await phase(.addition, "an instance added") {
             let pair = try await faults.add()
             return (pair, "knows \(pair.0.known.part) of \(pair.0.known.total) sessions")
         }
-        let (outage, outageFindings) = await progress.phase(
+        let (outage, outageFindings) = await phase(
+            .outage,
             "Redis stopped for \(Text.number(plan.faultSeconds)) s"
         ) {
             let pair = await faults.outage()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
 import TestSupport
 
 /// The plan of faults: an instance killed, an instance added, Redis stopped.

@@ -4,17 +4,27 @@ import Reporting
 
 extension Report {
     /// The named cost of each strategy beside what was measured.
-    var literature: String {
-        HTML.table(
-            heads: ["strategy", "cost named in the literature", "measured here"],
-            rows: results.map { result in
-                [
-                    HTML.text(result.strategy.id) + HTML.element("br", [:], []),
-                    HTML.text(result.strategy.namedCost), HTML.text(sentences(result).joined(separator: " ")),
-                ]
-            },
-            style: "texts"
+    var literature: Page.Section {
+        var section = Page.Section(
+            "What the literature says, and what was measured",
+            "The costs that textbooks name for each strategy, beside the numbers of this run."
         )
+        section.tables = [
+            Page.Table(
+                .texts,
+                heads: ["strategy", "cost named in the literature", "measured here"],
+                rows: results.map { result in
+                    Page.Row(
+                        name: result.strategy.id,
+                        cells: [
+                            Page.Cell(result.strategy.namedCost),
+                            Page.Cell(sentences(result).joined(separator: " ")),
+                        ]
+                    )
+                }
+            )
+        ]
+        return section
     }
 
     private func sentences(_ result: StrategyResult) -> [String] {

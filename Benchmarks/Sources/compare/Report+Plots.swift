@@ -4,11 +4,16 @@ import Reporting
 
 extension Report {
     /// One card of bars for each measure.
-    var plots: String {
-        HTML.element("div", ["class": "plots"], all.map(\.html))
+    var costs: Page.Section {
+        var section = Page.Section(
+            "What it costs",
+            "Full load, nothing broken; the same mix of requests for all."
+        )
+        section.figures = plots
+        return section
     }
 
-    private var all: [BarPlot] {
+    private var plots: [Figure] {
         [
             single(
                 "Requests per second",
@@ -90,12 +95,12 @@ extension Report {
     }
 
     private func single(_ title: String, _ note: String, _ measure: (StrategyResult) -> (Double, String))
-        -> BarPlot
+        -> Figure
     {
-        BarPlot(
-            title: title,
-            note: note,
-            rows: results.map { result in
+        Figure(
+            title,
+            note,
+            bars: results.map { result in
                 let (value, text) = measure(result)
                 return .init(
                     label: result.strategy.id,
@@ -112,14 +117,14 @@ extension Report {
         _ note: String,
         _ legend: [(String, String)],
         _ measure: (StrategyResult) -> ([Double], String)
-    ) -> BarPlot {
-        BarPlot(
-            title: title,
-            note: note,
-            legend: legend.map { (name: $0.0, style: $0.1) },
-            rows: results.map { result in
+    ) -> Figure {
+        Figure(
+            title,
+            note,
+            legend: legend.map { Page.Legend($0.0, $0.1) },
+            bars: results.map { result in
                 let (values, text) = measure(result)
-                return .init(label: result.strategy.id, style: "", parts: values, text: text)
+                return .init(label: result.strategy.id, parts: values, text: text)
             }
         )
     }

@@ -4,46 +4,51 @@ import Reporting
 
 extension Report {
     /// What each strategy lost or kept: one row each, coloured.
-    var verdicts: String {
-        let heads = [
-            "strategy", "an instance killed", "an instance added",
-            "Redis stopped for \(Text.number(plan.faultSeconds)) s",
-            "stale reads", "lost updates", "two tabs at once", "a copied cookie after the sign-out",
-        ]
-        return HTML.table(
-            heads: heads,
-            rows: results.map { result in
-                let cells = [
-                    HTML.text(result.strategy.id), killed(result), added(result), outage(result),
-                    stale(result),
-                    cell(
-                        result.findings.lostUpdates == 0,
-                        "\(result.findings.lostUpdates)",
-                        result.findings.lostUpdates == 0
-                            ? "all that was acknowledged is there" : "acknowledged changes are gone"
-                    ),
-                    cell(
-                        result.copies.tabs.part == 0,
-                        "\(result.copies.tabs.part) of \(result.copies.tabs.total) lost",
-                        result.copies.tabs.part == 0 ? "both changes are there" : "the later answer wins"
-                    ),
-                    cell(
-                        result.copies.replays.part == 0,
-                        "\(result.copies.replays.part) of \(result.copies.replays.total) work",
-                        result.copies.replays.part == 0
-                            ? "signed out means out" : "the copy stays valid until it expires"
-                    ),
-                ]
-                // A narrow screen has no room for columns: each cell says there what it is about.
-                return cells.enumerated().map {
-                    $0 == 0 ? $1 : "<td data-head=\"\(heads[$0])\"" + $1.dropFirst(3)
-                }
-            },
-            style: "verdicts"
+    var verdicts: Page.Section {
+        var section = Page.Section(
+            "What breaks, and what does not",
+            "Every strategy went through the same faults. Each visitor knows what it has written and seen, and says what is missing."
         )
+        section.tables = [
+            Page.Table(
+                .verdicts,
+                heads: [
+                    "strategy", "an instance killed", "an instance added",
+                    "Redis stopped for \(Text.number(plan.faultSeconds)) s", "stale reads", "lost updates",
+                    "two tabs at once", "a copied cookie after the sign-out",
+                ],
+                rows: results.map { result in
+                    let (findings, copies) = (result.findings, result.copies)
+                    return Page.Row(
+                        name: result.strategy.id,
+                        cells: [
+                            killed(result), added(result), outage(result), stale(result),
+                            cell(
+                                findings.lostUpdates == 0,
+                                "\(findings.lostUpdates)",
+                                findings.lostUpdates == 0
+                                    ? "all that was acknowledged is there" : "acknowledged changes are gone"
+                            ),
+                            cell(
+                                copies.tabs.part == 0,
+                                "\(copies.tabs.part) of \(copies.tabs.total) lost",
+                                copies.tabs.part == 0 ? "both changes are there" : "the later answer wins"
+                            ),
+                            cell(
+                                copies.replays.part == 0,
+                                "\(copies.replays.part) of \(copies.replays.total) work",
+                                copies.replays.part == 0
+                                    ? "signed out means out" : "the copy stays valid until it expires"
+                            ),
+                        ]
+                    )
+                }
+            )
+        ]
+        return section
     }
 
-    private func killed(_ result: StrategyResult) -> String {
+    private func killed(_ result: StrategyResult) -> Page.Cell {
         let kill = result.kill
         return cell(
             kill.lostSessions == 0,
@@ -54,7 +59,7 @@ extension Report {
         )
     }
 
-    private func added(_ result: StrategyResult) -> String {
+    private func added(_ result: StrategyResult) -> Page.Cell {
         let addition = result.addition
         return cell(
             addition.known.part == addition.known.total,
@@ -64,7 +69,7 @@ extension Report {
         )
     }
 
-    private func outage(_ result: StrategyResult) -> String {
+    private func outage(_ result: StrategyResult) -> Page.Cell {
         let outage = result.outage
         let bad = outage.refused + outage.failed
         guard bad > 0 || outage.lostSessions > 0 else {
@@ -74,18 +79,13 @@ extension Report {
         let tail =
             "\(outage.failed == 0 ? "honestly, with 503" : "\(outage.failed) without an answer"); fine again \(outage.recovery == 0 ? "at once" : "after \(Text.seconds(outage.recovery))")"
         if outage.failed == 0, outage.lostSessions == 0 {
-            return HTML.element(
-                "td",
-                ["class": "wary"],
-                HTML.text("\(share) % refused"),
-                HTML.element("small", [:], HTML.text(tail))
-            )
+            return Page.Cell("\(share) % refused", .wary, remark: tail)
         }
         let lost = outage.lostSessions > 0 ? ", \(outage.lostSessions) sessions lost" : ""
         return cell(false, "\(share) % failed\(lost)", tail)
     }
 
-    private func stale(_ result: StrategyResult) -> String {
+    private func stale(_ result: StrategyResult) -> Page.Cell {
         let findings = result.findings
         if findings.foreignReads > 0 {
             return cell(
@@ -102,12 +102,7 @@ extension Report {
         )
     }
 
-    private func cell(_ isFine: Bool, _ text: String, _ note: String) -> String {
-        HTML.element(
-            "td",
-            ["class": isFine ? "fine" : "loss"],
-            HTML.text(text),
-            HTML.element("small", [:], HTML.text(note))
-        )
+    private func cell(_ isFine: Bool, _ text: String, _ note: String) -> Page.Cell {
+        Page.Cell(text, isFine ? .fine : .loss, remark: note)
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Reporting
+
 /// All that one strategy showed.
 struct StrategyResult: Sendable {
     let strategy: Strategy
@@ -96,12 +98,7 @@ struct StrategyResult: Sendable {
         var samples: [Sample] = []
         var seconds = 0.0
         /// Seconds since the phase began, and what happened then.
-        var events: [Event] = []
-    }
-
-    struct Event: Sendable {
-        var at: Double
-        var label: String
+        var events: [TimelinePlot.Event] = []
     }
 }
 

@@ -139,7 +139,7 @@ import Testing
         ]
         #expect(recovery(after: 1, samples) == 1.4)
         #expect(recovery(after: 2.5, samples) == 0)
-        let slices = Timeline(samples, seconds: 4, sliceSeconds: 1).slices
+        let slices = slices(samples, seconds: 4, sliceSeconds: 1)
         #expect(slices.map(\.failed) == [1, 0, 1, 0])
         #expect(slices.map(\.refused) == [0, 0, 1, 0])
         #expect(slices.map(\.good) == [0, 0, 0, 1])
@@ -189,6 +189,7 @@ import Testing
         (["--visitors", "0"], "--visitors must be between 5 and 2 000."),
         (["--seconds", "-1"], "--seconds"),
         (["--output", "/no/such/folder/x.html"], "--output: there is no such folder."),
+        (["--from", "/no/such/file.json"], "--from"),
     ])
     func `bad options end with a sentence`(arguments: [String], sentence: String) async throws {
         let child = try ChildProcess(builtProduct("compare"), arguments)
@@ -198,10 +199,11 @@ import Testing
 }
 
 /// One run of the program as a user starts it, with the smallest sizes.
-@Suite(.timeLimit(.minutes(3))) struct CompareRunTests {
+@Suite(.timeLimit(.minutes(10))) struct CompareRunTests {
     @Test func `a small run prints tables and writes a page that loads nothing`() async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "compare-\(UUID().uuidString).html")
-        defer { try? FileManager.default.removeItem(at: file) }
+        let json = file.deletingPathExtension().appendingPathExtension("json")
+        defer { for file in [file, json] { try? FileManager.default.removeItem(at: file) } }
         let child = try ChildProcess(
             builtProduct("compare"),
             [
@@ -230,6 +232,15 @@ import Testing
         for heading in ["What breaks, and what does not", "What it costs", "Machine"] {
             #expect(page.contains(">\(heading)</h2>"))
         }
+
+        let again = file.deletingPathExtension().appendingPathExtension("again.html")
+        defer { try? FileManager.default.removeItem(at: again) }
+        let renderer = try ChildProcess(
+            builtProduct("compare"),
+            ["--from", json.path, "--output", again.path]
+        )
+        #expect(try await renderer.wait(seconds: 20) == 0, "\(renderer.text)")
+        #expect(try String(contentsOf: again, encoding: .utf8) == page)
     }
 
     /// The elements that are still open at the end, or the first that is closed out of turn; empty for a
