@@ -8,7 +8,7 @@ import Testing
 
 /// Allocations for each command and each request, in the build of the tests: a release build has fewer.
 @Suite(.serialized, .enabled(if: allocations_are_counted())) struct AllocationTests {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a read of a hash costs few allocations`() async throws {
         let server = try await RedisServer()
         let redis = RedisClient(try RedisConfiguration(url: server.url))
@@ -36,7 +36,7 @@ import Testing
         await redis.shutdown()
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a request costs few allocations above the client's`() async throws {
         let server = try await RedisServer()
         let redis = RedisClient(try RedisConfiguration(url: server.url))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Two applications on one Redis, under one key prefix, with the same user names and the same seal keys.
-@Suite(.timeLimit(.minutes(3))) struct `Applications on one Redis` {
+@Suite(.timeLimit(.minutes(10))) struct `Applications on one Redis` {
     @Test(arguments: ["redis", "redis-cached", "replicated", "sealed-revocable", "sealed-tiered"])
     func `accept neither each other's cookies nor end each other's sessions`(store: String) async throws {
         let redis = try await RedisServer()

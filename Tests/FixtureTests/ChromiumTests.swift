@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What a real browser makes of the cookies and fields: nobody gets stuck, nothing stays to be seen.
-@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: Chromium.isInstalled)) struct ChromiumTests {
+@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: Chromium.isInstalled)) struct ChromiumTests {
     /// Runs the steps with a browser and an instance, and stops both.
     private func site(
         _ change: (inout FixtureApp.Options) -> Void = { _ in },

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The parts of `compose.yaml` run natively: certificate, login, health checks, a failover.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ContainerTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ContainerTests {
     @Test func `a visitor signs in through https, and instances log in to Redis`() async throws {
         let site = try await NativeContainers()
         let redis = try await site.startRedis()

@@ -6,7 +6,7 @@ import Testing
 /// Promise 5: what a request costs in Redis commands, counted as the client sends them (R04, R21, R77).
 ///
 /// These tests have a Redis of their own: nobody else's commands are in the count.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct CostTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct CostTests {
     /// One Redis and one instance for the steps; both are stopped afterwards.
     private func alone(
         _ change: (inout FixtureApp.Options) -> Void = { _ in },

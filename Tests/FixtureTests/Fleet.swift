@@ -158,7 +158,7 @@ extension Trait where Self == FleetTrait {
 ///
 /// One after the other: most of them keep all cores busy by themselves, and other suites with deadlines run
 /// beside them.
-@Suite(.fleet, .serialized, .timeLimit(.minutes(5))) enum SharedFleet {}
+@Suite(.fleet, .serialized, .timeLimit(.minutes(10))) enum SharedFleet {}
 
 extension RedisServer {
     /// Keys that would stay forever.

@@ -5,7 +5,7 @@ import Testing
 
 /// Sealed cookies with a Redis behind them: a list of what was revoked (revocable), or sessions that move to
 /// Redis when their user signs in (tiered).
-@Suite(.timeLimit(.minutes(3))) struct `Sealed sessions with Redis` {
+@Suite(.timeLimit(.minutes(10))) struct `Sealed sessions with Redis` {
     private func instances(
         _ store: String,
         _ steps: (RedisServer, FixtureApp, FixtureApp) async throws -> Void

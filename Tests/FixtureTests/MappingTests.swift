@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Session mapping: real balancers that pin each user to one of three instances (R86).
-@Suite(.serialized, .timeLimit(.minutes(5))) struct MappingTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct MappingTests {
     @Test(arguments: Pinning.allCases) func `every request of a user reaches the same instance`(
         pinning: Pinning
     ) async throws {

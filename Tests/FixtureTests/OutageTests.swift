@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Promise 7: an unreachable store is never mistaken for "no session" (R71, R81).
-@Suite(.serialized, .timeLimit(.minutes(3))) struct OutageTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct OutageTests {
     /// The bounds that callers rely on.
     private let answerBound = Duration.seconds(5), recoveryBound = 10.0
 

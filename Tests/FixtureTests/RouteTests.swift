@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// What route cookies say, and what made-up ones do: a hint without any power (R86).
-@Suite(.serialized, .timeLimit(.minutes(3))) struct RouteTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RouteTests {
     @Test(arguments: Pinning.byCookie) func `the route is a cookie of its own that tells nothing`(
         pinning: Pinning
     ) async throws {

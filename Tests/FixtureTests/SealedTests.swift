@@ -9,7 +9,7 @@ func sealKey(_ id: String) -> String { "\(id):\(randomTicketText(bytes: 32))" }
 
 /// Sessions in the browser's cookie and nowhere else (R59–R68): two instances that share keys and nothing
 /// besides.
-@Suite(.timeLimit(.minutes(3))) struct `Sealed sessions` {
+@Suite(.timeLimit(.minutes(10))) struct `Sealed sessions` {
     private static let key = sealKey("k1")
 
     /// Two instances with these keys, stopped afterwards.

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Promise 6: what Redis, its traffic and the logs show cannot be used as a credential (R33, R75).
-@Suite(.serialized, .timeLimit(.minutes(3))) struct SecretsTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct SecretsTests {
     @Test func `neither Redis nor its traffic nor the logs show a ticket or a user name`() async throws {
         let redis = try await RedisServer()
         var options = FixtureApp.Options(redis: redis.url, prefix: "secret")

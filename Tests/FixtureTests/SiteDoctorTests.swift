@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `sessionctl doctor --site`, on instances behind a real HAProxy.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct SiteDoctorTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct SiteDoctorTests {
     /// HAProxy before two instances, each request to the next one.
     private struct Site: Sendable {
         let port: Int

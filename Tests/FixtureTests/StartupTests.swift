@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A wrong configuration is told at the start, in a sentence and without secrets (R39, R46).
-@Suite(.serialized, .timeLimit(.minutes(2))) struct StartupTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct StartupTests {
     /// The program ends by itself, not with success, and says why.
     private func expectRefusal(
         _ options: FixtureApp.Options,

@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 
 /// `make demo` in a real browser: the shop behind its balancer, and what its buttons break.
-@Suite(.serialized, .timeLimit(.minutes(4)), .enabled(if: Chromium.isInstalled)) struct StorefrontJourneyTests
-{
+@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: Chromium.isInstalled))
+struct StorefrontJourneyTests {
     /// Starts the demo and a browser, runs the steps, and stops both.
     private func demo(
         _ strategy: String = "redis",

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The fixture with more than one Redis behind it.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Instances with copies` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Instances with copies` {
     /// Uses two instances as one visitor and one other browser of the same session.
     private func use(_ url: String, store: String = "redis-cached", _ extra: [String] = []) async throws {
         var options = FixtureApp.Options(store: store, redis: url, prefix: "topology")

@@ -8,7 +8,7 @@ import Testing
 
 extension Topologies {
     /// Nodes that fail, come and go while they are used.
-    @Suite(.timeLimit(.minutes(3))) struct ClusterFailureTests {
+    @Suite(.timeLimit(.minutes(10))) struct ClusterFailureTests {
         /// Callers that increment one counter each, on all nodes, until they are stopped.
         private final class Writers: Sendable {
             private struct Count {

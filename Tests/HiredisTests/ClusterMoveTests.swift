@@ -7,7 +7,7 @@ import Testing
 
 extension Topologies {
     /// Slots that move while they are used.
-    @Suite(.timeLimit(.minutes(2))) struct ClusterMoveTests {
+    @Suite(.timeLimit(.minutes(10))) struct ClusterMoveTests {
         private let slot = 5061
         /// Of slot 5061, which begins on the first primary.
         private func key(_ index: Int) -> String { "{bar}:\(index)" }

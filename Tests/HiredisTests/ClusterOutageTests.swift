@@ -8,7 +8,7 @@ import Testing
 
 extension Topologies {
     /// A node of a cluster that does not come back: what its callers and those of the other nodes see.
-    @Suite(.timeLimit(.minutes(2))) struct ClusterOutageTests {
+    @Suite(.timeLimit(.minutes(10))) struct ClusterOutageTests {
         /// Keys of the first and of the last node.
         private static let (dead, healthy) = ("bar", "foo")
 

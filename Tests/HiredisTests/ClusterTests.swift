@@ -13,7 +13,7 @@ private let shared = Task { try await RedisCluster() }
 
 extension Topologies {
     /// A cluster whose slots stay where they are.
-    @Suite(.timeLimit(.minutes(2))) struct ClusterTests {
+    @Suite(.timeLimit(.minutes(10))) struct ClusterTests {
         @Test func `a command in steady state costs one round trip, wherever its key is`() async throws {
             try await withCluster(try await shared.value) { redis, cluster in
                 _ = try await redis.send(RedisCommand("SET", "one:0", "v"))

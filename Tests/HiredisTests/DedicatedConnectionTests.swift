@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a subscription receives what the server sends, in order, and ends with the connection`()
         async throws
     {
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `waiting for a connection ends at the command timeout while it is being opened`() async throws {
         try await withRedis(configure: {
             $0.dedicatedConnections = 1
@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a caller that is cancelled while its connection is being opened returns at once`() async throws {
         try await withRedis(configure: {
             $0.dedicatedConnections = 1

@@ -19,7 +19,7 @@ extension RedisClient {
 
 extension Topologies {
     /// Reads that a replica may answer.
-    @Suite(.timeLimit(.minutes(3))) struct ReplicaReadTests {
+    @Suite(.timeLimit(.minutes(10))) struct ReplicaReadTests {
         private func withPair(_ body: (RedisClient, ReplicatedPair) async throws -> Void) async throws {
             let pair = try await ReplicatedPair()
             try await withClient(pair.primary.url) { try await body($0, pair) }

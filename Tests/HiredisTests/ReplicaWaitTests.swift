@@ -7,7 +7,7 @@ import Testing
 @testable import Hiredis
 
 /// Writes that are waited for until replicas have them, on servers that change their roles and slots.
-@Suite(.timeLimit(.minutes(2))) struct ReplicaWaitTests {
+@Suite(.timeLimit(.minutes(10))) struct ReplicaWaitTests {
     private func wait(_ timeout: Duration = .seconds(10)) -> RedisReplicaWait {
         RedisReplicaWait(replicas: 1, isOnDisk: false, timeout: timeout)
     }
@@ -107,7 +107,10 @@ import Testing
         let first = wait()
         _ = try await redis.send([increment], cancellation: .ignore, copied: first)
         #expect(first.acknowledged == 1)
+        // A command on a connection that is about to be lost would fail.
+        let lost = redis.statistics.connects
         await servers.servers[0].crash()
+        #expect(await poll(seconds: 20) { redis.statistics.lostConnections >= lost })
         // Sent when the sentinels have promoted the replica; that one has none.
         let second = wait(.milliseconds(20))
         let replies = try await redis.send([increment], cancellation: .ignore, copied: second)

@@ -7,7 +7,7 @@ import Testing
 
 extension Topologies {
     /// A primary that sentinels watch, and servers that name their primary themselves.
-    @Suite(.timeLimit(.minutes(3))) struct SentinelTests {
+    @Suite(.timeLimit(.minutes(10))) struct SentinelTests {
         private func withSentinels(
             _ servers: SentinelServers,
             url: String? = nil,

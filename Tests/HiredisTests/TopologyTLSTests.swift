@@ -8,7 +8,7 @@ import Testing
 
 extension Topologies {
     /// Clusters and sentinels that listen on TLS ports only, with users of their own.
-    @Suite(.timeLimit(.minutes(3))) struct TopologyTLSTests {
+    @Suite(.timeLimit(.minutes(10))) struct TopologyTLSTests {
         /// The least that the tests send, and what a cluster and sentinels need besides.
         private static let user = [
             "--user", "app", "on", ">pw", "~*", "-@all", "+get", "+set", "+incr", "+ping", "+cluster|slots",

@@ -11,7 +11,7 @@ import Testing
 private let shared = Task { try await RedisCluster() }
 
 /// One test at a time: most have servers of their own, which need processor time for what they agree on.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Cached store in a cluster` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Cached store in a cluster` {
     private func fleet(
         _ count: Int,
         on cluster: RedisCluster,

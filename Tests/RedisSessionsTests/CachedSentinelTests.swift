@@ -8,7 +8,7 @@ import Testing
 @testable import RedisSessions
 
 /// The near cache over a primary that sentinels replace.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Cached store with sentinels` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Cached store with sentinels` {
     /// What the session of a credential has under `a`; nil while Redis does not answer.
     private func value(_ store: CachedSessionStore, _ credential: SessionCredential) async -> String? {
         guard case .found(let record) = try? await store.load(credential) else { return nil }

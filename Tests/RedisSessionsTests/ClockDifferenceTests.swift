@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A failover to a replica whose clock differs from the primary's.
-@Suite(.limited, .timeLimit(.minutes(2))) struct ClockDifferenceTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct ClockDifferenceTests {
     /// A primary, its replica, and a store that reaches whichever the address leads to.
     private final class World: Sendable {
         let primary: RedisServer

@@ -15,7 +15,7 @@ private let shared = Task { try await RedisCluster() }
 private let moving = Task { try await RedisCluster() }
 
 /// The stores on three nodes: a session, its user's list and another session are in different slots.
-@Suite(.limited, .timeLimit(.minutes(3))) struct ClusterStoreTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct ClusterStoreTests {
     private struct Fixture {
         let cluster: RedisCluster
         let client: RedisClient

@@ -54,5 +54,8 @@ struct ConcurrencyLimit: SuiteTrait, TestTrait, TestScoping {
 
 extension Trait where Self == ConcurrencyLimit {
     /// A few test cases at a time.
+    ///
+    /// A time limit counts the wait for a turn as well, so limits are long: they end tests that hang, and say nothing
+    /// of speed.
     static var limited: Self { ConcurrencyLimit() }
 }

@@ -9,7 +9,7 @@ import Testing
 @testable import RedisSessions
 
 /// What an operator has to give, and is told.
-@Suite(.limited, .timeLimit(.minutes(3))) struct `Durable writes, set-up` {
+@Suite(.limited, .timeLimit(.minutes(10))) struct `Durable writes, set-up` {
     @Test(arguments: [
         SessionDurability.replicas(0, within: .seconds(1)), .replicas(101, within: .seconds(1)),
         .replicas(1, within: .zero), .replicas(1, within: .microseconds(999)),

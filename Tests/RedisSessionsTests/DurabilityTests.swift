@@ -10,7 +10,7 @@ import Testing
 @testable import RedisSessions
 
 /// Copies that sign-ins, sign-outs, revocations and new secrets wait for.
-@Suite(.limited, .timeLimit(.minutes(3))) struct `Durable writes` {
+@Suite(.limited, .timeLimit(.minutes(10))) struct `Durable writes` {
     private static let policy = SessionPolicy()
 
     private static let pair = Task { try await ReplicatedPair() }

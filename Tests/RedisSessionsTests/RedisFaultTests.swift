@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// What a server that is frozen, lacks rights or has its clock set does to sessions: nothing behind anybody's back.
-@Suite(.limited, .serialized, .timeLimit(.minutes(3))) struct `Redis store, faults` {
+@Suite(.limited, .serialized, .timeLimit(.minutes(10))) struct `Redis store, faults` {
     /// One server, one signed-in session, and a client that gives up early.
     private struct Site {
         let server: RedisServer

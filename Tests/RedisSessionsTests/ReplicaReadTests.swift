@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Sessions that are read from replicas.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Reads from replicas` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Reads from replicas` {
     /// Stores over one primary, each as in a process of its own.
     private struct World {
         let servers: [RedisServer]

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a server that is frozen or lacks rights does to sessions in cookies.
-@Suite(.limited, .serialized, .timeLimit(.minutes(3))) struct `Revocable store, faults` {
+@Suite(.limited, .serialized, .timeLimit(.minutes(10))) struct `Revocable store, faults` {
     /// One server, one signed-in session, and a client that gives up early.
     private struct Site {
         let server: RedisServer

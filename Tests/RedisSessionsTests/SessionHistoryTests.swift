@@ -11,7 +11,7 @@ import Testing
 /// from other nodes because slots move.
 ///
 /// Prints how stale reads were; asserts the promises only. `HISTORY_SEED=7` begins with another seed.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct `Recorded histories of the near cache` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Recorded histories of the near cache` {
     /// What happens to the invalidations.
     enum Weather: String, CaseIterable, CustomTestStringConvertible {
         /// They come at once.

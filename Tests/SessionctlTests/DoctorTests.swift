@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// `sessionctl doctor`, and what every subcommand says of a server that refuses or is not there.
-@Suite(.timeLimit(.minutes(3))) struct DoctorTests {
+@Suite(.timeLimit(.minutes(10))) struct DoctorTests {
     private static let good = [
         "--appendonly", "yes", "--maxmemory", "64mb", "--maxmemory-policy", "noeviction",
     ]

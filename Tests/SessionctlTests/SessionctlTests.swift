@@ -9,7 +9,7 @@ import Testing
 private let shared = Task { try await RedisServer() }
 
 /// The operators' tool, run as a program against a real server with sessions of the real store.
-@Suite(.timeLimit(.minutes(3))) struct SessionctlTests {
+@Suite(.timeLimit(.minutes(10))) struct SessionctlTests {
     private let server: RedisServer
     private let site: Site
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// `sessionctl stats` and `watch`, and the tool on a cluster.
-@Suite(.timeLimit(.minutes(3))) struct StatsTests {
+@Suite(.timeLimit(.minutes(10))) struct StatsTests {
     @Test func `stats counts what is there, and estimates from a sample`() async throws {
         let server = try await RedisServer()
         let site = try Site(server.url)

@@ -8,7 +8,7 @@ import Testing
 @testable import Sessions
 
 /// The loop around a commit attempt: the queue after conflicts, failures and cancellation.
-@Suite(.timeLimit(.minutes(1))) struct `Commit loop` {
+@Suite(.timeLimit(.minutes(10))) struct `Commit loop` {
     private let memory: MemorySessionStore
     private let store: FaultyStore
     private let clock = ManualClock()
