@@ -148,7 +148,7 @@ import Testing
         let guides = repository.files.filter { $0.hasPrefix("Samples/Guides/") && $0.hasSuffix(".swift") }
         let list = try repository.text("Sources/Sessions/Documentation.docc/Guides.md")
         let listed = list.matches(of: /<doc:(\w+)>/).map { String($0.1) }
-        #expect(listed.count == 10)
+        #expect(listed.count == 11)
         for guide in listed {
             let path = "Sources/Sessions/Documentation.docc/\(guide).md"
             let lines = try repository.text(path).split(separator: "\n", omittingEmptySubsequences: false)
