@@ -118,12 +118,14 @@ import Testing
     {
         let own = Mutex(0)
         let server = try await HostileServer { _, input in
-            if input.contains("SLOTS") {
-                let port = own.withLock(\.self)
-                return .bytes("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:\(port)\r\n$1\r\na\r\n")
-            }
-            let down = "-CLUSTERDOWN The cluster is down\r\n"
-            return .bytes(String(repeating: down, count: input.split(separator: "*").count))
+            let slots =
+                "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:\(own.withLock(\.self))\r\n$1\r\na\r\n"
+            // A question for the slots may arrive with commands before and behind it.
+            let commands = input.split(separator: "*", omittingEmptySubsequences: false).dropFirst()
+            return .bytes(
+                commands.map { $0.contains("SLOTS") ? slots : "-CLUSTERDOWN The cluster is down\r\n" }
+                    .joined()
+            )
         }
         own.withLock { $0 = server.port }
         let redis = client(server) {

@@ -49,3 +49,13 @@ enum ServerClock {
         return ["LD_PRELOAD": library, "CLOCK_OFFSET": "\(seconds)"]
     }
 }
+
+extension RedisServer {
+    /// Whether the installed server takes a `clockOffset`; one that is linked statically does not.
+    public static func takesClockOffset() async throws -> Bool {
+        let server = try await RedisServer(clockOffset: 1000)
+        let seconds = try await server.admin("TIME").split(separator: "\n").first.flatMap { Double($0) }
+        await server.crash()
+        return (seconds ?? 0) - Date.now.timeIntervalSince1970 > 500
+    }
+}

@@ -85,7 +85,7 @@ struct Bench: AsyncParsableCommand {
             let lines = table.lines(isTerminal: isatty(STDOUT_FILENO) == 1)
             progress.write("\n" + lines.joined(separator: "\n"))
         }
-        let page = BenchPage(
+        let report = BenchPage(
             results: results,
             plan: plan,
             machine: Machine.current(),
@@ -95,8 +95,8 @@ struct Bench: AsyncParsableCommand {
         )
         let file = URL(fileURLWithPath: output)
         let markdown = file.deletingPathExtension().appendingPathExtension("md")
-        let json = try template.write(page.page, to: file)
-        try page.markdown.write(to: markdown, atomically: true, encoding: .utf8)
+        let json = try template.write(report.page, to: file)
+        try report.markdown.write(to: markdown, atomically: true, encoding: .utf8)
         progress.write(
             "\nPage: \(file.path)\nJSON: \(json.path)\nMarkdown: \(markdown.path)\nIt took \(progress.elapsed)."
         )
