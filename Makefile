@@ -38,7 +38,7 @@ help: ## This list.
 demo: ## A shop on three instances behind a balancer, until Ctrl-C; CHECK=1: a scripted visitor; STRATEGY=memory and others.
 	@[[ " $(STRATEGIES) " == *" $(STRATEGY) "* ]] || { echo "make: STRATEGY is one of $(STRATEGIES), not $(STRATEGY)" >&2; exit 2; }
 	@Scripts/install.sh $(DEMO_PACKAGES)
-	@[[ -d .build/checkouts/hummingbird ]] || echo "The first build compiles all dependencies: about three minutes on two cores; the next one takes seconds."
+	@[[ -d .build/checkouts/hummingbird ]] || echo "The first build compiles all dependencies: three to five minutes on two cores; the next one takes seconds."
 	swift build -c $(CONFIG) --product Storefront
 	@CHECK=$(CHECK) PORT=$(PORT) HTTP_PORT=$(HTTP_PORT) STRATEGY=$(STRATEGY) Scripts/demo.sh "$$(swift build -c $(CONFIG) --show-bin-path)/Storefront"
 
