@@ -40,15 +40,7 @@ import Testing
     }
 
     private func visitor(_ client: any TestClientProtocol) -> Visitor {
-        Visitor(host: "shop.example") { request, body in
-            let response = try await client.execute(
-                uri: request.path ?? "/",
-                method: request.method,
-                headers: request.headerFields,
-                body: ByteBuffer(bytes: body)
-            )
-            return (response.head, Array(buffer: response.body))
-        }
+        Visitor(host: "shop.example", transport: client.transport)
     }
 
     private func body(_ answer: (HTTPResponse, [UInt8])) -> String {

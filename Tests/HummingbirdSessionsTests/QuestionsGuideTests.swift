@@ -26,17 +26,7 @@ import Testing
         let router = try makeSite(sessions: customers)
         addQuestions(to: router, staff: staff)
         try await Application(router: router).test(.router) { client in
-            try await body(
-                Visitor(host: "shop.example") { request, body in
-                    let response = try await client.execute(
-                        uri: request.path ?? "/",
-                        method: request.method,
-                        headers: request.headerFields,
-                        body: ByteBuffer(bytes: body)
-                    )
-                    return (response.head, Array(buffer: response.body))
-                }
-            )
+            try await body(Visitor(host: "shop.example", transport: client.transport))
         }
     }
 

@@ -38,15 +38,7 @@ import Testing
 
     @Test func `events of a commit and of the manager carry the request's ID`() async throws {
         try await application().test(.router) { client in
-            let visitor = Visitor { request, body in
-                let response = try await client.execute(
-                    uri: request.path ?? "/",
-                    method: request.method,
-                    headers: request.headerFields,
-                    body: ByteBuffer(bytes: body)
-                )
-                return (response.head, Array(buffer: response.body))
-            }
+            let visitor = Visitor(transport: client.transport)
             let first = String(decoding: try await visitor.send(.post, "/in").1, as: UTF8.self)
             let second = String(decoding: try await visitor.send(.post, "/out-everywhere").1, as: UTF8.self)
             #expect(!first.isEmpty && !second.isEmpty && first != second)

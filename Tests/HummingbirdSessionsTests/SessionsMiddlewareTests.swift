@@ -46,15 +46,7 @@ extension AdapterSite.Refusal: HTTPResponseError {
     func `does what every adapter does`(scenario: AdapterScenario) async throws {
         let site = try AdapterSite()
         try await application(site).test(.live) { client in
-            try await scenario.run(site) { request, body in
-                let response = try await client.execute(
-                    uri: request.path ?? "/",
-                    method: request.method,
-                    headers: request.headerFields,
-                    body: ByteBuffer(bytes: body)
-                )
-                return (response.head, Array(buffer: response.body))
-            }
+            try await scenario.run(site, over: client.transport)
         }
     }
 
