@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Synchronization
 import TestSupport
 import Testing
 
@@ -37,6 +38,25 @@ extension Topologies {
                 #expect(redis.statistics.redirects == 1)
                 #expect(redis.statistics.lostConnections == 0)
                 #expect(await poll(seconds: 5) { redis.statistics.slotRefreshes == 2 })
+            }
+        }
+
+        @Test func `a node that MOVED is the first to name is one of the primaries`() async throws {
+            try await withKeys { redis, cluster, _, _ in
+                // The last one: in the slots that are read afterwards the nodes have the order of before.
+                let last = HashSlot.count - 1
+                let keys = (0..<1_000_000).lazy.map { "last:\($0)" }
+                let key = try #require(keys.first { HashSlot.of(Array($0.utf8)[...]) == last })
+                let count = Mutex(0)
+                let watching = Task {
+                    for await nodes in redis.primaries() { count.withLock { $0 = nodes.count } }
+                }
+                defer { watching.cancel() }
+                #expect(await poll(seconds: 20) { count.withLock(\.self) == 3 })
+                let new = try await cluster.addNode()
+                try await cluster.move(last, from: cluster.primaries[2], to: new)
+                _ = try await redis.send(RedisCommand("GET", key, readOnly: true))
+                #expect(await poll(seconds: 20) { count.withLock(\.self) == 4 })
             }
         }
 

@@ -95,14 +95,24 @@ extension Topologies {
             try await withPair { redis, pair in
                 _ = try await redis.send(RedisCommand("SET", "k", "v"))
                 #expect(await redis.finds("v", "k", within: .seconds(60)))
-                pair.cut()
+                pair.block()
                 try await pair.replica.restart()
-                for _ in 0..<200 {
-                    // When it has copied the primary's data again, it may answer.
+                #expect(try await pair.replica.admin("DBSIZE") == "0")
+                // What was known of it is still young enough; it is examined, and examined again.
+                let before = redis.statistics.commands
+                let isExamined = await poll(seconds: 30) {
+                    #expect(await redis.copy("k") == nil)
+                    return redis.statistics.commands - before >= 4
+                }
+                #expect(isExamined)
+                #expect(try await pair.replica.admin("DBSIZE") == "0")
+                pair.unblock()
+                let isAsked = await poll(seconds: 30) {
                     let reply = await redis.copy("k")
                     #expect(reply == nil || reply?.string == "v")
-                    try await Task.sleep(for: .milliseconds(5))
+                    return reply != nil
                 }
+                #expect(isAsked)
             }
         }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdSessions
@@ -32,7 +33,8 @@ import Testing
         let router = try makeSite(sessions: sessions)
         addSignIn(to: router, accounts: TestAccounts())
         addDevices(to: router)
-        addRememberMe(to: router, accounts: TestAccounts()) { _, _ in true }
+        let isRight: @Sendable (Request, String) -> Bool = { request, _ in request.uri.query == "code=right" }
+        addRememberMe(to: router, accounts: TestAccounts(), isCodeRight: isRight)
         addForms(to: router) { _ in }
         addAPI(to: router.group("/api"))
         addWelcome(to: router)
@@ -72,6 +74,62 @@ import Testing
         }
     }
 
+    private struct Entry: Decodable {
+        let id: String
+        let isThisOne: Bool
+    }
+
+    @Test func `a user signs one device out, and nobody else's`() async throws {
+        try await application().test(.router) { client in
+            let (laptop, phone, stranger) = (visitor(client), visitor(client), visitor(client))
+            let form = Array("name=ann&password=right".utf8)
+            for browser in [laptop, phone] { try await browser.send(.post, "/sign-in", body: form) }
+            try await stranger.send(.post, "/sign-in", body: Array("name=bob&password=right".utf8))
+            let list = try await laptop.send(.get, "/account/devices").1
+            let entries = try JSONDecoder().decode([Entry].self, from: Data(list))
+            #expect(entries.count == 2 && entries.count(where: \.isThisOne) == 1)
+            let other = try #require(entries.first { !$0.isThisOne })
+            let signOut = "/account/devices/\(other.id)/sign-out"
+            #expect(try await stranger.send(.post, signOut).0.status == .notFound)
+            #expect(try await phone.send(.get, "/account/devices").0.status == .ok)
+            let answer = try await laptop.send(.post, signOut).0
+            #expect(answer.headerFields[.location] == "/account/devices")
+            #expect(try await phone.send(.get, "/account/devices").0.headerFields[.location] == "/sign-in")
+            #expect(try await laptop.send(.post, signOut).0.status == .notFound)
+            #expect(try await laptop.send(.get, "/account/devices").0.status == .ok)
+            try await laptop.send(.post, "/sign-out")
+            #expect(try await laptop.send(.get, "/account/devices").0.headerFields[.location] == "/sign-in")
+        }
+    }
+
+    @Test func `a sign-in keeps the cart and nothing else, and the audit log hears of it`() async throws {
+        let (audit, continuation) = AsyncStream.makeStream(of: SessionEvent.self)
+        let router = try makeSite(sessions: makeAuditedSessions(in: store, audit: continuation))
+        addSignIn(to: router, accounts: TestAccounts())
+        router.post("/visit") { _, context in
+            let session = try await context.session()
+            try session.set(.cart, ["tea"])
+            try session.set(.nickname, "a")
+            return Response(status: .noContent)
+        }
+        router.get("/visit") { _, context in
+            let session = try await context.session()
+            return "\(session[.cart] ?? []) \(session[.nickname] ?? "-")"
+        }
+        try await Application(router: router).test(.router) { client in
+            let browser = visitor(client)
+            try await browser.send(.post, "/visit")
+            #expect(body(try await browser.send(.get, "/visit")) == #"["tea"] a"#)
+            try await browser.send(.post, "/sign-in", body: Array("name=ann&password=right".utf8))
+            #expect(body(try await browser.send(.get, "/visit")) == #"["tea"] -"#)
+            try await browser.send(.post, "/sign-out")
+        }
+        continuation.finish()
+        #expect(
+            await audit.reduce(into: [SessionEvent.Kind]()) { $0.append($1.kind) } == [.signedIn, .signedOut]
+        )
+    }
+
     @Test func `remembered sessions stay remembered through a step-up`() async throws {
         try await application().test(.router) { client in
             let browser = visitor(client)
@@ -84,8 +142,13 @@ import Testing
             #expect(confirmed.headerFields[.setCookie]?.contains("Max-Age=") == true)
             #expect(try await browser.send(.post, "/payments").0.status == .noContent)
             #expect(try await browser.send(.get, "/audit-log").0.status == .forbidden)
-            try await browser.send(.post, "/second-factor")
+            #expect(try await browser.send(.post, "/second-factor?code=wrong").0.status == .unauthorized)
+            #expect(try await browser.send(.get, "/audit-log").0.status == .forbidden)
+            let elevated = try await browser.send(.post, "/second-factor?code=right").0
+            #expect(elevated.headerFields[.setCookie]?.contains("Max-Age=") == true)
             #expect(try await browser.send(.get, "/audit-log").0.status == .ok)
+            clock.advance(by: .seconds(3601))
+            #expect(try await browser.send(.get, "/audit-log").0.status == .forbidden)
         }
     }
 
@@ -111,6 +174,21 @@ import Testing
                 body: Array("nickname=x".utf8)
             )
             #expect(foreign.0.status == .forbidden)
+            let trusted = try await browser.send(
+                .post,
+                "/profile",
+                headers: [
+                    HTTPField.Name("Sec-Fetch-Site")!: "cross-site", .origin: "https://admin.example.com",
+                ],
+                body: Array("nickname=x".utf8)
+            )
+            #expect(trusted.0.status == .seeOther)
+            let hook = try await browser.send(
+                .post,
+                "/hooks/paid",
+                headers: [HTTPField.Name("Sec-Fetch-Site")!: "cross-site"]
+            )
+            #expect(hook.0.status == .notFound, "the router has none, and nothing has refused it before")
         }
     }
 
@@ -130,6 +208,25 @@ import Testing
             let put = try await browser.send(.put, "/api/basket/tea", body: Array(#"{"count":2}"#.utf8)).0
             #expect(put.status == .noContent)
             #expect(body(try await browser.send(.post, "/api/basket/tea")) == #"{"items":{"tea":3}}"#)
+            let one = Array(#"{"count":1}"#.utf8)
+            for number in 1..<50 { try await browser.send(.put, "/api/basket/\(number)", body: one) }
+            #expect(
+                try await browser.send(.put, "/api/basket/50", body: one).0.status == .unprocessableContent
+            )
+            #expect(try await browser.send(.put, "/api/basket/tea", body: one).0.status == .noContent)
+        }
+    }
+
+    @Test func `a page that asks again and again does not keep its session alive`() async throws {
+        try await application().test(.router) { client in
+            let browser = visitor(client)
+            try await browser.send(.post, "/sign-in", body: Array("name=ann&password=right".utf8))
+            try await browser.send(.post, "/api/coupons")
+            for _ in 0..<2 {
+                #expect(body(try await browser.send(.get, "/api/unread")) == #"{"count":1}"#)
+                clock.advance(by: .seconds(20 * 60))
+            }
+            #expect(body(try await browser.send(.get, "/api/unread")) == #"{"count":0}"#)
         }
     }
 
@@ -161,6 +258,36 @@ import Testing
             try session.signOut()
         }
         try await finish(try #require(job), in: sessions)
+    }
+
+    @Test func `exports are of the user who asks, and a payment reaches the sessions that are left`()
+        async throws
+    {
+        let jobs = Mutex<[ExportJob]>([])
+        let router = try makeSite(sessions: sessions)
+        addSignIn(to: router, accounts: TestAccounts())
+        addForms(to: router) { _ in }
+        addExports(to: router) { job in jobs.withLock { $0.append(job) } }
+        try await Application(router: router).test(.router) { client in
+            let (laptop, phone) = (visitor(client), visitor(client))
+            #expect(try await laptop.send(.post, "/exports").0.status == .unauthorized)
+            for browser in [laptop, phone] {
+                try await browser.send(.post, "/sign-in", body: Array("name=ann&password=right".utf8))
+                #expect(try await browser.send(.post, "/exports").0.status == .accepted)
+            }
+            let listed = try await sessions.list(for: "ann").map(\.id)
+            #expect(jobs.withLock { $0.map(\.user) } == ["ann", "ann"])
+            #expect(Set(jobs.withLock { $0.map(\.session) }) == Set(listed.map(\.description)))
+            for job in jobs.withLock({ $0 }) { try await finish(job, in: sessions) }
+            // One is signed out when the sessions are listed already.
+            let (first, store) = (try #require(listed.first), store)
+            store.before(.load) { _ = try? await store.revoke(first) }
+            try await orderWasPaid(by: "ann", in: sessions)
+            var pages: [String] = []
+            for browser in [laptop, phone] { pages.append(body(try await browser.send(.get, "/profile"))) }
+            #expect(pages.count { $0.contains("is ready.") && $0.contains("is paid.") } == 1)
+            #expect(try await sessions.list(for: "ann").map(\.id) == Array(listed.dropFirst()))
+        }
     }
 
     @Test func `a socket stays in use, and ends with the session`() async throws {
@@ -228,11 +355,14 @@ import Testing
             }
         )
         router.get("/") { _, context in try await context.session().principal ?? "no user" }
+        router.post("/") { _, context in try await context.session().principal ?? "no user" }
         try await Application(router: router).test(.router) { client in
             let (browser, thief) = (visitor(client), visitor(client))
             let cookie: HTTPFields = [.cookie: "SESSION_ID=abc"]
             let before = body(try await browser.send(.get, "/"))
             #expect(before == "no user")
+            // A redirect would lose what the form says.
+            #expect(body(try await browser.send(.post, "/", headers: cookie)) == "no user")
             #expect(try await browser.send(.get, "/", headers: cookie).0.status == .seeOther)
             #expect(body(try await browser.send(.get, "/")) == "ann")
             #expect(body(try await thief.send(.get, "/", headers: cookie)) == "no user")
@@ -240,7 +370,8 @@ import Testing
     }
 
     @Test func `health is not readiness`() async throws {
-        let router = makeProxiedSite(sessions: sessions) { false }
+        let isDraining = Mutex(false)
+        let router = makeProxiedSite(sessions: sessions) { isDraining.withLock(\.self) }
         try await Application(router: router).test(.router) { client in
             let balancer = visitor(client)
             let before = try await balancer.send(.get, "/readyz").0.status
@@ -248,11 +379,13 @@ import Testing
             store.fail([.check])
             #expect(try await balancer.send(.get, "/readyz").0.status == .serviceUnavailable)
             #expect(try await balancer.send(.get, "/healthz").0.status == .ok)
+            isDraining.withLock { $0 = true }
+            #expect(try await balancer.send(.get, "/healthz").0.status == .serviceUnavailable)
         }
     }
 
     @Test func `the client's address is what the nearest proxy has seen`() throws {
-        let fields: HTTPFields = [.forwardedFor: "10.0.0.1, 203.0.113.7"]
+        let fields: HTTPFields = [.forwardedFor: "192.0.2.1", .forwardedFor: "10.0.0.1, 203.0.113.7"]
         let head = HTTPRequest(method: .get, scheme: nil, authority: "x", path: "/", headerFields: fields)
         #expect(proxiedClient(Request(head: head, body: RequestBody(buffer: ByteBuffer()))) == "203.0.113.7")
     }

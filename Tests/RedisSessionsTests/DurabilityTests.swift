@@ -270,13 +270,10 @@ import Testing
         let fixture = try await DurableFixture()
         let durability = SessionDurability.replicas(1, within: .seconds(10))
         let cached = try CachedSessionStore(try fixture.store(durability))
-        let revocable = try RevocableSessionStore(
-            try SealedSessionStore(RevocableFixture.keys(), application: fixture.prefix),
-            revocations: fixture.client,
-            application: fixture.prefix,
-            durability: durability
-        )
-        for store in [cached, revocable] as [any SessionDirectory] {
+        for store in [cached, try fixture.revocable(durability)] as [any SessionDirectory] {
+            let visitor = try await store.start(["a": "1"])
+            let (_, late, lateCost) = try await fixture.cost { try await store.signIn(visitor, as: "ann") }
+            #expect(late == SessionAcknowledgement.all && lateCost["wait"] == 2)
             let (credential, signIn, signInCost) = try await fixture.cost { try await store.start(as: "ann") }
             #expect(signIn == SessionAcknowledgement.all && signInCost["wait"] == signInCost["evalsha"])
             let (renewed, renewal, _) = try await fixture.cost { try await store.renew(credential) }
@@ -290,6 +287,33 @@ import Testing
             let (_, ended, _) = try await fixture.cost { try await store.revokeAll(of: "ann", except: nil) }
             #expect(ended == SessionAcknowledgement.all)
         }
+        await fixture.end()
+    }
+
+    @Test func `revocations by an operator, and of what a sign-in leaves no room for, wait`() async throws {
+        let fixture = try await DurableFixture()
+        let durability = SessionDurability.replicas(1, within: .seconds(10))
+        let store = try fixture.store(durability)
+        let policy = SessionPolicy(maximumSessionsPerUser: 1)
+        for (store, writes) in [(store, 3), (try fixture.revocable(durability), 2)]
+            as [(any SessionDirectory, Int)]
+        {
+            let first = try await store.start(as: "ann", policy: policy)
+            let (second, signIn, cost) = try await fixture.cost {
+                try await store.start(as: "ann", policy: policy)
+            }
+            #expect(try await store.absence(first) == .ended(.revocation))
+            #expect(signIn == SessionAcknowledgement.all)
+            #expect(cost["evalsha"] == writes && cost["wait"] == writes)
+            let id = try await store.found(second).id
+            let (_, revoked, revokeCost) = try await fixture.cost { try await store.revoke(id) }
+            #expect(revoked == SessionAcknowledgement.all && revokeCost == ["evalsha": 1, "wait": 1])
+        }
+        var ids: [SessionID] = []
+        for _ in 0..<2 { ids.append(try await store.found(try await store.start(as: "bob")).id) }
+        let (ended, acknowledgement, cost) = try await fixture.cost { [ids] in try await store.end(ids) }
+        #expect(ended == Set(ids) && acknowledgement == SessionAcknowledgement.all)
+        #expect(cost == ["evalsha": 2, "wait": 1])
         await fixture.end()
     }
 }

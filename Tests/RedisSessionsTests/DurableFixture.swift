@@ -20,6 +20,16 @@ struct DurableFixture {
         try RedisSessionStore(client, application: prefix, durability: durability)
     }
 
+    /// Sealed cookies whose revocations are on the primary.
+    func revocable(_ durability: SessionDurability) throws -> RevocableSessionStore {
+        try RevocableSessionStore(
+            try SealedSessionStore(RevocableFixture.keys(), application: prefix),
+            revocations: client,
+            application: prefix,
+            durability: durability
+        )
+    }
+
     /// A store with a client of its own, whose command timeout is `timeout`.
     func store(_ durability: SessionDurability, timeout: Duration) throws -> (RedisSessionStore, RedisClient)
     {

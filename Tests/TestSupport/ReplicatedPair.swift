@@ -26,6 +26,12 @@ public final class ReplicatedPair: Sendable {
     /// Drops what the two send to each other from now on; neither notices for a minute.
     public func cut() { link.forget() }
 
+    /// Leads the replica nowhere when it next connects to its primary.
+    public func block() { link.lead(to: 1) }
+
+    /// Leads the replica to its primary again.
+    public func unblock() { link.lead(to: primary.port) }
+
     /// Kills the primary and makes the replica the next one.
     public func failOver() async throws {
         await primary.crash()
