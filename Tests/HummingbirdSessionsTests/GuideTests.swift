@@ -79,7 +79,7 @@ import Testing
         let isThisOne: Bool
     }
 
-    @Test func `a user signs one device out, and nobody else's`() async throws {
+    @Test func `a user signs one device out, and not another user's`() async throws {
         try await application().test(.router) { client in
             let (laptop, phone, stranger) = (visitor(client), visitor(client), visitor(client))
             let form = Array("name=ann&password=right".utf8)
