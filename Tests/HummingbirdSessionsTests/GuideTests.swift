@@ -138,6 +138,8 @@ import Testing
             clock.advance(by: .seconds(5 * 86_400))
             let late = try await browser.send(.post, "/payments").0
             #expect(late.headerFields[.location] == "/confirm")
+            let wrong = try await browser.send(.post, "/confirm", body: Array("password=x".utf8)).0
+            #expect(wrong.status == .unauthorized)
             let confirmed = try await browser.send(.post, "/confirm", body: Array("password=right".utf8)).0
             #expect(confirmed.headerFields[.setCookie]?.contains("Max-Age=") == true)
             #expect(try await browser.send(.post, "/payments").0.status == .noContent)
@@ -366,6 +368,11 @@ import Testing
             #expect(try await browser.send(.get, "/", headers: cookie).0.status == .seeOther)
             #expect(body(try await browser.send(.get, "/")) == "ann")
             #expect(body(try await thief.send(.get, "/", headers: cookie)) == "no user")
+            // A user who has signed in anew stays that user.
+            old.withLock { $0["def"] = "bob" }
+            let own = browser.cookies.cookieField(for: .init(host: "shop.example", isSecure: true))
+            let both: HTTPFields = [.cookie: "SESSION_ID=def; \(try #require(own))"]
+            #expect(body(try await browser.send(.get, "/", headers: both)) == "ann")
         }
     }
 
