@@ -7,6 +7,8 @@ import TestSupport
 import Testing
 
 /// Allocations for each command and each request, in the build of the tests: a release build has fewer.
+///
+/// One more for each is a failure; a fraction of one depends on which threads happen to meet.
 @Suite(.serialized, .enabled(if: allocations_are_counted())) struct AllocationTests {
     @Test(.timeLimit(.minutes(10)))
     func `a read of a hash costs few allocations`() async throws {
@@ -22,17 +24,17 @@ import Testing
             }
             _ = try await redis.send(hash)
         }
-        let alone = try await each(of: 100, atMost: 57) {
+        let alone = try await each(of: 100, below: 58) {
             for _ in 0..<100 { try await read(keys[0], redis) }
         }
-        #expect(alone <= 57, "one caller")
-        let together = try await each(of: 100, atMost: 41) {
+        #expect(alone < 58, "one caller")
+        let together = try await each(of: 100, below: 42) {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for key in keys { group.addTask { for _ in 0..<10 { try await read(key, redis) } } }
                 try await group.waitForAll()
             }
         }
-        #expect(together <= 41, "ten callers, whose replies arrive together")
+        #expect(together < 42, "ten callers, whose replies arrive together")
         await redis.shutdown()
     }
 
@@ -42,11 +44,11 @@ import Testing
         let redis = RedisClient(try RedisConfiguration(url: server.url))
         let manager = try SessionManager(store: try RedisSessionStore(redis, application: "allocations"))
         let credential = try await session(in: manager)
-        let untouched = try await each(of: 20, atMost: 9) {
+        let untouched = try await each(of: 20, below: 10) {
             for _ in 0..<20 { try await serve(manager, credential) { _ in } }
         }
-        #expect(untouched <= 9, "a request that leaves its session alone")
-        let read = try await each(of: 20, atMost: 996) {
+        #expect(untouched < 10, "a request that leaves its session alone")
+        let read = try await each(of: 20, below: 997) {
             for _ in 0..<20 {
                 try await serve(manager, credential) { request in
                     let session = try await request.session()
@@ -54,13 +56,13 @@ import Testing
                 }
             }
         }
-        #expect(read <= 996, "a request that reads")
-        let write = try await each(of: 20, atMost: 1078) {
+        #expect(read < 997, "a request that reads")
+        let write = try await each(of: 20, below: 1079) {
             for _ in 0..<20 {
                 try await serve(manager, credential) { try await $0.session().increment(.count) }
             }
         }
-        #expect(write <= 1078, "a request that reads and writes")
+        #expect(write < 1079, "a request that reads and writes")
         await redis.shutdown()
     }
 
@@ -102,11 +104,11 @@ import Testing
     /// that is within the limit.
     private func each(
         of count: Int,
-        atMost limit: Double,
+        below limit: Double,
         _ body: () async throws -> Void
     ) async throws -> Double {
         var least = Double.infinity
-        for _ in 0..<1000 where least > limit {
+        for _ in 0..<1000 where least >= limit {
             let before = allocation_count()
             try await body()
             least = min(least, Double(allocation_count() - before) / Double(count))

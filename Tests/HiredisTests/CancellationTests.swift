@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// Cancelled callers.
-@Suite struct CancellationTests {
+@Suite(.limited) struct CancellationTests {
     @Test func `of 20 000 commands with random cancellation none returns another's value`() async throws {
         try await withRedis { redis, _ in
             let own = Tally()

@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// Commands and replies with a healthy Redis.
-@Suite struct ClientTests {
+@Suite(.limited) struct ClientTests {
     @Test func `values of any content are returned as they were sent`() async throws {
         try await withRedis { redis, _ in
             let value: [UInt8] = Array(0...255) + Array("\r\n$3\r\n*1\r\n".utf8)

@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// Connections with a single user.
-@Suite struct DedicatedConnectionTests {
+@Suite(.limited) struct DedicatedConnectionTests {
     private func clients(_ server: RedisServer) async throws -> Int {
         try await server.admin("CLIENT", "LIST").split(separator: "\n").count {
             $0.contains("name=dedicated")

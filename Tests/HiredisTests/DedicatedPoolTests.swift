@@ -10,7 +10,7 @@ import Testing
 @testable import Hiredis
 
 /// Leasing a connection: what it waits for, and what it leaves behind.
-@Suite struct DedicatedPoolTests {
+@Suite(.limited) struct DedicatedPoolTests {
     private func pool(
         _ server: HostileServer,
         _ counters: Counters,

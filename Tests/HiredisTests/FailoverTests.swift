@@ -7,7 +7,7 @@ import Testing
 @testable import Hiredis
 
 /// An address that leads to another server than the connections do.
-@Suite(.timeLimit(.minutes(10))) struct FailoverTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct FailoverTests {
     /// Two servers, and a client whose address leads to the first one.
     private func withTwo(
         configure: (inout RedisConfiguration) -> Void = { _ in },

@@ -7,7 +7,7 @@ import Testing
 @testable import Hiredis
 
 /// A Redis that freezes, crashes, restarts or refuses the client.
-@Suite struct FailureTests {
+@Suite(.limited) struct FailureTests {
     @Test(arguments: [
         (
             "ERR Error running script (call to f_a3): @user_script:1: WRONGTYPE Operation against a key",

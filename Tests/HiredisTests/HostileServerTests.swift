@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// A server that violates the protocol causes no hang, no crash and no reply to the wrong caller.
-@Suite struct HostileServerTests {
+@Suite(.limited) struct HostileServerTests {
     private func withHostile(
         _ react: @escaping HostileServer.React,
         configure: (inout RedisConfiguration) -> Void = { _ in },

@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// Connections whose flow was forgotten in silence, as NAT and firewalls do with idle ones.
-@Suite(.timeLimit(.minutes(10))) struct IdleTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct IdleTests {
     private func withProxy(
         configure: (inout RedisConfiguration) -> Void = { _ in },
         _ body: (RedisClient, TCPProxy, RedisServer) async throws -> Void

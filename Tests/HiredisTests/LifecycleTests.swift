@@ -10,7 +10,7 @@ import Testing
 @testable import Hiredis
 
 /// The client as a service, and its shutdown.
-@Suite struct LifecycleTests {
+@Suite(.limited) struct LifecycleTests {
     @Test func `as a service it connects in advance and closes on graceful shutdown`() async throws {
         let server = try await RedisServer()
         let redis = RedisClient(try RedisConfiguration(url: server.url))

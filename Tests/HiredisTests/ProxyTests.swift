@@ -10,7 +10,7 @@ import Testing
 @testable import Hiredis
 
 /// Servers and proxies that refuse the client, or a part of what it sends first; and what the log says.
-@Suite(.timeLimit(.minutes(10))) struct ProxyTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct ProxyTests {
     private static let scripts = (0..<5).map { number in
         RedisScript("return \(number) --" + String(repeating: "x", count: 10_000))
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Hiredis
 
 /// Writes that are waited for until replicas have them, on servers that change their roles and slots.
-@Suite(.timeLimit(.minutes(10))) struct ReplicaWaitTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct ReplicaWaitTests {
     private func wait(_ timeout: Duration = .seconds(10)) -> RedisReplicaWait {
         RedisReplicaWait(replicas: 1, isOnDisk: false, timeout: timeout)
     }

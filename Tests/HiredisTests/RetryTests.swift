@@ -8,7 +8,7 @@ import Testing
 @testable import Hiredis
 
 /// How often commands are sent again, and which callers are refused instead.
-@Suite(.timeLimit(.minutes(10))) struct RetryTests {
+@Suite(.limited, .timeLimit(.minutes(10))) struct RetryTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 
     private func client(

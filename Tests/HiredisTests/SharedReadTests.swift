@@ -8,7 +8,7 @@ import Testing
 @testable import Hiredis
 
 /// Callers who read the same before anything of it was sent share one command.
-@Suite struct SharedReadTests {
+@Suite(.limited) struct SharedReadTests {
     private let executor = LoopExecutor(MultiThreadedEventLoopGroup.singleton.next())
 
     /// Runs tasks that start in one tick of an event loop, so that what they send lands in one batch.

@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// No command of one caller changes or delays what the others of a shared connection receive.
-@Suite struct SharedUseTests {
+@Suite(.limited) struct SharedUseTests {
     private static func command(_ name: StaticString, bytes: [[UInt8]]) -> RedisCommand {
         var command = RedisCommand(name)
         for argument in bytes { command.append(argument) }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// `rediss://` against a real Redis with certificates made for the test.
-@Suite struct TLSTests {
+@Suite(.limited) struct TLSTests {
     private func client(_ host: String, _ server: RedisServer, _ tls: RedisTLS) throws -> RedisClient {
         var configuration = try RedisConfiguration(url: "rediss://\(host):\(try #require(server.tlsPort))")
         configuration.tls = tls

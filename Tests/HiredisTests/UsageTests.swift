@@ -6,7 +6,7 @@ import Testing
 @testable import Hiredis
 
 /// What `RedisClient.statistics` says about the present.
-@Suite struct UsageTests {
+@Suite(.limited) struct UsageTests {
     @Test func `connections are as many as the server has`() async throws {
         let server = try await RedisServer()
         var configuration = try RedisConfiguration(url: server.url)

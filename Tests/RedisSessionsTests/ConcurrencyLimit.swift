@@ -5,7 +5,8 @@ import Testing
 
 /// Lets a few test cases of all suites that have it run at a time.
 ///
-/// Hundreds at once, each with connections of its own, keep two cores busy for longer than the stores wait for Redis.
+/// Hundreds at once, each with connections of its own, keep two cores busy for longer than clients wait for Redis.
+/// A link in HiredisTests leads to this file.
 struct ConcurrencyLimit: SuiteTrait, TestTrait, TestScoping {
     let isRecursive = true
     private static let gate = Gate(16)

@@ -1,0 +1,1 @@
+../RedisSessionsTests/ConcurrencyLimit.swift
