@@ -58,14 +58,15 @@ struct GrowthBenchmark: Sendable {
 
     func run() async -> Result {
         var result = Result()
-        await part("attributes", &result, seconds: Double(plan.attributeCounts.count)) {
+        let lengths = Self.lengths(plan)
+        await part("attributes", &result, seconds: lengths.attributes) {
             $0.attributes = try await attributes()
         }
-        await part("sizes", &result, seconds: Double(plan.payloads.count) * 6) { try await payloads(&$0) }
-        await part("instances", &result, seconds: Double(plan.instanceCounts.count) * 5) {
+        await part("sizes", &result, seconds: lengths.payloads) { try await payloads(&$0) }
+        await part("instances", &result, seconds: lengths.fleets) {
             try await fleets(&$0)
         }
-        await part("sessions in Redis", &result, seconds: Self.populationSeconds(plan)) {
+        await part("sessions in Redis", &result, seconds: lengths.populations) {
             try await populations(&$0)
         }
         return result
@@ -73,12 +74,18 @@ struct GrowthBenchmark: Sendable {
 
     /// How long all of it takes on two cores.
     static func seconds(_ plan: BenchPlan) -> Double {
-        Double(plan.attributeCounts.count + plan.payloads.count * 6 + plan.instanceCounts.count * 5)
-            + populationSeconds(plan)
+        let lengths = lengths(plan)
+        return lengths.attributes + lengths.payloads + lengths.fleets + lengths.populations
     }
 
-    private static func populationSeconds(_ plan: BenchPlan) -> Double {
-        Double(plan.sessionCounts.max() ?? 0) / 12_000 + Double(plan.sessionCounts.count) * 5
+    private static func lengths(
+        _ plan: BenchPlan
+    ) -> (attributes: Double, payloads: Double, fleets: Double, populations: Double) {
+        (
+            attributes: Double(plan.attributeCounts.count), payloads: Double(plan.payloads.count) * 6,
+            fleets: Double(plan.instanceCounts.count) * 5,
+            populations: Double(plan.sessionCounts.max() ?? 0) / 12_000 + Double(plan.sessionCounts.count) * 5
+        )
     }
 
     private func part(
